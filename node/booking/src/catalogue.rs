@@ -1,0 +1,141 @@
+//! The catalogue as a venue keeps it: validated, defaults filled in, instants resolved.
+
+use crate::time::{ServiceDay, Timestamp};
+
+/// A whole network as a file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkDefinition {
+    /// Network id.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// In order of the file.
+    pub venues: Vec<VenueDefinition>,
+    /// Offers over several venues. Kept for orders, which are not sold yet.
+    pub bundles: Vec<BundleDefinition>,
+}
+
+/// One venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueDefinition {
+    /// Venue id (`lisbon-tides`).
+    pub slug: String,
+    /// Name for people.
+    pub name: String,
+    /// City.
+    pub city: String,
+    /// IANA zone.
+    pub time_zone: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Digits of the currency's minor unit, resolved by the importer: apply opens no table.
+    pub currency_digits: u8,
+    /// Tax included in prices, in basis points.
+    pub tax_basis_points: u32,
+    /// People inside at once, over all products.
+    pub building_capacity: u32,
+    /// Weekly opening hours.
+    pub opening: Vec<Opening>,
+    /// Days without opening.
+    pub closed: Vec<ServiceDay>,
+    /// Products in order of the file.
+    pub products: Vec<ProductDefinition>,
+}
+
+/// Open on these weekdays between these local times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Bit 0 is Monday.
+    pub days: u8,
+    /// Minutes after local midnight.
+    pub from_minute: u16,
+    /// Minutes after local midnight, up to 1440; at or before `from_minute` it is the next day's.
+    pub to_minute: u16,
+}
+
+/// How a product is visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ProductKind {
+    /// Visitors enter in a time slot.
+    Timed = 0,
+    /// A tour with a guide.
+    Guided = 1,
+    /// Groups, as schools.
+    Group = 2,
+    /// Any time within opening hours of a day; draws on the building limit at the gate, not in advance.
+    Day = 3,
+}
+
+/// One product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductDefinition {
+    /// Product id.
+    pub slug: String,
+    /// Name for people.
+    pub name: String,
+    /// How it is visited.
+    pub kind: ProductKind,
+    /// Minutes from slot to slot (0 for a day pass).
+    pub slot_minutes: u32,
+    /// Minutes that a visitor occupies the building (0 for a day pass).
+    pub visit_minutes: u32,
+    /// Places per slot (day pass: per day).
+    pub capacity: u32,
+    /// Where given, the last slot starts no later than this many minutes before closing.
+    pub last_entry_before_close_minutes: Option<u32>,
+    /// Sale begins.
+    pub on_sale: Option<Timestamp>,
+    /// How long a hold lives.
+    pub hold_minutes: u32,
+    /// Fewest units in one booking.
+    pub min_units_per_booking: u32,
+    /// Most units in one booking.
+    pub max_units_per_booking: u32,
+    /// A tour below this is cancelled at its cutoff. Carried; not acted upon yet.
+    pub min_to_run: Option<u32>,
+    /// At most so many tours at once.
+    pub guides: Option<u32>,
+    /// Ticket types.
+    pub units: Vec<UnitDefinition>,
+}
+
+/// A ticket type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitDefinition {
+    /// Unit id.
+    pub slug: String,
+    /// Kind as resellers know it: `ADULT`.
+    pub kind: String,
+    /// Minor units, tax included.
+    pub price: i64,
+    /// Persons that one of it admits.
+    pub pax: u32,
+    /// Carried, shown, checked by people.
+    pub min_age: Option<u32>,
+    /// Carried, shown, checked by people.
+    pub max_age: Option<u32>,
+    /// At least one of these must be in the booking for the same slot.
+    pub accompanied_by: Vec<String>,
+    /// Most of it in one booking.
+    pub max_quantity: Option<u32>,
+    /// What the visitor must hold (`membership`). Carried.
+    pub requires: Option<String>,
+    /// An identity card is looked at. Carried.
+    pub id_required: bool,
+}
+
+/// An offer over several venues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleDefinition {
+    /// Bundle id.
+    pub slug: String,
+    /// Name for people.
+    pub name: String,
+    /// (venue, product) of each leg.
+    pub legs: Vec<(String, String)>,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// (bundle unit, price in minor units, unit of each leg in order of `legs`).
+    pub units: Vec<(String, i64, Vec<String>)>,
+}

@@ -1,0 +1,11 @@
+//! The rules of booking: pure and deterministic. No clock, no I/O, no async, no randomness.
+//!
+//! [`inventory::Inventory::apply`] takes rows and an entry and gives outcomes and row changes.
+
+pub mod catalogue;
+pub mod command;
+pub mod ids;
+pub mod outcome;
+pub mod query;
+pub mod rows;
+pub mod time;
