@@ -1,0 +1,74 @@
+# Rotunda. `make demo` and `make test` do all their own set-up; `make help` lists the rest.
+#
+# Every cargo call covers the whole workspace with the lock file as it is: features then unify the same way each time, so
+# RocksDB, by far the largest dependency, is compiled once for demo, tests, lints and docs alike.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build test check fix fmt clippy deny doc edges
+.NOTPARALLEL:
+
+CARGO ?= cargo
+FLAGS := --workspace --locked
+# Arguments for `rotunda demo`, as in: make demo DEMO_ARGS="--nodes 5 --for 60"
+DEMO_ARGS ?=
+# Arguments for the test binaries, as in: make test TEST_ARGS="-- --nocapture"
+TEST_ARGS ?=
+
+# Where cargo puts its output, asked of cargo, which knows every way to set it.
+TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps --locked 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+BIN = $(TARGET)/debug
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+setup: ## looks for compilers and libclang, installs them where it may
+	@.ci/setup
+	@target='$(TARGET)'; set -- "$$target"/debug/build/librocksdb-sys-*/out/librocksdb.a; \
+	if [ ! -e "$$1" ]; then \
+	    echo "First build: RocksDB is compiled from source, once, about 15 minutes on two cores;" >&2; \
+	    echo "cargo shows its own progress and waits longest at librocksdb-sys." >&2; \
+	fi
+
+demo: setup ## builds, starts a cluster of real processes, imports a museum network, prints a curl line that books
+	@$(CARGO) build $(FLAGS) --bins
+	@exec '$(BIN)/rotunda' demo $(DEMO_ARGS)
+
+build: setup ## the three binaries: rotunda, rotunda-node, rotunda-router
+	@$(CARGO) build $(FLAGS) --bins
+	@for name in rotunda rotunda-node rotunda-router; do test -x '$(BIN)'/$$name && echo '$(BIN)'/$$name || exit 1; done
+
+test: setup ## every test, the end-to-end ones with real processes included
+	@.ci/setup promtool '$(TARGET)/tools' || true
+	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
+	@$(CARGO) build $(FLAGS) --bins
+	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
+
+check: setup fmt clippy doc edges deny ## looks and never edits: formatting, lints, docs, crate edges
+
+fmt:
+	@$(CARGO) fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing: rustup component add rustfmt' >&2; exit 1; }
+	$(CARGO) fmt --all --check
+
+clippy:
+	@$(CARGO) clippy --version >/dev/null 2>&1 || { echo 'clippy is missing: rustup component add clippy' >&2; exit 1; }
+	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='--cfg tokio_unstable -D warnings' $(CARGO) doc $(FLAGS) --no-deps
+
+# The crate edges and what may be named where are held by a test that needs nothing but cargo.
+edges:
+	$(CARGO) test $(FLAGS) --quiet --test architecture --test dashboards
+
+# Licences and sources besides, where cargo-deny is installed; it takes minutes to build, so nothing installs it.
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	    set -x; $(CARGO) deny --workspace --locked check bans licenses sources; \
+	else \
+	    echo 'cargo-deny is not installed: licences and sources not checked (the crate edges are, by a test).'; \
+	fi
+
+fix: setup ## edits: formatting, and the lints that clippy can mend by itself
+	$(CARGO) clippy $(FLAGS) --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
