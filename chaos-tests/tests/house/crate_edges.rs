@@ -1,0 +1,108 @@
+//! Who may depend on whom. An edge that is not in the table below is a decision: it is written into ARCHITECTURE.md with
+//! its reason first, then here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::tree;
+
+/// Crate and the crates of the workspace that it depends on.
+const EDGES: &[(&str, &[&str])] = &[
+    ("rotunda-booking", &[]),
+    ("rotunda-raft-storage", &[]),
+    ("rotunda-protocol", &["rotunda-booking"]),
+    (
+        "rotunda-node",
+        &["rotunda-booking", "rotunda-protocol", "rotunda-raft-storage"],
+    ),
+    ("rotunda-router", &["rotunda-booking", "rotunda-protocol"]),
+    ("rotunda", &["rotunda-protocol"]),
+    ("rotunda-chaos", &["rotunda-booking", "rotunda-protocol"]),
+];
+
+/// Library and the only crates that may name it.
+const GUARDED: &[(&str, &[&str])] = &[
+    ("rocksdb", &["rotunda-raft-storage"]),
+    ("openraft", &["rotunda-node", "rotunda-raft-storage"]),
+    ("tonic", &["rotunda-node", "rotunda-protocol"]),
+    ("prost", &["rotunda-protocol"]),
+    ("axum", &["rotunda-node", "rotunda-router"]),
+    ("governor", &["rotunda-router"]),
+];
+
+/// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone
+/// tables, which only the proposer's `calendar` and the validation of a catalogue open (see `names`).
+const BOOKING_LEANS_ON: &[&str] = &["bytes", "iso_currency", "jiff", "sha2", "thiserror", "xxhash-rust"];
+
+/// Dependencies of each crate of the workspace, without those of its tests.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(tree::root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().expect("dependencies");
+            let names = dependencies
+                .iter()
+                .filter(|dependency| dependency["kind"] != "dev")
+                .map(|dependency| dependency["name"].as_str().expect("a name").to_owned())
+                .collect();
+            (package["name"].as_str().expect("a name").to_owned(), names)
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_only_along_the_arrows() {
+    let ours: BTreeSet<&str> = EDGES.iter().map(|(name, _)| *name).collect();
+    let found: BTreeMap<String, BTreeSet<String>> = dependencies()
+        .into_iter()
+        .map(|(name, on)| (name, on.into_iter().filter(|on| ours.contains(on.as_str())).collect()))
+        .collect();
+    let allowed: BTreeMap<String, BTreeSet<String>> = EDGES
+        .iter()
+        .map(|(name, on)| ((*name).to_owned(), on.iter().map(|on| (*on).to_owned()).collect()))
+        .collect();
+    assert_eq!(
+        found, allowed,
+        "left: what the manifests say; right: the arrows of ARCHITECTURE.md"
+    );
+}
+
+#[test]
+fn guarded_libraries_stay_with_their_guards() {
+    let dependencies = dependencies();
+    for (library, guards) in GUARDED {
+        let users: BTreeSet<&str> = dependencies
+            .iter()
+            .filter(|(_, on)| on.contains(*library))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let strangers: Vec<_> = users.iter().filter(|user| !guards.contains(user)).collect();
+        assert!(
+            strangers.is_empty(),
+            "{library} is for {guards:?} only, and {strangers:?} depend on it too"
+        );
+        assert!(
+            !users.is_empty(),
+            "nobody uses {library} any more: take it out of the table"
+        );
+    }
+}
+
+#[test]
+fn booking_leans_on_nothing_that_has_a_clock_or_a_disk() {
+    let found = dependencies().remove("rotunda-booking").expect("the crate is there");
+    let strangers: Vec<_> = found
+        .iter()
+        .filter(|on| !BOOKING_LEANS_ON.contains(&on.as_str()))
+        .collect();
+    assert!(strangers.is_empty(), "booking is pure; {strangers:?} may not be");
+}
