@@ -1,0 +1,77 @@
+//! Crockford's base 32: digits and capitals without I, L, O and U, so that an id survives being read over the telephone.
+//!
+//! Whole bytes, most significant first; where the bits do not fill the last character the *first* one is padded with
+//! zero bits, so texts sort as the bytes do. Source: <https://www.crockford.com/base32.html>; its optional check
+//! symbol and hyphens are not used.
+
+use super::IdError;
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Characters that `bytes` bytes take.
+pub(crate) const fn text_len(bytes: usize) -> usize {
+    (bytes * 8).div_ceil(5)
+}
+
+/// Appends `bytes` to `out`.
+pub(crate) fn encode(bytes: &[u8], out: &mut String) {
+    let mut pending = 0_u32;
+    let mut bits = text_len(bytes.len()) * 5 - bytes.len() * 8;
+    for byte in bytes {
+        pending = pending << 8 | u32::from(*byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            out.push(char::from(ALPHABET[(pending >> bits & 31) as usize]));
+        }
+        pending &= (1 << bits) - 1;
+    }
+}
+
+/// Reads exactly `N` bytes. Small letters count as capitals; I and L as 1; O as 0.
+pub(crate) fn decode<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
+    let found = text.chars().count();
+    if found != text_len(N) {
+        return Err(IdError::Length {
+            expected: text_len(N),
+            found,
+        });
+    }
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    let mut pending = 0_u32;
+    let mut bits = 0;
+    let padding = text_len(N) * 5 - N * 8;
+    for (position, character) in text.chars().enumerate() {
+        let value = value(character).ok_or(IdError::Character { position, character })?;
+        if position == 0 && padding > 0 {
+            if value >> (5 - padding) != 0 {
+                return Err(IdError::OutOfRange);
+            }
+            bits = 5 - padding;
+            pending = value;
+            continue;
+        }
+        pending = pending << 5 | value;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            bytes[filled] = (pending >> bits) as u8;
+            filled += 1;
+            pending &= (1 << bits) - 1;
+        }
+    }
+    Ok(bytes)
+}
+
+fn value(character: char) -> Option<u32> {
+    let capital = match character.to_ascii_uppercase() {
+        'I' | 'L' => '1',
+        'O' => '0',
+        other => other,
+    };
+    ALPHABET
+        .iter()
+        .position(|symbol| char::from(*symbol) == capital)
+        .map(|at| at as u32)
+}
