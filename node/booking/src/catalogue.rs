@@ -1,6 +1,28 @@
 //! The catalogue as a venue keeps it: validated, defaults filled in, instants resolved.
+//!
+//! A file of a whole network is read into a [`NetworkDescription`], which mirrors it field by field; [`validate`] turns
+//! that into a [`NetworkDefinition`] or into everything that is wrong with it. The definitions enter the log, venue by
+//! venue, so apply never sees a name of a zone that it would have to look up.
+
+pub mod bounds;
+mod description;
+pub mod encoding;
+
+pub use description::{
+    BundleDescription, BundleUnitDescription, LegDescription, NetworkDescription, NetworkHeader, OpeningDescription,
+    ProductDescription, UnitDescription, VenueDescription,
+};
 
 use crate::time::{ServiceDay, Timestamp};
+
+/// Digest of a definition: the same for equal definitions on every machine and in every version that knows the fields.
+/// Slot plans carry it, so a plan made from an older catalogue is noticed.
+#[must_use]
+pub fn revision(definition: &VenueDefinition) -> u64 {
+    let mut bytes = Vec::new();
+    encoding::encode_venue(definition, &mut bytes);
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
 
 /// A whole network as a file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +87,34 @@ pub enum ProductKind {
     Group = 2,
     /// Any time within opening hours of a day; draws on the building limit at the gate, not in advance.
     Day = 3,
+}
+
+impl ProductKind {
+    /// Every kind.
+    pub const ALL: &'static [ProductKind] = &[Self::Timed, Self::Guided, Self::Group, Self::Day];
+
+    /// As it stands in catalogues: `timed`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timed => "timed",
+            Self::Guided => "guided",
+            Self::Group => "group",
+            Self::Day => "day",
+        }
+    }
+
+    /// The kind stored under `number`.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Timed),
+            1 => Some(Self::Guided),
+            2 => Some(Self::Group),
+            3 => Some(Self::Day),
+            _ => None,
+        }
+    }
 }
 
 /// One product.

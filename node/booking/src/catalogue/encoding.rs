@@ -1,0 +1,264 @@
+//! One binary form of a venue's definition: what the log, the rows and the revision are made of.
+//!
+//! Little-endian numbers of fixed width; a text is its length in bytes (u32) and UTF-8; a list its count (u32) and its
+//! items; an option a byte 0 or 1 and the value. A version byte goes first. The form is canonical: a definition has
+//! one encoding, and bytes that decode are the encoding of what they decode to. Decoding checks the form, not the rules
+//! ([`super::validate`] did that before the definition entered the log), and never panics, whatever the bytes.
+
+use super::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+use crate::time::{ServiceDay, Timestamp};
+
+/// First byte of an encoded venue. A binary reads every version up to its own.
+pub const VENUE_VERSION: u8 = 1;
+
+/// Why bytes are not a venue's definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueDecodeError {
+    /// Written by a newer binary, or not a venue at all.
+    #[error("the venue is encoded in version {found}, this binary reads up to {VENUE_VERSION}; update the binary")]
+    Version {
+        /// The version byte.
+        found: u8,
+    },
+    /// The bytes end too early.
+    #[error("the encoded venue ends at byte {at} in the middle of a {field}")]
+    Truncated {
+        /// Where the bytes end.
+        at: usize,
+        /// What was being read.
+        field: &'static str,
+    },
+    /// A byte has a value that the encoder never writes.
+    #[error("the encoded venue has no valid {field} before byte {at}")]
+    Invalid {
+        /// Behind the bytes that are wrong.
+        at: usize,
+        /// What was being read.
+        field: &'static str,
+    },
+}
+
+/// Appends the canonical encoding of `venue` to `out`.
+pub fn encode_venue(venue: &VenueDefinition, out: &mut Vec<u8>) {
+    out.push(VENUE_VERSION);
+    put_text(&venue.slug, out);
+    put_text(&venue.name, out);
+    put_text(&venue.city, out);
+    put_text(&venue.time_zone, out);
+    put_text(&venue.currency, out);
+    out.push(venue.currency_digits);
+    put_u32(venue.tax_basis_points, out);
+    put_u32(venue.building_capacity, out);
+    put_list(&venue.opening, out, |opening, out| {
+        out.push(opening.days);
+        out.extend_from_slice(&opening.from_minute.to_le_bytes());
+        out.extend_from_slice(&opening.to_minute.to_le_bytes());
+    });
+    put_list(&venue.closed, out, |day, out| {
+        out.extend_from_slice(&day.0.to_le_bytes())
+    });
+    put_list(&venue.products, out, put_product);
+}
+
+/// Reads the venue that `bytes` begin with, and how many bytes it took; what follows is the caller's.
+///
+/// # Errors
+/// [`CatalogueDecodeError`] where the bytes are not what [`encode_venue`] writes.
+pub fn decode_venue(bytes: &[u8]) -> Result<(VenueDefinition, usize), CatalogueDecodeError> {
+    let mut reader = Reader { bytes, at: 0 };
+    let found = reader.u8("version")?;
+    if found != VENUE_VERSION {
+        return Err(CatalogueDecodeError::Version { found });
+    }
+    let venue = VenueDefinition {
+        slug: reader.text()?,
+        name: reader.text()?,
+        city: reader.text()?,
+        time_zone: reader.text()?,
+        currency: reader.text()?,
+        currency_digits: reader.u8("number")?,
+        tax_basis_points: reader.u32("number")?,
+        building_capacity: reader.u32("number")?,
+        opening: reader.list(read_opening)?,
+        closed: reader.list(|reader| Ok(ServiceDay(i32::from_le_bytes(reader.array("day")?))))?,
+        products: reader.list(read_product)?,
+    };
+    Ok((venue, reader.at))
+}
+
+fn put_product(product: &ProductDefinition, out: &mut Vec<u8>) {
+    put_text(&product.slug, out);
+    put_text(&product.name, out);
+    out.push(product.kind as u8);
+    put_u32(product.slot_minutes, out);
+    put_u32(product.visit_minutes, out);
+    put_u32(product.capacity, out);
+    put_option(product.last_entry_before_close_minutes.as_ref(), out, |minutes, out| {
+        put_u32(*minutes, out)
+    });
+    put_option(product.on_sale.as_ref(), out, |instant, out| {
+        out.extend_from_slice(&instant.0.to_le_bytes())
+    });
+    put_u32(product.hold_minutes, out);
+    put_u32(product.min_units_per_booking, out);
+    put_u32(product.max_units_per_booking, out);
+    put_option(product.min_to_run.as_ref(), out, |count, out| put_u32(*count, out));
+    put_option(product.guides.as_ref(), out, |count, out| put_u32(*count, out));
+    put_list(&product.units, out, put_unit);
+}
+
+fn put_unit(unit: &UnitDefinition, out: &mut Vec<u8>) {
+    put_text(&unit.slug, out);
+    put_text(&unit.kind, out);
+    out.extend_from_slice(&unit.price.to_le_bytes());
+    put_u32(unit.pax, out);
+    put_option(unit.min_age.as_ref(), out, |age, out| put_u32(*age, out));
+    put_option(unit.max_age.as_ref(), out, |age, out| put_u32(*age, out));
+    put_list(&unit.accompanied_by, out, |slug, out| put_text(slug, out));
+    put_option(unit.max_quantity.as_ref(), out, |count, out| put_u32(*count, out));
+    put_option(unit.requires.as_ref(), out, |what, out| put_text(what, out));
+    out.push(u8::from(unit.id_required));
+}
+
+fn put_u32(number: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// Lengths are u32: no text or list of 4 GiB gets past the bounds of [`super::bounds`].
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_u32(text.len() as u32, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_list<T>(items: &[T], out: &mut Vec<u8>, put: impl Fn(&T, &mut Vec<u8>)) {
+    put_u32(items.len() as u32, out);
+    for item in items {
+        put(item, out);
+    }
+}
+
+fn put_option<T>(value: Option<&T>, out: &mut Vec<u8>, put: impl Fn(&T, &mut Vec<u8>)) {
+    out.push(u8::from(value.is_some()));
+    if let Some(value) = value {
+        put(value, out);
+    }
+}
+
+fn read_opening(reader: &mut Reader<'_>) -> Result<Opening, CatalogueDecodeError> {
+    Ok(Opening {
+        days: reader.u8("opening")?,
+        from_minute: u16::from_le_bytes(reader.array("opening")?),
+        to_minute: u16::from_le_bytes(reader.array("opening")?),
+    })
+}
+
+fn read_product(reader: &mut Reader<'_>) -> Result<ProductDefinition, CatalogueDecodeError> {
+    Ok(ProductDefinition {
+        slug: reader.text()?,
+        name: reader.text()?,
+        kind: {
+            let number = reader.u8("kind")?;
+            ProductKind::from_number(number).ok_or_else(|| reader.invalid("kind"))?
+        },
+        slot_minutes: reader.u32("number")?,
+        visit_minutes: reader.u32("number")?,
+        capacity: reader.u32("number")?,
+        last_entry_before_close_minutes: reader.option_u32()?,
+        on_sale: reader.option(|reader| Ok(Timestamp(i64::from_le_bytes(reader.array("time")?))))?,
+        hold_minutes: reader.u32("number")?,
+        min_units_per_booking: reader.u32("number")?,
+        max_units_per_booking: reader.u32("number")?,
+        min_to_run: reader.option_u32()?,
+        guides: reader.option_u32()?,
+        units: reader.list(read_unit)?,
+    })
+}
+
+fn read_unit(reader: &mut Reader<'_>) -> Result<UnitDefinition, CatalogueDecodeError> {
+    Ok(UnitDefinition {
+        slug: reader.text()?,
+        kind: reader.text()?,
+        price: i64::from_le_bytes(reader.array("price")?),
+        pax: reader.u32("number")?,
+        min_age: reader.option_u32()?,
+        max_age: reader.option_u32()?,
+        accompanied_by: reader.list(Reader::text)?,
+        max_quantity: reader.option_u32()?,
+        requires: reader.option(Reader::text)?,
+        id_required: reader.flag()?,
+    })
+}
+
+/// A place in the bytes. Every read either moves it or fails.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, count: usize, field: &'static str) -> Result<&[u8], CatalogueDecodeError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let taken = rest.get(..count).ok_or(CatalogueDecodeError::Truncated {
+            at: self.bytes.len(),
+            field,
+        })?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], CatalogueDecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, field)?);
+        Ok(array)
+    }
+
+    fn invalid(&self, field: &'static str) -> CatalogueDecodeError {
+        CatalogueDecodeError::Invalid { at: self.at, field }
+    }
+
+    fn u8(&mut self, field: &'static str) -> Result<u8, CatalogueDecodeError> {
+        self.array::<1>(field).map(|[byte]| byte)
+    }
+
+    fn u32(&mut self, field: &'static str) -> Result<u32, CatalogueDecodeError> {
+        self.array(field).map(u32::from_le_bytes)
+    }
+
+    fn flag(&mut self) -> Result<bool, CatalogueDecodeError> {
+        match self.u8("flag")? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.invalid("flag")),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, CatalogueDecodeError> {
+        let length = self.u32("text")? as usize;
+        let text = str::from_utf8(self.take(length, "text")?).map(str::to_owned);
+        text.map_err(|_| self.invalid("text"))
+    }
+
+    /// Grows as items are read: a count that the bytes cannot hold must not reserve memory for it.
+    fn list<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, CatalogueDecodeError>,
+    ) -> Result<Vec<T>, CatalogueDecodeError> {
+        let count = self.u32("list")?;
+        (0..count).map(|_| read(self)).collect()
+    }
+
+    fn option<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, CatalogueDecodeError>,
+    ) -> Result<Option<T>, CatalogueDecodeError> {
+        if self.flag()? { read(self).map(Some) } else { Ok(None) }
+    }
+
+    fn option_u32(&mut self) -> Result<Option<u32>, CatalogueDecodeError> {
+        self.option(|reader| reader.u32("number"))
+    }
+}
+
+#[cfg(test)]
+#[path = "encoding_tests.rs"]
+mod tests;
