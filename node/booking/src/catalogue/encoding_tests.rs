@@ -176,7 +176,7 @@ fn the_form_of_version_1_does_not_change() {
             "0c000000",
             "00",
             "01",
-            "009d781aa3010000", // slot, visit, capacity, last entry, on sale
+            "002dca18a3010000", // slot, visit, capacity, last entry, on sale
             "0a000000",
             "01000000",
             "14000000",
