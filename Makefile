@@ -59,7 +59,7 @@ doc:
 
 # The crate edges and what may be named where are held by a test that needs nothing but cargo.
 edges:
-	$(CARGO) test $(FLAGS) --quiet --test house
+	PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --quiet --test house
 
 # Licences and sources besides, where cargo-deny is installed; it takes minutes to build, so nothing installs it.
 deny:
