@@ -113,7 +113,18 @@ fn every_metric_in_the_documents_is_registered() {
                 let name = quote.split('{').next().unwrap_or_default();
                 let is_name = name.starts_with("rotunda_") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
                 // A crate's name in code (`rotunda_booking`) has no unit behind it.
-                let endings = ["_total", "_seconds", "_bytes", "_ratio", "_info", "_requests", "_limit"];
+                let endings = [
+                    "_total",
+                    "_seconds",
+                    "_bytes",
+                    "_ratio",
+                    "_info",
+                    "_requests",
+                    "_limit",
+                    "_index",
+                    "_leader",
+                    "_flight",
+                ];
                 if is_name && endings.iter().any(|ending| name.ends_with(ending)) && !is_registered(name, &registered) {
                     unknown.push(format!("{}:{}: {name}", document.path, index + 1));
                 }

@@ -174,12 +174,16 @@ fn breaches(rule: &Rule, files: &[File]) -> Vec<String> {
 #[test]
 fn words_stand_only_where_they_may() {
     let files = tree::sources();
-    for rule in RULES {
-        tree::none(
-            &format!("`{}` has no place here: {}.", rule.word, rule.reason),
-            &breaches(rule, &files),
-        );
-    }
+    let found: Vec<String> = RULES
+        .iter()
+        .flat_map(|rule| {
+            let breaches = breaches(rule, &files).into_iter();
+            breaches
+                .map(|breach| format!("{breach}\n    `{}`: {}", rule.word, rule.reason))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    tree::none("These words have no place here:", &found);
 }
 
 /// The rules above are worth nothing if they cannot find anything.
