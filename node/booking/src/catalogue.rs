@@ -7,11 +7,13 @@
 pub mod bounds;
 mod description;
 pub mod encoding;
+mod validate;
 
 pub use description::{
     BundleDescription, BundleUnitDescription, LegDescription, NetworkDescription, NetworkHeader, OpeningDescription,
     ProductDescription, UnitDescription, VenueDescription,
 };
+pub use validate::{Problem, validate};
 
 use crate::time::{ServiceDay, Timestamp};
 

@@ -41,3 +41,8 @@ pub const MAX_AGE: i64 = 150;
 pub const DEFAULT_HOLD_MINUTES: i64 = 10;
 /// Units per booking where the network does not say.
 pub const DEFAULT_MAX_UNITS_PER_BOOKING: i64 = 20;
+
+/// The dearest units of every product in the largest quantity, all in one booking, still sum within an `i64`.
+const _: () = assert!(MAX_PRICE < i64::MAX / (MAX_UNITS_PER_BOOKING * MAX_PRODUCTS as i64));
+/// The largest booking of a product has a ticket number for every person.
+const _: () = assert!(MAX_UNITS_PER_BOOKING * MAX_PAX <= u16::MAX as i64);
