@@ -15,7 +15,6 @@ use bytes::Bytes;
 
 pub use self::entry::{EntryBuilder, decode_entry, encode_entry, encode_replies, split_replies};
 use self::wire::{Reader, Wire, Writer};
-use crate::catalogue::VenueDefinition;
 use crate::command::Command;
 use crate::outcome::Reply;
 use crate::query::{Answer, Query};
@@ -119,25 +118,4 @@ pub fn encode_answer(answer: &Answer) -> Bytes {
 /// Where the bytes are no answer.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, CodecError> {
     decode(bytes)
-}
-
-/// A venue's definition, as digests and rows take it.
-#[must_use]
-pub fn encode_definition(definition: &VenueDefinition) -> Bytes {
-    encode(definition, 2048)
-}
-
-/// The inverse of [`encode_definition`].
-///
-/// # Errors
-/// Where the bytes are no definition.
-pub fn decode_definition(bytes: &[u8]) -> Result<VenueDefinition, CodecError> {
-    decode(bytes)
-}
-
-/// Digest of a venue's definition: what an import answers and a slot plan names. XXH3 is frozen, so it stays the same
-/// over versions of the library.
-#[must_use]
-pub fn revision(definition: &VenueDefinition) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(&encode_definition(definition))
 }

@@ -1,66 +1,212 @@
 //! One shard's state while it is served: decoded caches over the rows, and the one way to change them.
+//!
+//! The node's apply thread owns an inventory. [`Inventory::apply`] turns an entry into replies and row changes;
+//! [`Inventory::load`] rebuilds the caches. Reads beside it go through `queries`, which needs rows only.
 
-use crate::command::Entry;
-use crate::outcome::Reply;
+mod cache;
+pub(crate) mod hash;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use self::cache::Cache;
+pub use self::hash::recompute;
+use self::hash::{StateHash, digest};
+pub(crate) use self::transaction::{Halt, Shift, Transaction};
+use crate::command::{Command, Entry};
+use crate::commands;
+use crate::idempotency::{self, KeyWindow, Keys};
+use crate::ids::VenueNo;
+use crate::keys::{self, Key, Table};
+use crate::outcome::{Outcome, Reply};
 use crate::rows::{ReadRows, Rows, RowsError};
+use crate::state::{
+    Catalogue, CatalogueRow, Counters, GuideHour, Hour, PlanRow, Record, Row, Slot, VenueRow, checked_row, damaged,
+    encode_row, read_row,
+};
 use crate::time::Timestamp;
 
 /// How much of the state is kept decoded. Affects memory and speed, never an outcome: replicas may differ in it.
+/// The catalogues of all venues and the newest command keys are in memory besides (see [`KeyWindow`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Slots kept decoded, about 120 bytes each. The least recently used beyond it are read again when wanted.
+    /// Slots kept decoded, about 150 bytes each. The least recently used beyond it are read again when wanted.
     pub slots: usize,
-    /// Hours of the building and of guides kept decoded, about 160 bytes each.
+    /// Hours of the building and of guides kept decoded, about 200 bytes each.
     pub hours: usize,
-    /// Bookings kept decoded, about 400 bytes each.
+    /// Bookings and other records kept decoded, about 400 bytes each.
     pub records: usize,
-    /// Bytes per venue of the filter over spilled keys.
+    /// Bytes per venue of the filter over the command keys on disk.
     pub filter_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { slots: 32_768, hours: 16_384, records: 8_192, filter_bytes: 1 << 20 }
+        Self {
+            slots: 32_768,
+            hours: 16_384,
+            records: 8_192,
+            filter_bytes: 1 << 20,
+        }
     }
+}
+
+/// What is in memory of one venue.
+#[derive(Debug, Default)]
+struct Venue {
+    /// None before the first import.
+    catalogue: Option<Arc<Catalogue>>,
+    counters: Counters,
+    /// Digest of the counters' row.
+    stored_counters: u128,
+    /// The counters changed in this entry.
+    changed: bool,
+    keys: Keys,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Inventory {
     limits: Limits,
+    window: KeyWindow,
     now: Timestamp,
-    hash: u128,
+    stored_now: Option<Timestamp>,
+    hash: StateHash,
+    venues: BTreeMap<VenueNo, Venue>,
+    changed_venues: Vec<VenueNo>,
+    slots: Cache<Slot>,
+    building: Cache<Hour>,
+    guides: Cache<GuideHour>,
+    records: Cache<Record>,
+    /// Plans changed in this entry.
+    plans: BTreeMap<(VenueNo, u16), PlanRow>,
+    /// Digests of uncached rows changed in this entry.
+    replaced: BTreeMap<Vec<u8>, u128>,
 }
 
 impl Inventory {
     /// An empty shard.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, now: Timestamp::default(), hash: 0 }
+        Self::with_key_window(limits, KeyWindow::default())
     }
 
-    /// Rebuilds the caches from `rows`: at start and after a snapshot was installed.
+    /// An empty shard with a window of its own. All replicas of a cluster must have the same, from the first entry on:
+    /// for tests and simulations, which reach the end of a small one sooner.
+    #[must_use]
+    pub fn with_key_window(limits: Limits, window: KeyWindow) -> Self {
+        Self {
+            limits,
+            window,
+            now: Timestamp(0),
+            stored_now: None,
+            hash: StateHash::default(),
+            venues: BTreeMap::new(),
+            changed_venues: Vec::new(),
+            slots: Cache::new(limits.slots),
+            building: Cache::new(limits.hours),
+            guides: Cache::new(limits.hours),
+            records: Cache::new(limits.records),
+            plans: BTreeMap::new(),
+            replaced: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets what is in memory and rebuilds it from `rows`: at start, and after a snapshot was installed.
     ///
     /// # Errors
     /// Where the store fails or a row is damaged.
-    pub fn load(&mut self, _rows: &impl ReadRows) -> Result<(), RowsError> {
-        *self = Self::new(self.limits);
+    pub fn load(&mut self, rows: &impl ReadRows) -> Result<(), RowsError> {
+        *self = Self::with_key_window(self.limits, self.window);
+        self.hash = StateHash::read(rows)?;
+        self.stored_now = read_clock(rows)?;
+        self.now = self.stored_now.unwrap_or(Timestamp(0));
+        for venue in venues_in(rows, Table::Counters)? {
+            let key = Key::counters(venue);
+            if let Some(bytes) = rows.get(&key)? {
+                let counters = checked_row::<Counters>(&key, &bytes)?;
+                let keys = Keys::load(rows, venue, &counters, self.limits.filter_bytes)?;
+                let state = self.venues.entry(venue).or_default();
+                state.stored_counters = digest(&key, &bytes);
+                state.counters = counters;
+                state.keys = keys;
+            }
+        }
+        for venue in venues_in(rows, Table::Venue)? {
+            let catalogue = read_catalogue(rows, venue)?;
+            self.venues.entry(venue).or_default().catalogue = catalogue.map(Arc::new);
+        }
         Ok(())
     }
 
-    /// Applies one entry: a reply for each command, in order, and the row changes in `rows`.
+    /// Applies one entry: a reply for each command, in order, and the row changes in `rows`. The same entries at the
+    /// same indexes give the same replies and rows, wherever and however often they are applied from the same rows.
     ///
     /// # Errors
-    /// Where the store fails or a row is damaged. The caches are then of no use: the caller ends or loads anew.
-    pub fn apply(&mut self, _rows: &mut impl Rows, _index: u64, entry: &Entry) -> Result<Vec<Reply>, RowsError> {
+    /// Where the store fails or a row is damaged. `rows` must then not be written, and the caches are of no use.
+    pub fn apply(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<Vec<Reply>, RowsError> {
         self.now = self.now.max(entry.stamp);
-        Ok(Vec::new())
+        let window = self.window;
+        let mut transaction = Transaction {
+            index,
+            now: self.now,
+            rows,
+            inventory: self,
+        };
+        let mut replies = Vec::with_capacity(entry.commands.len());
+        for command in &entry.commands {
+            replies.push(execute(&mut transaction, command)?);
+        }
+        let changed_venues = std::mem::take(&mut transaction.inventory.changed_venues);
+        for venue in &changed_venues {
+            idempotency::spill(&mut transaction, *venue, window);
+        }
+        self.flush(rows, &changed_venues);
+        Ok(replies)
+    }
+
+    /// Hands the entry's changes to the store, and makes room in the caches.
+    fn flush(&mut self, rows: &mut dyn Rows, changed_venues: &[VenueNo]) {
+        self.slots.flush(rows, &mut self.hash);
+        self.building.flush(rows, &mut self.hash);
+        self.guides.flush(rows, &mut self.hash);
+        self.records.flush(rows, &mut self.hash);
+        for venue in changed_venues {
+            let Some(state) = self.venues.get_mut(venue) else {
+                continue;
+            };
+            state.changed = false;
+            let (key, row) = (Key::counters(*venue), encode_row(&state.counters));
+            let after = digest(&key, &row);
+            if after != state.stored_counters {
+                self.hash.replace(state.stored_counters, after);
+                state.stored_counters = after;
+                rows.put(&key, &row);
+            }
+        }
+        if self.stored_now != Some(self.now) {
+            let key = Key::clock();
+            let before = self.stored_now.map_or(0, |stored| digest(&key, &encode_row(&stored)));
+            let row = encode_row(&self.now);
+            self.hash.replace(before, digest(&key, &row));
+            self.stored_now = Some(self.now);
+            rows.put(&key, &row);
+        }
+        rows.put(&Key::hash(), &self.hash.0.to_be_bytes());
+        self.slots.evict();
+        self.building.evict();
+        self.guides.evict();
+        self.records.evict();
+        self.plans.clear();
+        self.replaced.clear();
     }
 
     /// Digest over all rows but the one that keeps it. Equal on all replicas at equal index.
     #[must_use]
     pub fn state_hash(&self) -> [u8; 16] {
-        self.hash.to_be_bytes()
+        self.hash.0.to_be_bytes()
     }
 
     /// The last log time.
@@ -68,4 +214,57 @@ impl Inventory {
     pub fn now(&self) -> Timestamp {
         self.now
     }
+}
+
+/// Answers a command: from its record where it was applied before, else by applying it and keeping the answer.
+fn execute(transaction: &mut Transaction<'_>, command: &Command) -> Result<Reply, RowsError> {
+    if let Some(key) = command.key
+        && let Some(reply) = commands::replay(transaction, command, key)?
+    {
+        return Ok(reply);
+    }
+    let outcome = match commands::dispatch(transaction, command) {
+        Ok(outcome) => outcome,
+        Err(Halt::Refused(refusal)) => Outcome::Refused(refusal),
+        Err(Halt::Broken(error)) => return Err(error),
+    };
+    let reply = Reply {
+        index: transaction.index,
+        replayed: false,
+        outcome,
+    };
+    commands::remember(transaction, command, &reply);
+    Ok(reply)
+}
+
+/// The log time that is stored.
+pub(crate) fn read_clock(rows: &(impl ReadRows + ?Sized)) -> Result<Option<Timestamp>, RowsError> {
+    let key = Key::clock();
+    rows.get(&key)?
+        .map(|bytes| crate::state::decode_row(&key, &bytes))
+        .transpose()
+}
+
+/// The catalogue that is stored.
+pub(crate) fn read_catalogue(rows: &(impl ReadRows + ?Sized), venue: VenueNo) -> Result<Option<Catalogue>, RowsError> {
+    let Some(row) = read_row::<VenueRow>(rows, venue)? else {
+        return Ok(None);
+    };
+    let key = <CatalogueRow as Row>::key(venue);
+    let missing = || damaged(&key, "a venue without its catalogue".to_owned());
+    let definition = read_row::<CatalogueRow>(rows, venue)?.ok_or_else(missing)?;
+    let catalogue = Catalogue::new(row, definition.0);
+    catalogue
+        .map(Some)
+        .ok_or_else(|| damaged(&key, "more names than numbers".to_owned()))
+}
+
+/// The venues that have a row in `table`. Seeks from venue to venue.
+pub(crate) fn venues_in(rows: &(impl ReadRows + ?Sized), table: Table) -> Result<Vec<VenueNo>, RowsError> {
+    let mut venues = Vec::new();
+    rows.scan(&Key::table_start(table), &Key::table_end(table), &mut |key, _| {
+        venues.extend(keys::venue_of(key));
+        ControlFlow::Continue(())
+    })?;
+    Ok(venues)
 }

@@ -188,6 +188,24 @@ pub struct Refusal {
     pub lines: Vec<LineProblem>,
 }
 
+impl Refusal {
+    /// A refusal of the whole command.
+    #[must_use]
+    pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
+        Self::about(code, detail, Vec::new())
+    }
+
+    /// A refusal for what is wrong with some lines.
+    #[must_use]
+    pub fn about(code: RefusalCode, detail: impl Into<String>, lines: Vec<LineProblem>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            lines,
+        }
+    }
+}
+
 /// What is wrong with one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineProblem {

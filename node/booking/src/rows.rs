@@ -32,6 +32,10 @@ pub trait ReadRows {
     ///
     /// # Errors
     /// Where the store fails.
+    #[expect(
+        clippy::type_complexity,
+        reason = "an alias would hide the two lifetimes that implementors must repeat"
+    )]
     fn scan(
         &self,
         from: &[u8],

@@ -1,9 +1,8 @@
 //! The layouts of the domain's types. The order of fields and the numbers of variants are stored in logs and rows:
 //! a change needs a new version byte, not an edit.
 
-use crate::catalogue::{
-    BundleDefinition, NetworkDefinition, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition,
-};
+use crate::catalogue::VenueDefinition;
+use crate::catalogue::encoding::{decode_venue, encode_venue};
 use crate::codec::CodecError;
 use crate::codec::wire::{Reader, Wire, Writer, wire_newtype, wire_struct, wire_tag};
 use crate::command::{Channel, Command, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
@@ -18,85 +17,65 @@ use crate::time::{ServiceDay, Timestamp};
 wire_newtype!(Timestamp, ServiceDay, VenueNo, CommandKey);
 
 wire_struct!(BookingId { venue, seq, secret });
-wire_struct!(TicketId { venue, seq, number, secret });
-wire_struct!(SlotRef { product, start, offset_minutes });
+wire_struct!(TicketId {
+    venue,
+    seq,
+    number,
+    secret
+});
+wire_struct!(SlotRef {
+    product,
+    start,
+    offset_minutes
+});
 
-wire_tag!(ProductKind { Timed, Guided, Group, Day });
-wire_struct!(Opening { days, from_minute, to_minute });
-wire_struct!(UnitDefinition {
-    slug,
-    kind,
-    price,
-    pax,
-    min_age,
-    max_age,
-    accompanied_by,
-    max_quantity,
-    requires,
-    id_required,
-});
-wire_struct!(ProductDefinition {
-    slug,
-    name,
-    kind,
-    slot_minutes,
-    visit_minutes,
-    capacity,
-    last_entry_before_close_minutes,
-    on_sale,
-    hold_minutes,
-    min_units_per_booking,
-    max_units_per_booking,
-    min_to_run,
-    guides,
-    units,
-});
-wire_struct!(VenueDefinition {
-    slug,
-    name,
-    city,
-    time_zone,
-    currency,
-    currency_digits,
-    tax_basis_points,
-    building_capacity,
-    opening,
-    closed,
-    products,
-});
-wire_struct!(NetworkDefinition { id, name, venues, bundles });
-
-impl Wire for BundleDefinition {
+/// A definition has a canonical form of its own, from which its revision is taken; here it stands behind its length.
+impl Wire for VenueDefinition {
     fn write(&self, writer: &mut Writer) {
-        let Self { slug, name, legs, currency, units } = self;
-        writer.put(slug);
-        writer.put(name);
-        writer.put(legs);
-        writer.put(currency);
-        writer.length(units.len());
-        for (unit, price, leg_units) in units {
-            writer.put(unit);
-            writer.put(price);
-            writer.put(leg_units);
-        }
+        let mut encoded = Vec::with_capacity(2048);
+        encode_venue(self, &mut encoded);
+        writer.length(encoded.len());
+        writer.raw(&encoded);
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let (slug, name, legs, currency) = (reader.take()?, reader.take()?, reader.take()?, reader.take()?);
-        let count = reader.length()?;
-        let mut units = Vec::new();
-        for _ in 0..count {
-            units.push((reader.take()?, reader.take()?, reader.take()?));
+        let length = reader.length()?;
+        match decode_venue(reader.raw(length)?) {
+            Ok((definition, read)) if read == length => Ok(definition),
+            _ => Err(CodecError::Value {
+                what: "venue definition",
+            }),
         }
-        Ok(Self { slug, name, legs, currency, units })
     }
 }
 
-wire_tag!(Channel { Web, Kiosk, Counter, Reseller, Phone });
+wire_tag!(Channel {
+    Web,
+    Kiosk,
+    Counter,
+    Reseller,
+    Phone
+});
 wire_struct!(LineRequest { slot, unit, quantity });
 wire_struct!(HoldRequest { secret, channel, lines });
-wire_struct!(SlotSpec { start, end, occupies_until, offset_minutes, capacity });
-wire_struct!(SlotPlan { revision, product, day, slots });
-wire_struct!(Command { key, fingerprint, venue, operation });
+wire_struct!(SlotSpec {
+    start,
+    end,
+    occupies_until,
+    offset_minutes,
+    capacity
+});
+wire_struct!(SlotPlan {
+    revision,
+    product,
+    day,
+    slots
+});
+wire_struct!(Command {
+    key,
+    fingerprint,
+    venue,
+    operation
+});
 
 impl Wire for SlotChange {
     fn write(&self, writer: &mut Writer) {
@@ -167,26 +146,70 @@ impl Wire for Operation {
         Ok(match reader.take::<u8>()? {
             0 => Self::ImportVenue(reader.take()?),
             1 => Self::SetSlots(reader.take()?),
-            2 => Self::ChangeSlot { slot: reader.take()?, change: reader.take()? },
+            2 => Self::ChangeSlot {
+                slot: reader.take()?,
+                change: reader.take()?,
+            },
             3 => Self::Hold(reader.take()?),
-            4 => Self::Extend { booking: reader.take()? },
-            5 => Self::Confirm { booking: reader.take()?, nonce: reader.take()? },
-            6 => Self::Release { booking: reader.take()? },
-            7 => Self::Cancel { booking: reader.take()? },
+            4 => Self::Extend {
+                booking: reader.take()?,
+            },
+            5 => Self::Confirm {
+                booking: reader.take()?,
+                nonce: reader.take()?,
+            },
+            6 => Self::Release {
+                booking: reader.take()?,
+            },
+            7 => Self::Cancel {
+                booking: reader.take()?,
+            },
             8 => Self::Expire { limit: reader.take()? },
             _ => return Err(CodecError::Value { what: "operation" }),
         })
     }
 }
 
-wire_tag!(BookingStatus { Held, Confirmed, Expired, Released, Cancelled });
+wire_tag!(BookingStatus {
+    Held,
+    Confirmed,
+    Expired,
+    Released,
+    Cancelled
+});
 wire_tag!(TicketStatus { Valid, Void });
-wire_tag!(SlotStatus { Available, Limited, SoldOut, Closed, NotOnSale });
-wire_struct!(LineView { slot, unit, quantity, unit_price, tax, total });
-wire_struct!(SlotView { slot, end, day, status, capacity, held, confirmed, vacancies });
+wire_tag!(SlotStatus {
+    Available,
+    Limited,
+    SoldOut,
+    Closed,
+    NotOnSale
+});
+wire_struct!(LineView {
+    slot,
+    unit,
+    quantity,
+    unit_price,
+    tax,
+    total
+});
+wire_struct!(SlotView {
+    slot,
+    end,
+    day,
+    status,
+    capacity,
+    held,
+    confirmed,
+    vacancies
+});
 wire_struct!(LineProblem { line, left, detail });
 wire_struct!(Refusal { code, detail, lines });
-wire_struct!(Reply { index, replayed, outcome });
+wire_struct!(Reply {
+    index,
+    replayed,
+    outcome
+});
 
 impl Wire for RefusalCode {
     fn write(&self, writer: &mut Writer) {
@@ -203,7 +226,11 @@ const SPELT_OUT: u8 = 255;
 /// A booking's tickets nearly always repeat its place, and the slot and unit of one of its lines: each is then one byte.
 fn write_ticket(writer: &mut Writer, ticket: &TicketView, id: &BookingId, lines: &[LineView]) {
     let line = (ticket.id.venue == id.venue && ticket.id.seq == id.seq)
-        .then(|| lines.iter().position(|line| line.slot == ticket.slot && line.unit == ticket.unit))
+        .then(|| {
+            lines
+                .iter()
+                .position(|line| line.slot == ticket.slot && line.unit == ticket.unit)
+        })
         .flatten()
         .and_then(|line| u8::try_from(line).ok())
         .filter(|line| *line != SPELT_OUT);
@@ -225,11 +252,24 @@ fn read_ticket(reader: &mut Reader<'_>, id: &BookingId, lines: &[LineView]) -> R
     let (venue, seq, slot, unit) = if line == SPELT_OUT {
         (reader.take()?, reader.take()?, reader.take()?, reader.take()?)
     } else {
-        let line = lines.get(usize::from(line)).ok_or(CodecError::Value { what: "line of a ticket" })?;
+        let line = lines.get(usize::from(line)).ok_or(CodecError::Value {
+            what: "line of a ticket",
+        })?;
         (id.venue, id.seq, line.slot.clone(), line.unit.clone())
     };
-    let id = TicketId { venue, seq, number: reader.take()?, secret: reader.take()? };
-    Ok(TicketView { id, serial: reader.take()?, unit, slot, status: reader.take()? })
+    let id = TicketId {
+        venue,
+        seq,
+        number: reader.take()?,
+        secret: reader.take()?,
+    };
+    Ok(TicketView {
+        id,
+        serial: reader.take()?,
+        unit,
+        slot,
+        status: reader.take()?,
+    })
 }
 
 impl Wire for BookingView {
@@ -314,10 +354,20 @@ impl Wire for Outcome {
         Ok(match reader.take::<u8>()? {
             0 => Self::Booking(reader.take()?),
             1 => Self::Refused(reader.take()?),
-            2 => Self::Imported { revision: reader.take()?, changed: reader.take()? },
-            3 => Self::SlotsSet { added: reader.take()?, removed: reader.take()?, kept: reader.take()? },
+            2 => Self::Imported {
+                revision: reader.take()?,
+                changed: reader.take()?,
+            },
+            3 => Self::SlotsSet {
+                added: reader.take()?,
+                removed: reader.take()?,
+                kept: reader.take()?,
+            },
             4 => Self::SlotChanged(reader.take()?),
-            5 => Self::Expired { count: reader.take()?, more: reader.take()? },
+            5 => Self::Expired {
+                count: reader.take()?,
+                more: reader.take()?,
+            },
             _ => return Err(CodecError::Value { what: "outcome" }),
         })
     }
@@ -334,7 +384,12 @@ impl Wire for Query {
                 writer.put(&1u8);
                 writer.put(booking);
             }
-            Self::Availability { venue, product, from, to } => {
+            Self::Availability {
+                venue,
+                product,
+                from,
+                to,
+            } => {
                 writer.put(&2u8);
                 writer.put(venue);
                 writer.put(product);
@@ -346,7 +401,9 @@ impl Wire for Query {
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         Ok(match reader.take::<u8>()? {
             0 => Self::Venue { venue: reader.take()? },
-            1 => Self::Booking { booking: reader.take()? },
+            1 => Self::Booking {
+                booking: reader.take()?,
+            },
             2 => Self::Availability {
                 venue: reader.take()?,
                 product: reader.take()?,
@@ -361,7 +418,11 @@ impl Wire for Query {
 impl Wire for Answer {
     fn write(&self, writer: &mut Writer) {
         match self {
-            Self::Venue { revision, planned_through, definition } => {
+            Self::Venue {
+                revision,
+                planned_through,
+                definition,
+            } => {
                 writer.put(&0u8);
                 writer.put(revision);
                 writer.put(planned_through);
@@ -387,7 +448,10 @@ impl Wire for Answer {
                 definition: reader.take()?,
             },
             1 => Self::Booking(reader.take()?),
-            2 => Self::Availability { time: reader.take()?, slots: reader.take()? },
+            2 => Self::Availability {
+                time: reader.take()?,
+                slots: reader.take()?,
+            },
             3 => Self::NotFound,
             _ => return Err(CodecError::Value { what: "answer" }),
         })

@@ -34,14 +34,20 @@ impl EntryBuilder {
     /// An entry without commands.
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: vec![0; HEADER], count: 0 }
+        Self {
+            bytes: vec![0; HEADER],
+            count: 0,
+        }
     }
 
     /// Adds a command as [`encode_command`] gave it. The builder does not look inside.
     ///
     /// # Panics
     /// Where a single command is 4 GiB long, which no transport delivers.
-    #[expect(clippy::expect_used, reason = "commands are bounded by the transport, far below 4 GiB")]
+    #[expect(
+        clippy::expect_used,
+        reason = "commands are bounded by the transport, far below 4 GiB"
+    )]
     pub fn push(&mut self, encoded_command: &[u8]) -> &mut Self {
         let length = u32::try_from(encoded_command.len()).expect("a command is below 4 GiB");
         self.bytes.extend_from_slice(&length.to_be_bytes());
@@ -140,5 +146,9 @@ pub fn split_replies(mut bytes: Bytes) -> Result<Vec<Bytes>, CodecError> {
         }
         replies.push(bytes.split_to(length));
     }
-    if bytes.is_empty() { Ok(replies) } else { Err(CodecError::Trailing { bytes: bytes.len() }) }
+    if bytes.is_empty() {
+        Ok(replies)
+    } else {
+        Err(CodecError::Trailing { bytes: bytes.len() })
+    }
 }

@@ -24,11 +24,6 @@ impl Writer {
         Self { bytes }
     }
 
-    /// A writer without a version byte, for what is part of something versioned.
-    pub(crate) fn bare(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity) }
-    }
-
     /// What was written.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
@@ -67,13 +62,11 @@ impl<'a> Reader<'a> {
         match bytes.split_first() {
             None => Err(CodecError::Truncated),
             Some((found, rest)) if *found == version => Ok(Self { rest }),
-            Some((found, _)) => Err(CodecError::Version { found: *found, known: version }),
+            Some((found, _)) => Err(CodecError::Version {
+                found: *found,
+                known: version,
+            }),
         }
-    }
-
-    /// A reader over bytes without a version byte.
-    pub(crate) fn bare(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
     }
 
     /// Bytes not read yet.
@@ -103,7 +96,11 @@ impl<'a> Reader<'a> {
         } else {
             usize::from(first)
         };
-        if length > self.remaining() { Err(CodecError::Truncated) } else { Ok(length) }
+        if length > self.remaining() {
+            Err(CodecError::Truncated)
+        } else {
+            Ok(length)
+        }
     }
 
     /// A value in its own layout.
@@ -113,7 +110,11 @@ impl<'a> Reader<'a> {
 
     /// Everything must have been read.
     pub(crate) fn end(self) -> Result<(), CodecError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(CodecError::Trailing { bytes: self.rest.len() }) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(CodecError::Trailing { bytes: self.rest.len() })
+        }
     }
 }
 
@@ -175,7 +176,11 @@ impl<T: Wire> Wire for Option<T> {
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(if reader.take::<bool>()? { Some(reader.take()?) } else { None })
+        Ok(if reader.take::<bool>()? {
+            Some(reader.take()?)
+        } else {
+            None
+        })
     }
 }
 
@@ -215,12 +220,18 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
     }
 }
 
-impl<const N: usize> Wire for [u8; N] {
+impl<T: Wire + Copy + Default, const N: usize> Wire for [T; N] {
     fn write(&self, writer: &mut Writer) {
-        writer.raw(self);
+        for element in self {
+            writer.put(element);
+        }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        reader.array()
+        let mut elements = [T::default(); N];
+        for element in &mut elements {
+            *element = reader.take()?;
+        }
+        Ok(elements)
     }
 }
 

@@ -1,0 +1,170 @@
+//! What each command does, one file each. Here is only the way to them, and the way of answers into records and back.
+
+mod cancel;
+mod change_slot;
+mod confirm;
+mod expire;
+mod extend;
+mod hold;
+mod import_venue;
+mod release;
+mod set_slots;
+
+use self::hold::MAX_PERSONS;
+use crate::codec;
+use crate::command::{Command, Operation};
+use crate::ids::{BookingId, CommandKey, VenueNo};
+use crate::inventory::{Halt, Transaction};
+use crate::keys::Key;
+use crate::outcome::{BookingStatus, Outcome, Refusal, RefusalCode, Reply};
+use crate::rows::RowsError;
+use crate::state::{Booking, Operated, Record, RecordId, damaged};
+use crate::views;
+
+/// Applies a command that was not seen before.
+pub(crate) fn dispatch(transaction: &mut Transaction<'_>, command: &Command) -> Result<Outcome, Halt> {
+    let venue = command.venue;
+    match &command.operation {
+        Operation::ImportVenue(definition) => import_venue::import_venue(transaction, venue, definition),
+        Operation::SetSlots(plan) => set_slots::set_slots(transaction, venue, plan),
+        Operation::ChangeSlot { slot, change } => change_slot::change_slot(transaction, venue, slot, *change),
+        Operation::Hold(request) => hold::hold(transaction, command, request),
+        Operation::Extend { booking } => extend::extend(transaction, venue, *booking),
+        Operation::Confirm { booking, nonce } => confirm::confirm(transaction, venue, *booking, *nonce),
+        Operation::Release { booking } => release::release(transaction, venue, *booking),
+        Operation::Cancel { booking } => cancel::cancel(transaction, venue, *booking),
+        Operation::Expire { limit } => expire::expire(transaction, venue, *limit),
+    }
+}
+
+/// The answer to a command whose key was seen before: the stored one, or a refusal where the body is another.
+pub(crate) fn replay(
+    transaction: &mut Transaction<'_>,
+    command: &Command,
+    key: CommandKey,
+) -> Result<Option<Reply>, RowsError> {
+    let venue = command.venue;
+    let found = match transaction.keys(venue) {
+        Some(keys) => keys.find(transaction.rows(), venue, key)?,
+        None => None,
+    };
+    let Some(seq) = found else { return Ok(None) };
+    let id = RecordId { venue, seq };
+    let catalogue = transaction.catalogue(venue);
+    let index = transaction.index;
+    let broken = |detail: &str| damaged(&Key::record(id), detail.to_owned());
+    let record = transaction
+        .record(id)?
+        .ok_or_else(|| broken("a key points to a record that is not there"))?;
+    let fingerprint = match record {
+        Record::Booking(booking) => booking.fingerprint,
+        Record::Operated(operated) => operated.fingerprint,
+    };
+    if fingerprint != command.fingerprint {
+        let refusal = Refusal::new(
+            RefusalCode::IdempotencyKeyReused,
+            "this idempotency key was used with another request; draw a new key for a new request",
+        );
+        return Ok(Some(Reply {
+            index,
+            replayed: false,
+            outcome: Outcome::Refused(refusal),
+        }));
+    }
+    Ok(Some(match record {
+        Record::Booking(booking) => {
+            let catalogue = catalogue.ok_or_else(|| broken("a booking at a venue without a catalogue"))?;
+            let view = views::booking(&catalogue.row, id, &booking.as_first_held());
+            Reply {
+                index: booking.index,
+                replayed: true,
+                outcome: Outcome::Booking(view),
+            }
+        }
+        Record::Operated(operated) => {
+            let reply = codec::decode_reply(&operated.reply).map_err(|error| broken(&error.to_string()))?;
+            Reply {
+                replayed: true,
+                ..reply
+            }
+        }
+    }))
+}
+
+/// Keeps the answer to a command with a key. A hold that was granted is its own record and has noted its key already.
+pub(crate) fn remember(transaction: &mut Transaction<'_>, command: &Command, reply: &Reply) {
+    let Some(key) = command.key else { return };
+    let granted = matches!(
+        (&command.operation, &reply.outcome),
+        (Operation::Hold(_), Outcome::Booking(_))
+    );
+    if granted {
+        return;
+    }
+    let id = transaction.next_record(command.venue);
+    let reply = codec::encode_reply(reply).into();
+    transaction.insert_record(
+        id,
+        Record::Operated(Operated {
+            key,
+            fingerprint: command.fingerprint,
+            reply,
+        }),
+    );
+    note_key(transaction, id, key);
+}
+
+/// Makes `key` stand for the record.
+fn note_key(transaction: &mut Transaction<'_>, id: RecordId, key: CommandKey) {
+    transaction.keys_mut(id.venue).remember(key, id.seq);
+    transaction.counters_mut(id.venue).window_keys += 1;
+}
+
+/// The booking that `id` names. A wrong secret is as good as a wrong number.
+fn find_booking(transaction: &mut Transaction<'_>, venue: VenueNo, id: BookingId) -> Result<(RecordId, Booking), Halt> {
+    let unknown = || Refusal::new(RefusalCode::UnknownBooking, "there is no such booking; check its id");
+    if id.venue != venue {
+        return Err(unknown().into());
+    }
+    let record_id = RecordId { venue, seq: id.seq };
+    match transaction.record(record_id)? {
+        Some(Record::Booking(booking)) if booking.secret == id.secret => Ok((record_id, booking.clone())),
+        _ => Err(unknown().into()),
+    }
+}
+
+/// The refusal of something that only a held booking allows.
+fn must_be_held(status: BookingStatus) -> Result<(), Refusal> {
+    let (code, detail) = match status {
+        BookingStatus::Held => return Ok(()),
+        BookingStatus::Confirmed => (
+            RefusalCode::AlreadyConfirmed,
+            "the booking is confirmed already; cancel it to give the places back",
+        ),
+        BookingStatus::Expired => (
+            RefusalCode::HoldExpired,
+            "the hold has run out and its places are free; hold anew",
+        ),
+        BookingStatus::Released => (RefusalCode::AlreadyReleased, "the hold was released; hold anew"),
+        BookingStatus::Cancelled => (RefusalCode::AlreadyCancelled, "the booking was cancelled; hold anew"),
+    };
+    Err(Refusal::new(code, detail))
+}
+
+/// Stores a changed booking and shows it.
+fn store_booking(transaction: &mut Transaction<'_>, id: RecordId, booking: Booking) -> Result<Outcome, Halt> {
+    let catalogue = transaction.known_catalogue(id.venue)?;
+    let view = views::booking(&catalogue.row, id, &booking);
+    transaction.set_booking(id, booking)?;
+    Ok(Outcome::Booking(view))
+}
+
+/// Takes a hold out of the rows that are in order of deadline.
+fn forget_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
+    transaction.remove(&Key::deadline(id.venue, booking.deadline, id.seq), &[]);
+}
+
+/// Puts a hold into the rows that are in order of deadline.
+fn note_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
+    transaction.append(&Key::deadline(id.venue, booking.deadline, id.seq), &[]);
+}

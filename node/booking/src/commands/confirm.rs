@@ -1,0 +1,30 @@
+//! Confirm: what is held is sold. Issues the tickets and writes the sale to the journal. A hold past its deadline that
+//! no `Expire` has ended yet is confirmed: the log decides which came first.
+
+use super::{find_booking, forget_deadline, must_be_held, store_booking};
+use crate::ids::{BookingId, VenueNo};
+use crate::inventory::{Halt, Shift, Transaction};
+use crate::ledger::{self, Reason};
+use crate::outbox::{self, Event};
+use crate::outcome::{BookingStatus, Outcome};
+
+pub(super) fn confirm(
+    transaction: &mut Transaction<'_>,
+    venue: VenueNo,
+    booking: BookingId,
+    nonce: u64,
+) -> Result<Outcome, Halt> {
+    let (id, mut booking) = find_booking(transaction, venue, booking)?;
+    must_be_held(booking.status)?;
+    forget_deadline(transaction, id, &booking);
+    transaction.shift_booking(venue, &booking, Shift::Sell)?;
+    let counters = transaction.counters_mut(venue);
+    booking.first_serial = counters.next_serial;
+    counters.next_serial += booking.persons();
+    booking.status = BookingStatus::Confirmed;
+    booking.confirmed_at = Some(transaction.now);
+    booking.nonce = nonce;
+    ledger::post(transaction, venue, Reason::Sale, id.seq, &booking);
+    outbox::tell_booking(transaction, id, Event::Confirmed);
+    store_booking(transaction, id, booking)
+}

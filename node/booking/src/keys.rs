@@ -1,0 +1,222 @@
+//! Keys of rows. `[table u8][venue u32]...`, all integers big-endian, so the order of bytes is the order of values, and
+//! all rows of a venue can be copied by their prefixes when it moves to another shard.
+//!
+//! Table 0 belongs to the store. What is written once per booking has a key that grows with the log: sequential keys
+//! cost a log-structured store a seventh of random ones.
+
+use std::ops::Deref;
+
+use crate::ids::{CommandKey, VenueNo};
+use crate::state::{GuideHourId, HourId, RecordId, SlotId};
+use crate::time::Timestamp;
+
+/// First byte of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Table {
+    /// Log time of the last entry; one row a shard.
+    Clock = 0x01,
+    /// Sum of the digests of all other rows; one row a shard.
+    Hash = 0x02,
+    /// What views of a venue's bookings need.
+    Venue = 0x10,
+    /// The venue's definition.
+    Catalogue = 0x11,
+    /// The numbers that a venue hands out.
+    Counters = 0x12,
+    /// How far a product's slots are planned.
+    Plan = 0x13,
+    /// Slots, by product and start.
+    Slot = 0x20,
+    /// The building, by hour.
+    Building = 0x21,
+    /// A product's tours under way, by hour.
+    Guides = 0x22,
+    /// Bookings and other keyed outcomes, in log order.
+    Record = 0x30,
+    /// Held bookings, by deadline.
+    Deadline = 0x31,
+    /// Command keys older than the window in memory.
+    Key = 0x32,
+    /// Double-entry journal, in log order.
+    Ledger = 0x40,
+    /// Events for others, in log order.
+    Outbox = 0x41,
+}
+
+/// The longest key: table, venue, deadline, sequence number.
+const LONGEST: usize = 1 + 4 + 8 + 8;
+
+/// A key on the stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    bytes: [u8; LONGEST],
+    length: u8,
+}
+
+impl Deref for Key {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl Key {
+    fn of(table: Table) -> Self {
+        let mut bytes = [0; LONGEST];
+        bytes[0] = table as u8;
+        Self { bytes, length: 1 }
+    }
+
+    fn then<const N: usize>(mut self, part: [u8; N]) -> Self {
+        let from = usize::from(self.length);
+        self.bytes[from..from + N].copy_from_slice(&part);
+        self.length += N as u8;
+        self
+    }
+
+    fn venue(table: Table, venue: VenueNo) -> Self {
+        Self::of(table).then(venue.0.to_be_bytes())
+    }
+
+    /// The smallest key of `table`.
+    pub(crate) fn table_start(table: Table) -> Self {
+        Self::of(table)
+    }
+
+    /// The first key beyond `table`.
+    pub(crate) fn table_end(table: Table) -> [u8; 1] {
+        [table as u8 + 1]
+    }
+
+    pub(crate) fn clock() -> Self {
+        Self::of(Table::Clock)
+    }
+
+    pub(crate) fn hash() -> Self {
+        Self::of(Table::Hash)
+    }
+
+    pub(crate) fn venue_row(venue: VenueNo) -> Self {
+        Self::venue(Table::Venue, venue)
+    }
+
+    pub(crate) fn catalogue(venue: VenueNo) -> Self {
+        Self::venue(Table::Catalogue, venue)
+    }
+
+    pub(crate) fn counters(venue: VenueNo) -> Self {
+        Self::venue(Table::Counters, venue)
+    }
+
+    pub(crate) fn plan(venue: VenueNo, product: u16) -> Self {
+        Self::venue(Table::Plan, venue).then(product.to_be_bytes())
+    }
+
+    pub(crate) fn slot(id: SlotId) -> Self {
+        Self::venue(Table::Slot, id.venue)
+            .then(id.product.to_be_bytes())
+            .then(ordered(id.start.0))
+    }
+
+    pub(crate) fn building(id: HourId) -> Self {
+        Self::venue(Table::Building, id.venue).then(ordered(id.hour))
+    }
+
+    pub(crate) fn guides(id: GuideHourId) -> Self {
+        Self::venue(Table::Guides, id.venue)
+            .then(id.product.to_be_bytes())
+            .then(ordered(id.hour))
+    }
+
+    pub(crate) fn record(id: RecordId) -> Self {
+        Self::venue(Table::Record, id.venue).then(id.seq.to_be_bytes())
+    }
+
+    pub(crate) fn deadline(venue: VenueNo, deadline: Timestamp, seq: u64) -> Self {
+        Self::venue(Table::Deadline, venue)
+            .then(ordered(deadline.0))
+            .then(seq.to_be_bytes())
+    }
+
+    pub(crate) fn command_key(venue: VenueNo, key: CommandKey) -> Self {
+        Self::venue(Table::Key, venue).then(key.0)
+    }
+
+    pub(crate) fn ledger(venue: VenueNo, number: u64) -> Self {
+        Self::venue(Table::Ledger, venue).then(number.to_be_bytes())
+    }
+
+    pub(crate) fn outbox(venue: VenueNo, number: u64) -> Self {
+        Self::venue(Table::Outbox, venue).then(number.to_be_bytes())
+    }
+}
+
+/// Signed integers sort as bytes once the sign bit is turned over.
+fn ordered(value: i64) -> [u8; 8] {
+    (value as u64 ^ (1 << 63)).to_be_bytes()
+}
+
+fn unordered(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64
+}
+
+/// The venue in a key of any table from [`Table::Venue`] on.
+pub(crate) fn venue_of(key: &[u8]) -> Option<VenueNo> {
+    Some(VenueNo(u32::from_be_bytes(*key.get(1..)?.first_chunk()?)))
+}
+
+/// The last eight bytes as a time: slots and hours end with it.
+pub(crate) fn last_time(key: &[u8]) -> Option<i64> {
+    key.last_chunk().copied().map(unordered)
+}
+
+/// The last eight bytes as a number: records, journal and outbox end with it.
+pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().copied().map(u64::from_be_bytes)
+}
+
+/// Deadline and sequence number of a deadline row.
+pub(crate) fn deadline_of(key: &[u8]) -> Option<(Timestamp, u64)> {
+    let deadline = key.get(5..)?.first_chunk().copied().map(unordered)?;
+    Some((Timestamp(deadline), last_number(key)?))
+}
+
+/// The command key of a key row.
+pub(crate) fn command_key_of(key: &[u8]) -> Option<CommandKey> {
+    key.get(5..)?.try_into().ok().map(CommandKey)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn times_before_and_after_1970_sort_as_bytes() {
+        let venue = VenueNo(7);
+        let times = [i64::MIN, -1, 0, 1, i64::MAX];
+        for pair in times.windows(2) {
+            let [a, b] = [pair[0], pair[1]].map(|time| Key::deadline(venue, Timestamp(time), 9));
+            assert!(*a < *b, "{pair:?}");
+            assert_eq!(deadline_of(&a), Some((Timestamp(pair[0]), 9)));
+        }
+    }
+
+    #[test]
+    fn a_key_gives_back_what_it_was_made_of() {
+        let venue = VenueNo(0x0102_0304);
+        let slot = Key::slot(SlotId {
+            venue,
+            product: 3,
+            start: Timestamp(-60_000),
+        });
+        assert_eq!((venue_of(&slot), last_time(&slot)), (Some(venue), Some(-60_000)));
+        assert_eq!(last_number(&Key::record(RecordId { venue, seq: 99 })), Some(99));
+        assert_eq!(
+            command_key_of(&Key::command_key(venue, CommandKey([5; 16]))),
+            Some(CommandKey([5; 16]))
+        );
+        assert_eq!(venue_of(&[1, 2]), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The outbox: what happened, for whoever must hear of it, in the order in which it happened at the venue. A line is
+//! written in the entry of the change that it tells of, so there is no change without its line and no line without its
+//! change. Lines say what and which; who reads them looks the rest up.
+
+use crate::codec::CodecError;
+use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
+use crate::ids::VenueNo;
+use crate::inventory::Transaction;
+use crate::keys::Key;
+use crate::state::{RecordId, SlotId, encode_row};
+use crate::time::Timestamp;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A hold, by the booking's sequence number, as are the next five.
+    Held(u64),
+    Extended(u64),
+    Confirmed(u64),
+    Released(u64),
+    Expired(u64),
+    Cancelled(u64),
+    /// Capacity or closing, by the operator or by a new plan: number of the product's name, start.
+    SlotChanged(u16, Timestamp),
+}
+
+impl Wire for Event {
+    fn write(&self, writer: &mut Writer) {
+        let (tag, seq) = match self {
+            Self::Held(seq) => (0u8, seq),
+            Self::Extended(seq) => (1, seq),
+            Self::Confirmed(seq) => (2, seq),
+            Self::Released(seq) => (3, seq),
+            Self::Expired(seq) => (4, seq),
+            Self::Cancelled(seq) => (5, seq),
+            Self::SlotChanged(product, start) => {
+                writer.put(&6u8);
+                writer.put(product);
+                writer.put(start);
+                return;
+            }
+        };
+        writer.put(&tag);
+        writer.put(seq);
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok(match reader.take::<u8>()? {
+            0 => Self::Held(reader.take()?),
+            1 => Self::Extended(reader.take()?),
+            2 => Self::Confirmed(reader.take()?),
+            3 => Self::Released(reader.take()?),
+            4 => Self::Expired(reader.take()?),
+            5 => Self::Cancelled(reader.take()?),
+            6 => Self::SlotChanged(reader.take()?, reader.take()?),
+            _ => return Err(CodecError::Value { what: "event" }),
+        })
+    }
+}
+
+/// One row of the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutboxLine {
+    pub(crate) at: Timestamp,
+    /// Log index of the entry.
+    pub(crate) index: u64,
+    pub(crate) event: Event,
+}
+
+wire_struct!(OutboxLine { at, index, event });
+
+/// Writes a line.
+pub(crate) fn tell(transaction: &mut Transaction<'_>, venue: VenueNo, event: Event) {
+    let line = OutboxLine {
+        at: transaction.now,
+        index: transaction.index,
+        event,
+    };
+    let counters = transaction.counters_mut(venue);
+    let number = counters.next_event;
+    counters.next_event += 1;
+    transaction.append(&Key::outbox(venue, number), &encode_row(&line));
+}
+
+/// Writes a line about a booking.
+pub(crate) fn tell_booking(transaction: &mut Transaction<'_>, id: RecordId, event: fn(u64) -> Event) {
+    tell(transaction, id.venue, event(id.seq));
+}
+
+/// Writes a line about a slot.
+pub(crate) fn tell_slot(transaction: &mut Transaction<'_>, id: SlotId) {
+    tell(transaction, id.venue, Event::SlotChanged(id.product, id.start));
+}

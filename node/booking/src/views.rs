@@ -1,0 +1,98 @@
+//! Bookings as they are shown: to whoever sent a command, and to queries.
+
+use sha2::{Digest, Sha256};
+
+use crate::ids::{BookingId, SlotRef, TicketId};
+use crate::outcome::{BookingStatus, BookingView, LineView, TicketStatus, TicketView};
+use crate::reference::reference;
+use crate::state::{Booking, Line, RecordId, VenueRow};
+
+/// The booking as it stands.
+pub(crate) fn booking(venue: &VenueRow, id: RecordId, booking: &Booking) -> BookingView {
+    let held = booking.status == BookingStatus::Held;
+    BookingView {
+        id: BookingId {
+            venue: id.venue,
+            seq: id.seq,
+            secret: booking.secret,
+        },
+        reference: reference(&venue.slug, id.seq),
+        status: booking.status,
+        venue: venue.slug.clone(),
+        channel: booking.channel,
+        currency: venue.currency.clone(),
+        lines: booking.lines.iter().map(|line| line_view(venue, line)).collect(),
+        total: booking.lines.iter().map(|line| line.total).sum(),
+        created_at: booking.created_at,
+        expires_at: held.then_some(booking.deadline),
+        confirmed_at: booking.confirmed_at,
+        ended_at: booking.ended_at,
+        offset_minutes: booking.lines.first().map_or(0, |line| line.offset_minutes),
+        tickets: tickets(venue, id, booking),
+    }
+}
+
+fn line_view(venue: &VenueRow, line: &Line) -> LineView {
+    LineView {
+        slot: slot_ref(venue, line),
+        unit: venue.name(line.unit).to_owned(),
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        tax: line.tax,
+        total: line.total,
+    }
+}
+
+fn slot_ref(venue: &VenueRow, line: &Line) -> SlotRef {
+    SlotRef {
+        product: venue.name(line.product).to_owned(),
+        start: line.start,
+        offset_minutes: line.offset_minutes,
+    }
+}
+
+/// One ticket for each person, in order of lines. They are not stored: number, serial and secret follow from the
+/// booking's row.
+fn tickets(venue: &VenueRow, id: RecordId, booking: &Booking) -> Vec<TicketView> {
+    if booking.confirmed_at.is_none() {
+        return Vec::new();
+    }
+    let status = if booking.status == BookingStatus::Confirmed {
+        TicketStatus::Valid
+    } else {
+        TicketStatus::Void
+    };
+    let persons = booking
+        .lines
+        .iter()
+        .flat_map(|line| std::iter::repeat_n(line, line.places() as usize));
+    (0u16..)
+        .zip(persons)
+        .map(|(number, line)| TicketView {
+            id: TicketId {
+                venue: id.venue,
+                seq: id.seq,
+                number,
+                secret: ticket_secret(booking, number),
+            },
+            serial: booking.first_serial + u64::from(number),
+            unit: venue.name(line.unit).to_owned(),
+            slot: slot_ref(venue, line),
+            status,
+        })
+        .collect()
+}
+
+/// The unguessable part of a ticket's id: the first eight bytes of SHA-256 over the nonce of the confirm, the booking's
+/// secret and the ticket's number. One ticket tells nothing of the others, nor of the booking.
+fn ticket_secret(booking: &Booking, number: u16) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update(booking.nonce.to_be_bytes());
+    hasher.update(booking.secret.to_be_bytes());
+    hasher.update(number.to_be_bytes());
+    let digest = hasher.finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |secret, byte| secret << 8 | u64::from(*byte))
+}
