@@ -1,2 +1,70 @@
-//! Placeholder.
-fn main() {}
+//! `rotunda-node`: arguments, logging, signals. Everything else is the library's.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use rotunda_node::config::{Config, Flags};
+use rotunda_node::server::Server;
+use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// The settings are wrong.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let config = match Config::load(&flags) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("rotunda-node: {error}\nRun `rotunda-node --help` for all settings.");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    log_to_stderr(config.log_json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("rotunda-node: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rotunda-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_env("ROTUNDA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { builder.json().init() } else { builder.init() }
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let watch_parent = config.exit_with_parent;
+    let server = Server::start(config, rotunda_node::metrics::install()?).await?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = parent_gone(), if watch_parent => {}
+        }
+    };
+    server.run_until(stop).await
+}
+
+/// Ready when standard input ends.
+async fn parent_gone() {
+    let mut input = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    while !matches!(input.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}

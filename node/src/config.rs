@@ -1,0 +1,375 @@
+//! A node's settings: flags, then `ROTUNDA_*` variables, then a TOML file, then defaults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// Hosts shard replicas of a Rotunda cluster.
+///
+/// Every flag can also be given as a ROTUNDA_* variable (--node-id as ROTUNDA_NODE_ID) or, with underscores, in the
+/// file given by --config. A flag beats a variable, a variable beats the file, the file beats the default.
+///
+/// Example, one of three on a machine:
+///
+///   rotunda-node --node-id 1 --cluster demo --data /var/lib/rotunda/1 --grpc 127.0.0.1:7001 --admin 127.0.0.1:7101
+///     --peer 1=http://127.0.0.1:7001 --peer 2=http://127.0.0.1:7002 --peer 3=http://127.0.0.1:7003
+#[derive(Clone, Debug, Parser, Serialize)]
+#[command(name = "rotunda-node", version, verbatim_doc_comment)]
+pub struct Flags {
+    /// TOML file with settings.
+    #[arg(long, value_name = "FILE", env = "ROTUNDA_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// This node's id: 1 or above, never used again for another machine or an emptied disk.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<u32>,
+    /// Name of the cluster. Written into the data; a node never speaks to another cluster.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Directory for log and state. Made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Address for routers and peers [default: 127.0.0.1:7001].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<SocketAddr>,
+    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:7101].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<SocketAddr>,
+    /// A founding node and its address, this one included; repeat for each.
+    #[arg(long = "peer", value_name = "ID=URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty", rename = "peers", serialize_with = "as_map")]
+    pub peer: Vec<PeerAddress>,
+    /// Shards that the cluster is founded with; later it is the map that counts [default: 8].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u64>,
+    /// Replicas of each shard at founding [default: 3].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication: Option<usize>,
+    /// What all caches, queues and buffers of this node may take together [default: 512MiB].
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Applied entries that each group keeps for followers that come back and for audits [default: 20000].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_log_entries: Option<u64>,
+    /// Heartbeat of a leader, in milliseconds [default: 200].
+    #[arg(long, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
+    /// Election time-out, in milliseconds [default: 600-1200]. A follower stands for election after a silence of MAX (the
+    /// leader's lease) and then a random time between MIN and MAX: by default after 1.8 to 2.4 seconds.
+    #[arg(long, value_name = "MIN-MAX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub election_ms: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_json: bool,
+    /// Stop when standard input ends: a launcher holds the other end, so its death takes the node along.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exit_with_parent: bool,
+}
+
+/// `ID=URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddress(u32, String);
+
+impl FromStr for PeerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, url) = text.split_once('=').ok_or("expected ID=URL, as 1=http://127.0.0.1:7001")?;
+        let id = id.parse().map_err(|_| format!("{id:?} is no node id: expected a number from 1"))?;
+        Ok(Self(id, url.to_owned()))
+    }
+}
+
+fn as_map<S: serde::Serializer>(peers: &[PeerAddress], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(peers.iter().map(|PeerAddress(id, url)| (id.to_string(), url)))
+}
+
+/// What the sources say together, before it is checked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    node_id: Option<u32>,
+    cluster: Option<String>,
+    data: Option<PathBuf>,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+    #[serde(default)]
+    peers: BTreeMap<String, String>,
+    shards: u64,
+    replication: usize,
+    memory: String,
+    keep_log_entries: u64,
+    heartbeat_ms: u64,
+    election_ms: String,
+    log_json: bool,
+    exit_with_parent: bool,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            node_id: None,
+            cluster: None,
+            data: None,
+            grpc: SocketAddr::from(([127, 0, 0, 1], 7001)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 7101)),
+            peers: BTreeMap::new(),
+            shards: 8,
+            replication: 3,
+            memory: "512MiB".to_owned(),
+            keep_log_entries: 20_000,
+            heartbeat_ms: 200,
+            election_ms: "600-1200".to_owned(),
+            log_json: false,
+            exit_with_parent: false,
+        }
+    }
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See [`Flags`].
+    pub node_id: u32,
+    /// See [`Flags`].
+    pub cluster: String,
+    /// See [`Flags`].
+    pub data: PathBuf,
+    /// See [`Flags`].
+    pub grpc: SocketAddr,
+    /// See [`Flags`].
+    pub admin: SocketAddr,
+    /// Founding nodes by id, this one included.
+    pub peers: BTreeMap<u32, String>,
+    /// See [`Flags`].
+    pub shards: u64,
+    /// See [`Flags`].
+    pub replication: usize,
+    /// See [`Flags`].
+    pub memory_bytes: usize,
+    /// See [`Flags`].
+    pub keep_log_entries: u64,
+    /// Heartbeat and election.
+    pub timing: Timing,
+    /// See [`Flags`].
+    pub log_json: bool,
+    /// See [`Flags`].
+    pub exit_with_parent: bool,
+}
+
+/// How quickly a dead leader is missed. Milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between heartbeats.
+    pub heartbeat_ms: u64,
+    /// Shortest random part of the silence before an election.
+    pub election_min_ms: u64,
+    /// Longest; also the leader's lease, which always comes before the random part.
+    pub election_max_ms: u64,
+}
+
+/// Memory below which RocksDB alone would not work well.
+const MIN_MEMORY_BYTES: usize = 64 << 20;
+const MAX_SHARDS: u64 = 256;
+const MAX_NAME_BYTES: usize = 64;
+
+/// What is wrong with the settings, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A source cannot be read, or names a setting that does not exist.
+    #[error("{0}")]
+    Source(#[from] Box<figment::Error>),
+    /// A value makes no sense.
+    #[error("{setting}: {problem}")]
+    Value {
+        /// Which setting.
+        setting: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+fn wrong<T>(setting: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { setting, problem: problem.into() })
+}
+
+impl Config {
+    /// Reads all sources and checks the result.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Raw::default()));
+        if let Some(file) = &flags.config {
+            if !file.is_file() {
+                return wrong("config", format!("there is no file {}", file.display()));
+            }
+            figment = figment.merge(Toml::file(file));
+        }
+        // ROTUNDA_PEERS="1=http://...,2=http://..." is a map in one variable, so it is read by hand.
+        figment = figment.merge(Env::prefixed("ROTUNDA_").only(&[
+            "node_id", "cluster", "data", "grpc", "admin", "shards", "replication", "memory", "keep_log_entries",
+            "heartbeat_ms", "election_ms", "log_json", "exit_with_parent",
+        ]));
+        if let Ok(peers) = std::env::var("ROTUNDA_PEERS") {
+            for peer in peers.split(',').filter(|peer| !peer.is_empty()) {
+                match peer.trim().parse() {
+                    Ok(PeerAddress(id, url)) => figment = figment.merge((format!("peers.{id}"), url)),
+                    Err(problem) => return wrong("ROTUNDA_PEERS", problem),
+                }
+            }
+        }
+        let raw: Raw = figment.merge(Serialized::defaults(flags)).extract().map_err(Box::new)?;
+        Self::check(raw)
+    }
+
+    fn check(raw: Raw) -> Result<Self, ConfigError> {
+        let Some(node_id) = raw.node_id.filter(|id| *id > 0) else {
+            return wrong("node-id", "give this node an id of its own, as --node-id 1");
+        };
+        let Some(cluster) = raw.cluster.filter(|name| is_name(name)) else {
+            return wrong("cluster", "give the cluster's name, as --cluster meridian: letters, digits, '-' and '_', at most 64");
+        };
+        let Some(data) = raw.data else {
+            return wrong("data", "say where log and state go, as --data /var/lib/rotunda");
+        };
+        let mut peers = BTreeMap::new();
+        for (id, url) in raw.peers {
+            let Some(id) = id.parse().ok().filter(|id: &u32| *id > 0) else {
+                return wrong("peer", format!("{id:?} is no node id: expected a number from 1"));
+            };
+            if !url.starts_with("http://") || tonic::transport::Endpoint::from_shared(url.clone()).is_err() {
+                return wrong("peer", format!("{url:?} is no address: expected http://HOST:PORT"));
+            }
+            peers.insert(id, url);
+        }
+        if !peers.contains_key(&node_id) {
+            return wrong("peer", format!("the list must hold this node too: add --peer {node_id}=http://{}", raw.grpc));
+        }
+        if raw.shards == 0 || raw.shards > MAX_SHARDS {
+            return wrong("shards", format!("expected 1 to {MAX_SHARDS}"));
+        }
+        if raw.replication == 0 || raw.replication % 2 == 0 || raw.replication > peers.len() {
+            let count = peers.len();
+            return wrong("replication", format!("expected an odd number, at most the number of peers ({count})"));
+        }
+        let Some(memory_bytes) = parse_bytes(&raw.memory).filter(|bytes| *bytes >= MIN_MEMORY_BYTES) else {
+            return wrong("memory", format!("{:?}: expected bytes, as 512MiB, from 64MiB up", raw.memory));
+        };
+        let election = raw.election_ms.split_once('-').and_then(|(min, max)| Some((min.trim().parse().ok()?, max.trim().parse().ok()?)));
+        let Some((election_min_ms, election_max_ms)) = election.filter(|(min, max)| min < max) else {
+            return wrong("election-ms", format!("{:?}: expected MIN-MAX, as 600-1200", raw.election_ms));
+        };
+        if raw.heartbeat_ms == 0 || raw.heartbeat_ms.saturating_mul(2) > election_min_ms {
+            return wrong("heartbeat-ms", "expected at least 1 and at most half of the shortest election time-out");
+        }
+        Ok(Self {
+            node_id,
+            cluster,
+            data,
+            grpc: raw.grpc,
+            admin: raw.admin,
+            peers,
+            shards: raw.shards,
+            replication: raw.replication,
+            memory_bytes,
+            keep_log_entries: raw.keep_log_entries,
+            timing: Timing { heartbeat_ms: raw.heartbeat_ms, election_min_ms, election_max_ms },
+            log_json: raw.log_json,
+            exit_with_parent: raw.exit_with_parent,
+        })
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME_BYTES
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// `512MiB`, `2GiB`, `1048576`.
+fn parse_bytes(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().ok()?;
+    let unit: usize = match text[digits..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn flags(arguments: &[&str]) -> Flags {
+        Flags::parse_from(std::iter::once("rotunda-node").chain(arguments.iter().copied()))
+    }
+
+    const COMPLETE: [&str; 8] = ["--node-id", "1", "--cluster", "c", "--data", "d", "--peer", "1=http://127.0.0.1:7001"];
+
+    fn load(more: &[&str]) -> Result<Config, ConfigError> {
+        let arguments: Vec<&str> = COMPLETE.iter().chain(["--replication", "1"].iter()).chain(more).copied().collect();
+        Config::load(&flags(&arguments))
+    }
+
+    #[test]
+    fn flags_are_enough() {
+        let config = load(&[]).unwrap();
+        assert_eq!((config.node_id, config.shards, config.memory_bytes), (1, 8, 512 << 20));
+        assert_eq!(config.timing.election_max_ms, 1_200);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_remedy() {
+        for (more, setting) in [
+            (["--election-ms", "300"], "election-ms"),
+            (["--heartbeat-ms", "900"], "heartbeat-ms"),
+            (["--memory", "1MiB"], "memory"),
+            (["--memory", "lots"], "memory"),
+            (["--shards", "0"], "shards"),
+            (["--peer", "0=http://127.0.0.1:1"], "peer"),
+            (["--peer", "2=ftp://x"], "peer"),
+            (["--config", "/nowhere.toml"], "config"),
+        ] {
+            let error = load(&more).unwrap_err().to_string();
+            assert!(error.starts_with(setting), "{more:?}: {error}");
+        }
+        assert!(Config::load(&flags(&[])).unwrap_err().to_string().contains("--node-id"));
+    }
+
+    #[test]
+    fn a_file_is_read_below_the_flags_and_unknown_settings_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.toml");
+        std::fs::write(&file, "shards = 4\nmemory = \"1GiB\"\n[peers]\n2 = \"http://127.0.0.1:7002\"\n").unwrap();
+        let path = file.to_str().unwrap();
+        let config = load(&["--config", path, "--memory", "2GiB"]).unwrap();
+        assert_eq!((config.shards, config.memory_bytes, config.peers.len()), (4, 2 << 30, 2));
+        std::fs::write(&file, "shrads = 4\n").unwrap();
+        assert!(load(&["--config", path]).unwrap_err().to_string().contains("shrads"));
+    }
+}

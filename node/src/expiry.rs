@@ -1,0 +1,66 @@
+//! Holds end by an entry, and the leader proposes it when one is due. Every replica applies the same expiry at the same
+//! index; nobody's clock decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotunda_booking::command::Operation;
+use rotunda_booking::ids::VenueNo;
+use rotunda_booking::outcome::Outcome;
+use rotunda_booking::queries;
+
+use crate::clock::wall_ms;
+use crate::raft::machine::ViewRows;
+use crate::shards::Shard;
+
+/// How late a hold may end. Its place is free for others that much later, never earlier.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Holds that one command expires; more are done by the next, so that a crowd's expiry does not stall the crowd after it.
+const HOLDS_PER_COMMAND: u32 = 256;
+
+/// Runs for ever beside a shard; does something only while the shard's leader is here.
+pub async fn run(shard: Arc<Shard>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        while let Some(venue) = due(&shard).filter(|_| shard.group.leadership.leads()) {
+            if !expire(&shard, venue).await {
+                break;
+            }
+        }
+    }
+}
+
+/// The venue whose earliest deadline has passed. The proposal's stamp decides; this only saves empty entries.
+fn due(shard: &Shard) -> Option<VenueNo> {
+    let view = shard.group.reader.view().ok()?;
+    match queries::next_deadline(&ViewRows(&view)) {
+        Ok(next) => next.filter(|(_, deadline)| deadline.0 <= wall_ms().max(shard.pulse.now())).map(|(venue, _)| venue),
+        Err(error) => {
+            tracing::error!(shard = shard.group.id, %error, "reading the holds' deadlines failed");
+            None
+        }
+    }
+}
+
+/// True where something was expired, so that the next venue is worth a look at once.
+async fn expire(shard: &Shard, venue: VenueNo) -> bool {
+    match shard.propose(venue, Operation::Expire { limit: HOLDS_PER_COMMAND }).await {
+        Ok((_, Outcome::Expired { count, .. })) => {
+            metrics::counter!("rotunda_holds_expired_total", "shard" => shard.group.id.to_string())
+                .increment(u64::from(count));
+            // None: the stamps are behind this machine's wall clock; wait for them.
+            count > 0
+        }
+        Ok((index, outcome)) => {
+            tracing::error!(shard = shard.group.id, index, ?outcome, "an expiry gave an outcome of another kind");
+            false
+        }
+        Err(error) => {
+            tracing::debug!(shard = shard.group.id, venue = venue.0, %error, "expiry waits for the next round");
+            false
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The cluster's own affairs: the map, venues, the calendar, status, the log for auditors.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use rotunda_booking::ids::VenueNo;
+use rotunda_protocol::proto::admin::admin_server::Admin;
+use rotunda_protocol::proto::admin::{
+    AssignVenuesReply, AssignVenuesRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node, NodeStatus,
+    ReadLogRequest, RegisterNodeReply, ShardMap, StatusRequest, TransferLeaderReply, TransferLeaderRequest,
+    WatchMapRequest,
+};
+use rotunda_protocol::rejection::{Rejection, RejectionKind};
+use rotunda_raft_storage::{GroupId, Store};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, WatchStream};
+use tonic::{Request, Response, Status};
+
+use crate::calendar;
+use crate::meta::command::{MetaCommand, NodeRecord};
+use crate::meta::controller::Meta;
+use crate::shards::Shards;
+use crate::shards::shard::ShardError;
+
+/// Entries read ahead of an auditor. When full the log is not read further.
+const LOG_ENTRIES_AHEAD: usize = 64;
+
+/// Bytes of the log read at a time.
+const LOG_BYTES_AT_A_TIME: usize = 1 << 20;
+
+/// Venue ids that one request may name.
+const VENUES_PER_REQUEST: usize = 10_000;
+
+/// The `Admin` service.
+pub struct AdminDoor {
+    /// Of the binary's node.
+    pub record: NodeRecord,
+    /// Of the configuration.
+    pub cluster: String,
+    /// The meta group.
+    pub meta: Arc<Meta>,
+    /// The shards here.
+    pub shards: Shards,
+    /// For the log.
+    pub store: Store,
+}
+
+/// (not leader, leader node) for replies that carry a hint instead of an error.
+fn hint(rejection: &Rejection) -> Result<u32, Status> {
+    match rejection.kind {
+        RejectionKind::NotLeader => Ok(rejection.leader_node.unwrap_or(0)),
+        RejectionKind::Malformed => Err(Status::invalid_argument(rejection.to_string())),
+        _ => Err(Status::unavailable(rejection.to_string())),
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for AdminDoor {
+    type WatchMapStream = Pin<Box<dyn Stream<Item = Result<ShardMap, Status>> + Send>>;
+    type ReadLogStream = ReceiverStream<Result<LogEntry, Status>>;
+
+    async fn watch_map(&self, request: Request<WatchMapRequest>) -> Result<Response<Self::WatchMapStream>, Status> {
+        let after = request.into_inner().after_version;
+        let cluster = self.cluster.clone();
+        // Before the founding there is no map; the stream waits for it.
+        let maps = WatchStream::new(self.meta.watch())
+            .filter(move |state| std::future::ready(!state.shards.is_empty() && state.version > after))
+            .map(move |state| Ok(state.to_proto(&cluster)));
+        Ok(Response::new(maps.boxed()))
+    }
+
+    async fn assign_venues(
+        &self,
+        request: Request<AssignVenuesRequest>,
+    ) -> Result<Response<AssignVenuesReply>, Status> {
+        let slugs = request.into_inner().slugs;
+        if slugs.len() > VENUES_PER_REQUEST {
+            return Err(Status::invalid_argument(format!("at most {VENUES_PER_REQUEST} venues at a time")));
+        }
+        let reply = match self.meta.propose(&MetaCommand::AssignVenues { slugs }).await {
+            Ok(_) => AssignVenuesReply { version: self.meta.watch().borrow().version, not_leader: false, leader_node: 0 },
+            Err(rejection) => {
+                AssignVenuesReply { version: 0, not_leader: true, leader_node: hint(&rejection)? }
+            }
+        };
+        Ok(Response::new(reply))
+    }
+
+    async fn register_node(&self, request: Request<Node>) -> Result<Response<RegisterNodeReply>, Status> {
+        let node = request.into_inner();
+        if !self.meta.watch().borrow().nodes.contains_key(&node.id) {
+            return Err(Status::not_found(format!("node {} was not among the founders", node.id)));
+        }
+        let record = NodeRecord { id: node.id, grpc: node.grpc, admin: node.admin, version: node.version };
+        let reply = match self.meta.propose(&MetaCommand::RegisterNode(record)).await {
+            Ok(_) => RegisterNodeReply { not_leader: false, leader_node: 0 },
+            Err(rejection) => RegisterNodeReply { not_leader: true, leader_node: hint(&rejection)? },
+        };
+        Ok(Response::new(reply))
+    }
+
+    async fn fill_calendar(
+        &self,
+        request: Request<FillCalendarRequest>,
+    ) -> Result<Response<FillCalendarReply>, Status> {
+        let request = request.into_inner();
+        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        match calendar::fill(&shard, VenueNo(request.venue)).await {
+            Ok(filled) => Ok(Response::new(FillCalendarReply {
+                not_leader: false,
+                leader_node: 0,
+                slots_added: filled.added,
+                slots_removed: filled.removed,
+                index: filled.index,
+            })),
+            Err(ShardError::Rejected(rejection)) => Ok(Response::new(FillCalendarReply {
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+                ..FillCalendarReply::default()
+            })),
+            Err(ShardError::Broken(detail)) => Err(Status::internal(detail)),
+        }
+    }
+
+    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<NodeStatus>, Status> {
+        let mut replicas = vec![self.meta.group.status(1)];
+        replicas.extend(self.shards.all().iter().map(|shard| shard.group.status(shard.epoch)));
+        Ok(Response::new(NodeStatus {
+            node: self.record.id,
+            cluster: self.cluster.clone(),
+            version: self.record.version.clone(),
+            grpc: self.record.grpc.clone(),
+            admin: self.record.admin.clone(),
+            replicas,
+        }))
+    }
+
+    async fn read_log(&self, request: Request<ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
+        let request = request.into_inner();
+        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        let (last, _) = shard.group.reader.applied_state();
+        let (sender, entries) = mpsc::channel(LOG_ENTRIES_AHEAD);
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut next = request.from;
+            while next <= last {
+                let batch = match store.read_log(GroupId(request.shard), next, LOG_BYTES_AT_A_TIME) {
+                    Ok(batch) if !batch.is_empty() => batch,
+                    Ok(_) => return,
+                    Err(error) => {
+                        let _ = sender.blocking_send(Err(Status::internal(error.to_string())));
+                        return;
+                    }
+                };
+                for entry in batch {
+                    let (index, term) = (entry.log_id.index, entry.log_id.committed_leader_id().term);
+                    if index > last {
+                        return;
+                    }
+                    next = index + 1;
+                    let payload = match entry.payload {
+                        openraft::EntryPayload::Normal(payload) => payload.0,
+                        openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
+                    };
+                    if sender.blocking_send(Ok(LogEntry { index, term, payload })).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(entries)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderReply>, Status> {
+        let request = request.into_inner();
+        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        let map = self.meta.watch().borrow().clone();
+        let target = map.shards.get(&request.shard).and_then(|record| {
+            record.replicas.iter().find(|(_, node)| *node == request.to_node).map(|(replica, _)| *replica)
+        });
+        let Some(target) = target else {
+            return Err(Status::invalid_argument(format!("node {} has no replica of the shard", request.to_node)));
+        };
+        if !shard.group.leadership.leads() {
+            return Ok(Response::new(TransferLeaderReply { started: false, detail: "this node does not lead the shard".into() }));
+        }
+        let done = shard.group.transfer_to(target).await;
+        let detail = if done { "done" } else { "the other replica did not take over in time" };
+        Ok(Response::new(TransferLeaderReply { started: done, detail: detail.into() }))
+    }
+}

@@ -1,0 +1,140 @@
+//! Commands by stream, queries one by one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures::{Stream, StreamExt};
+use rotunda_booking::codec;
+use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES, ReplyRecord};
+use rotunda_protocol::proto::booking::booking_server::Booking;
+use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame};
+use rotunda_protocol::rejection::Rejection;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::meta::controller::Meta;
+use crate::shards::batcher::{ReplyTo, Submission};
+use crate::shards::shard::ShardError;
+use crate::shards::{Shard, Shards};
+
+/// Commands of one stream that have no reply yet. When so many are under way the stream is not read further, and HTTP/2
+/// holds the sender back.
+const CALLS_PER_STREAM: usize = 8_192;
+
+/// Replies packed into one frame.
+const REPLIES_PER_FRAME: usize = 1_024;
+
+/// The `Booking` service.
+pub struct BookingDoor {
+    shards: Shards,
+    meta: Arc<Meta>,
+}
+
+impl BookingDoor {
+    /// Over these shards.
+    #[must_use]
+    pub fn new(shards: Shards, meta: Arc<Meta>) -> Self {
+        Self { shards, meta }
+    }
+}
+
+#[tonic::async_trait]
+impl Booking for BookingDoor {
+    type SubmitStream = Pin<Box<dyn Stream<Item = Result<ReplyFrame, Status>> + Send>>;
+
+    async fn submit(&self, request: Request<Streaming<CommandFrame>>) -> Result<Response<Self::SubmitStream>, Status> {
+        let (places, replies) = mpsc::channel::<ReplyRecord>(CALLS_PER_STREAM);
+        let (shards, meta) = (self.shards.clone(), Arc::clone(&self.meta));
+        tokio::spawn(async move {
+            if let Err(error) = take_commands(request.into_inner(), places, &shards, &meta).await {
+                tracing::debug!(%error, "a stream of commands ended");
+            }
+        });
+        let frames = futures::stream::unfold((replies, Vec::new()), |(mut replies, mut buffer)| async move {
+            if replies.recv_many(&mut buffer, REPLIES_PER_FRAME).await == 0 {
+                return None;
+            }
+            Some((Ok(pack(&mut buffer)), (replies, buffer)))
+        });
+        Ok(Response::new(frames.boxed()))
+    }
+
+    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
+        let request = request.into_inner();
+        let reply = match self.answer(request).await {
+            Ok((index, answer)) => QueryReply { index, answer, rejection: None },
+            Err(rejection) => QueryReply { index: 0, answer: bytes::Bytes::new(), rejection: Some((&rejection).into()) },
+        };
+        Ok(Response::new(reply))
+    }
+}
+
+impl BookingDoor {
+    async fn answer(&self, request: QueryRequest) -> Result<(u64, bytes::Bytes), Rejection> {
+        let query = codec::decode_query(&request.query).map_err(|error| Rejection::malformed(error.to_string()))?;
+        let shard = self.shards.routed(request.shard, request.epoch)?;
+        // ReadIndex shows everything acknowledged so far, so it shows the caller's `at_least` as well.
+        shard.group.reads.linearizable().await?;
+        let answered = tokio::task::spawn_blocking(move || shard.answer(&query)).await;
+        match answered {
+            Ok(Ok((index, answer))) => Ok((index, codec::encode_answer(&answer))),
+            Ok(Err(ShardError::Rejected(rejection))) => Err(rejection),
+            Ok(Err(ShardError::Broken(detail))) => {
+                tracing::error!(%detail, "a query failed");
+                Err(Rejection::unknown(detail))
+            }
+            Err(join) => Err(Rejection::unknown(join.to_string())),
+        }
+    }
+}
+
+/// Reads frames until the stream ends.
+async fn take_commands(
+    mut frames: Streaming<CommandFrame>,
+    places: mpsc::Sender<ReplyRecord>,
+    shards: &Shards,
+    meta: &Meta,
+) -> Result<(), Status> {
+    while let Some(frame) = frames.message().await? {
+        for record in frame::commands(frame.records) {
+            let record = record.map_err(|error| Status::invalid_argument(error.to_string()))?;
+            // A place for the reply first: whoever sends more than it reads waits here, not in our memory.
+            let Ok(place) = places.clone().reserve_owned().await else { return Ok(()) };
+            let reply = ReplyTo::Stream { call: record.call, place };
+            match admit(&record, shards, meta) {
+                Ok(shard) => shard.submitter.submit(Submission { command: record.command, reply }),
+                Err(rejection) => reply.answer(Err(rejection)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The shard that a command may be proposed to. An entry that does not decode would stop every replica, so it is decoded
+/// here, once, before it can get into the log.
+fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Shard>, Rejection> {
+    let shard = shards.routed(record.shard, record.epoch)?;
+    let command =
+        codec::decode_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
+    match meta.shard_of(command.venue.0) {
+        Some(owner) if owner == record.shard => Ok(shard),
+        // Another shard's venue, or one that this node has not heard of yet: the caller's map decides after a refresh.
+        _ => Err(Rejection::not_here()),
+    }
+}
+
+fn pack(replies: &mut Vec<ReplyRecord>) -> ReplyFrame {
+    let mut records = BytesMut::with_capacity((replies.len() * 256).min(FRAME_TARGET_BYTES));
+    for reply in replies.drain(..) {
+        match &reply.result {
+            Ok(body) => {
+                if let Err(error) = frame::put_reply(&mut records, reply.call, reply.index, body) {
+                    frame::put_rejection(&mut records, reply.call, &Rejection::unknown(error.to_string()));
+                }
+            }
+            Err(rejection) => frame::put_rejection(&mut records, reply.call, rejection),
+        }
+    }
+    ReplyFrame { records: records.freeze() }
+}

@@ -1,0 +1,14 @@
+//! The meta group: which nodes there are, which venue belongs to which shard, which replicas make a shard.
+//!
+//! A Raft group like any other (group 0), with [`machine::MetaMachine`] in place of bookings. Its state is the shard map;
+//! routers and nodes keep copies by `WatchMap`. Who proposes: the node that leads the group, in [`controller`].
+
+pub mod command;
+pub mod controller;
+pub mod machine;
+pub mod map;
+
+use rotunda_raft_storage::GroupId;
+
+/// The meta group's id. Shards count from 1.
+pub const META_GROUP: GroupId = GroupId(0);

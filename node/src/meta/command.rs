@@ -1,0 +1,72 @@
+//! What goes into the meta group's log. Postcard: new variants are added at the end, old ones never change.
+
+use serde::{Deserialize, Serialize};
+
+/// A change of the shard map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MetaCommand {
+    /// Founds the cluster. Changes nothing where it is founded already.
+    Bootstrap {
+        /// Founding nodes: id and gRPC address.
+        nodes: Vec<(u32, String)>,
+        /// Nodes of each shard, in order of preference for leadership. The proposer decides; apply hands out the ids.
+        shards: Vec<Vec<u32>>,
+    },
+    /// A node's addresses and version.
+    RegisterNode(NodeRecord),
+    /// Numbers and shards for venues that have none yet.
+    AssignVenues {
+        /// Venue ids.
+        slugs: Vec<String>,
+    },
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Id, from its configuration.
+    pub id: u32,
+    /// `http://host:port` for peers and routers.
+    pub grpc: String,
+    /// `http://host:port` for people and Prometheus.
+    pub admin: String,
+    /// Of the binary.
+    pub version: String,
+}
+
+/// Layout byte before the command.
+const LAYOUT: u8 = 1;
+
+/// Why an entry is not a command.
+#[derive(Debug, thiserror::Error)]
+pub enum MetaDecodeError {
+    /// Written by a version that this one does not know.
+    #[error("meta entry of layout {0:?}; this binary knows layout {LAYOUT}: upgrade it")]
+    Layout(Option<u8>),
+    /// Damaged, or a command of a newer version.
+    #[error("meta entry: {0}")]
+    Body(#[from] postcard::Error),
+}
+
+impl MetaCommand {
+    /// As bytes for the log.
+    ///
+    /// # Errors
+    /// Only by a defect of the types.
+    pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let mut bytes = vec![LAYOUT];
+        bytes.extend(postcard::to_stdvec(self)?);
+        Ok(bytes)
+    }
+
+    /// From the log.
+    ///
+    /// # Errors
+    /// Where the bytes are no command.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MetaDecodeError> {
+        match bytes.split_first() {
+            Some((&LAYOUT, rest)) => Ok(postcard::from_bytes(rest)?),
+            other => Err(MetaDecodeError::Layout(other.map(|(layout, _)| *layout))),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a node does about the cluster itself: founds the meta group and the shards, starts the replicas that the map puts
+//! here, and makes its own addresses known. Placement is fixed at founding for now; nothing here but [`found_cluster`]
+//! assumes that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rotunda_booking::inventory::Limits;
+use rotunda_protocol::MAX_MESSAGE_BYTES;
+use rotunda_protocol::proto::admin::admin_client::AdminClient;
+use rotunda_protocol::proto::admin as proto;
+use rotunda_protocol::rejection::Rejection;
+use rotunda_raft_storage::Payload;
+use tokio::sync::watch;
+
+use super::META_GROUP;
+use super::command::{MetaCommand, NodeRecord};
+use super::machine::MetaMachine;
+use super::map::{MetaState, spread};
+use crate::config::Config;
+use crate::group::{Group, Host};
+use crate::shards::{Shard, Shards};
+use crate::{calendar, expiry};
+
+/// A change of the map that takes longer has no quorum.
+const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How often the controller looks again at what is not yet as it should be.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How long one attempt to register may take.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Venue number -> shard, for the check that a command came to the right one.
+pub type Directory = std::collections::HashMap<u32, u64>;
+
+/// The meta group's replica on this node.
+pub struct Meta {
+    /// The group.
+    pub group: Arc<Group<MetaMachine>>,
+    map: watch::Receiver<MetaState>,
+    directory: ArcSwap<Directory>,
+}
+
+impl Meta {
+    /// Starts the replica. Its id is the node's.
+    ///
+    /// # Errors
+    /// Where the store or openraft refuses.
+    pub async fn start(host: &Host, config: &Config) -> anyhow::Result<Arc<Self>> {
+        let (publish, map) = watch::channel(MetaState::default());
+        let members = config.peers.keys().map(|node| (u64::from(*node), *node));
+        let machine = MetaMachine::new(publish);
+        let group = Group::start(host, META_GROUP.0, u64::from(config.node_id), members, machine).await?;
+        Ok(Arc::new(Self { group, map, directory: ArcSwap::default() }))
+    }
+
+    /// The map, and its changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<MetaState> {
+        self.map.clone()
+    }
+
+    /// The shard of a venue, as far as this node has heard.
+    #[must_use]
+    pub fn shard_of(&self, venue: u32) -> Option<u64> {
+        self.directory.load().get(&venue).copied()
+    }
+
+    /// Proposes a change and waits until it is applied here.
+    ///
+    /// # Errors
+    /// Where this node does not lead the meta group, or the fate is not known.
+    pub async fn propose(&self, command: &MetaCommand) -> Result<u64, Rejection> {
+        if !self.group.leadership.leads() {
+            return Err(Rejection::not_leader(self.group.leadership.leader_node()));
+        }
+        let bytes = command.encode().map_err(|error| Rejection::malformed(error.to_string()))?;
+        match tokio::time::timeout(PROPOSAL_TIMEOUT, self.group.raft.client_write(Payload(bytes.into()))).await {
+            Ok(Ok(response)) => Ok(response.log_id.index),
+            Ok(Err(error)) => Err(Rejection::unknown(error.to_string())),
+            Err(_elapsed) => Err(Rejection::unknown("the meta group has no quorum")),
+        }
+    }
+}
+
+/// What the controller works with.
+pub struct Controller {
+    /// The node's parts.
+    pub host: Host,
+    /// Its settings.
+    pub config: Config,
+    /// The meta group.
+    pub meta: Arc<Meta>,
+    /// Where started shards go.
+    pub shards: Shards,
+    /// Bounds of each shard's caches.
+    pub limits: Limits,
+    /// What this node says of itself.
+    pub record: NodeRecord,
+}
+
+impl Controller {
+    /// Runs for ever.
+    ///
+    /// # Errors
+    /// Where a replica that belongs here cannot be started: the node is of no use then.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut map = self.meta.watch();
+        self.found_meta_group().await?;
+        loop {
+            let current = map.borrow_and_update().clone();
+            self.learn(&current);
+            if current.shards.is_empty() {
+                self.found_cluster().await;
+            } else {
+                self.start_replicas(&current).await?;
+            }
+            if current.nodes.get(&self.record.id) != Some(&self.record) {
+                self.register(&current).await;
+                let _ = tokio::time::timeout(RETRY, map.changed()).await;
+            } else if current.shards.is_empty() {
+                let _ = tokio::time::timeout(RETRY, map.changed()).await;
+            } else if map.changed().await.is_err() {
+                // The machine is gone with its core; the core's watch ends the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The founding node with the lowest id says who the members are; the others wait to hear of it.
+    async fn found_meta_group(&self) -> anyhow::Result<()> {
+        if self.config.peers.keys().next() == Some(&self.config.node_id) {
+            self.meta.group.found(self.config.peers.keys().map(|node| (u64::from(*node), *node))).await?;
+        }
+        Ok(())
+    }
+
+    fn learn(&self, map: &MetaState) {
+        for node in map.nodes.values() {
+            self.host.peers.set_address(node.id, &node.grpc);
+        }
+        let directory = map.venues.values().map(|venue| (venue.number, venue.shard)).collect();
+        self.meta.directory.store(Arc::new(directory));
+    }
+
+    async fn found_cluster(&self) {
+        if !self.meta.group.leadership.leads() {
+            return;
+        }
+        let nodes: Vec<u32> = self.config.peers.keys().copied().collect();
+        let command = MetaCommand::Bootstrap {
+            nodes: self.config.peers.iter().map(|(id, grpc)| (*id, grpc.clone())).collect(),
+            shards: spread(&nodes, self.config.shards, self.config.replication),
+        };
+        match self.meta.propose(&command).await {
+            Ok(_) => tracing::info!(cluster = %self.config.cluster, shards = self.config.shards, "founded the cluster"),
+            Err(rejection) => tracing::debug!(%rejection, "founding the cluster waits"),
+        }
+    }
+
+    async fn start_replicas(&self, map: &MetaState) -> anyhow::Result<()> {
+        for (id, record) in &map.shards {
+            let here = record.replicas.iter().any(|(_, node)| *node == self.host.node);
+            if !here || self.shards.get(*id).is_some() {
+                continue;
+            }
+            let shard = Shard::start(&self.host, *id, record, self.limits.clone()).await?;
+            self.shards.insert(Arc::clone(&shard));
+            tokio::spawn(expiry::run(Arc::clone(&shard)));
+            tokio::spawn(calendar::run(Arc::clone(&shard), self.meta.watch()));
+            if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
+                shard.group.found(record.replicas.iter().copied()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the meta leader where this node is. Tried again until the map says so.
+    async fn register(&self, map: &MetaState) {
+        if self.meta.group.leadership.leads() {
+            if let Err(rejection) = self.meta.propose(&MetaCommand::RegisterNode(self.record.clone())).await {
+                tracing::debug!(%rejection, "registering waits");
+            }
+            return;
+        }
+        let Some(leader) = self.meta.group.leadership.leader_node() else { return };
+        let address = map.nodes.get(&leader).map(|node| node.grpc.clone()).or_else(|| self.config.peers.get(&leader).cloned());
+        let Some(address) = address else { return };
+        let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
+            let mut client = AdminClient::connect(address).await?.max_decoding_message_size(MAX_MESSAGE_BYTES);
+            let node = proto::Node {
+                id: self.record.id,
+                grpc: self.record.grpc.clone(),
+                admin: self.record.admin.clone(),
+                version: self.record.version.clone(),
+            };
+            client.register_node(node).await?;
+            Ok::<(), anyhow::Error>(())
+        });
+        if let Ok(Err(error)) = registered.await {
+            tracing::debug!(%error, "registering waits");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The shard map as the meta group keeps it, and the rules by which commands change it.
+
+use std::collections::BTreeMap;
+
+use rotunda_protocol::proto::admin as proto;
+use serde::{Deserialize, Serialize};
+
+use super::command::{MetaCommand, NodeRecord};
+
+/// Replica ids of the meta group are node ids, so shards' replicas start far above them.
+const FIRST_REPLICA: u64 = 1_000;
+
+/// The state of the meta group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaState {
+    /// Index of the entry that last changed it.
+    pub version: u64,
+    /// By id.
+    pub nodes: BTreeMap<u32, NodeRecord>,
+    /// By id, from 1.
+    pub shards: BTreeMap<u64, ShardRecord>,
+    /// By venue id.
+    pub venues: BTreeMap<String, VenueRecord>,
+    /// Next venue number; numbers are never used again.
+    pub next_venue: u32,
+    /// Next replica id; ids are never used again.
+    pub next_replica: u64,
+}
+
+/// A shard's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRecord {
+    /// Grows with each change of what the shard owns or where it lives.
+    pub epoch: u64,
+    /// (replica id, node), the preferred leader first.
+    pub replicas: Vec<(u64, u32)>,
+}
+
+/// A venue's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VenueRecord {
+    /// Its number, in ids of bookings.
+    pub number: u32,
+    /// Its shard.
+    pub shard: u64,
+}
+
+impl MetaState {
+    /// Applies a command; true where something changed.
+    pub fn apply(&mut self, index: u64, command: MetaCommand) -> bool {
+        let changed = match command {
+            MetaCommand::Bootstrap { nodes, shards } => self.bootstrap(nodes, shards),
+            MetaCommand::RegisterNode(record) => {
+                self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record)
+            }
+            MetaCommand::AssignVenues { slugs } => self.assign(slugs),
+        };
+        if changed {
+            self.version = index;
+        }
+        changed
+    }
+
+    fn bootstrap(&mut self, nodes: Vec<(u32, String)>, shards: Vec<Vec<u32>>) -> bool {
+        if !self.shards.is_empty() {
+            return false;
+        }
+        for (id, grpc) in nodes {
+            // A node may have registered before the founding.
+            self.nodes
+                .entry(id)
+                .or_insert_with(|| NodeRecord { id, grpc, admin: String::new(), version: String::new() });
+        }
+        self.next_replica = self.next_replica.max(FIRST_REPLICA);
+        for (shard, nodes) in (1..).zip(shards) {
+            let replicas = nodes
+                .into_iter()
+                .map(|node| {
+                    let id = self.next_replica;
+                    self.next_replica += 1;
+                    (id, node)
+                })
+                .collect();
+            self.shards.insert(shard, ShardRecord { epoch: 1, replicas });
+        }
+        true
+    }
+
+    fn assign(&mut self, slugs: Vec<String>) -> bool {
+        let mut changed = false;
+        for slug in slugs {
+            if self.venues.contains_key(&slug) {
+                continue;
+            }
+            let mut load: BTreeMap<u64, usize> = self.shards.keys().map(|shard| (*shard, 0)).collect();
+            for venue in self.venues.values() {
+                if let Some(count) = load.get_mut(&venue.shard) {
+                    *count += 1;
+                }
+            }
+            // The emptiest shard; the lowest id among equals.
+            let Some(shard) = load.into_iter().min_by_key(|(shard, count)| (*count, *shard)).map(|(shard, _)| shard) else {
+                return changed;
+            };
+            self.next_venue += 1;
+            self.venues.insert(slug, VenueRecord { number: self.next_venue, shard });
+            changed = true;
+        }
+        changed
+    }
+
+    /// As nodes and routers get it.
+    #[must_use]
+    pub fn to_proto(&self, cluster: &str) -> proto::ShardMap {
+        proto::ShardMap {
+            version: self.version,
+            cluster: cluster.to_owned(),
+            nodes: self
+                .nodes
+                .values()
+                .map(|node| proto::Node {
+                    id: node.id,
+                    grpc: node.grpc.clone(),
+                    admin: node.admin.clone(),
+                    version: node.version.clone(),
+                })
+                .collect(),
+            shards: self
+                .shards
+                .iter()
+                .map(|(id, shard)| proto::Shard {
+                    id: *id,
+                    epoch: shard.epoch,
+                    replicas: shard.replicas.iter().map(|(id, node)| proto::Replica { id: *id, node: *node }).collect(),
+                })
+                .collect(),
+            venues: self
+                .venues
+                .iter()
+                .map(|(slug, venue)| proto::Venue { number: venue.number, slug: slug.clone(), shard: venue.shard })
+                .collect(),
+        }
+    }
+}
+
+/// Spreads `shards` over `nodes`: replicas of shard `i` go to the nodes from `i` on, so preferred leaders take turns.
+#[must_use]
+pub fn spread(nodes: &[u32], shards: u64, replication: usize) -> Vec<Vec<u32>> {
+    let replication = replication.min(nodes.len());
+    (0..shards)
+        .map(|shard| {
+            let first = usize::try_from(shard).unwrap_or(0);
+            (0..replication).map(|replica| nodes[(first + replica) % nodes.len()]).collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn founded(shards: u64) -> MetaState {
+        let mut state = MetaState::default();
+        let nodes = vec![(1, "a".into()), (2, "b".into()), (3, "c".into())];
+        assert!(state.apply(1, MetaCommand::Bootstrap { nodes, shards: spread(&[1, 2, 3], shards, 3) }));
+        state
+    }
+
+    #[test]
+    fn founding_spreads_leaders_and_gives_every_replica_its_own_id() {
+        let state = founded(8);
+        let firsts: Vec<u32> = state.shards.values().map(|shard| shard.replicas[0].1).collect();
+        assert_eq!(firsts, [1, 2, 3, 1, 2, 3, 1, 2]);
+        let mut ids: Vec<u64> = state.shards.values().flat_map(|s| s.replicas.iter().map(|r| r.0)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 24);
+    }
+
+    #[test]
+    fn founding_twice_changes_nothing() {
+        let mut state = founded(2);
+        let before = state.clone();
+        assert!(!state.apply(2, MetaCommand::Bootstrap { nodes: vec![(9, "x".into())], shards: vec![vec![9]] }));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn venues_go_to_the_emptiest_shard_and_keep_their_number() {
+        let mut state = founded(2);
+        assert!(state.apply(2, MetaCommand::AssignVenues { slugs: vec!["a".into(), "b".into(), "c".into()] }));
+        let shards: Vec<u64> = state.venues.values().map(|venue| venue.shard).collect();
+        assert_eq!(shards, [1, 2, 1]);
+        let before = state.clone();
+        assert!(!state.apply(3, MetaCommand::AssignVenues { slugs: vec!["b".into()] }));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn a_command_comes_back_as_it_went_and_garbage_is_refused() {
+        let command = MetaCommand::AssignVenues { slugs: vec!["a".into()] };
+        assert_eq!(MetaCommand::decode(&command.encode().unwrap()).unwrap(), command);
+        assert!(MetaCommand::decode(&[]).is_err());
+        assert!(MetaCommand::decode(&[7, 0]).is_err());
+        assert!(MetaCommand::decode(&[1, 200, 1]).is_err());
+    }
+}

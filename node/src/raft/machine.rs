@@ -1,0 +1,122 @@
+//! A shard's state machine: `booking::Inventory` between an entry's bytes and the shard's rows.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use rotunda_booking::codec;
+use rotunda_booking::inventory::{Inventory, Limits};
+use rotunda_booking::rows::{ReadRows, Rows, RowsError};
+use rotunda_raft_storage::{Machine, MachineError, StateTxn, StateView};
+
+/// What the shard's proposer wants to know of the applied state without asking for it.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// Log time, milliseconds since 1970.
+    now: AtomicI64,
+}
+
+impl Pulse {
+    /// The log time of the last applied entry, in milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.now.load(Ordering::Acquire)
+    }
+}
+
+/// [`Machine`] over [`Inventory`].
+pub struct BookingMachine {
+    inventory: Inventory,
+    pulse: Arc<Pulse>,
+}
+
+impl BookingMachine {
+    /// Empty; `load` fills it.
+    #[must_use]
+    pub fn new(limits: Limits, pulse: Arc<Pulse>) -> Self {
+        Self { inventory: Inventory::new(limits), pulse }
+    }
+
+    fn publish(&self) {
+        self.pulse.now.store(self.inventory.now().0, Ordering::Release);
+    }
+}
+
+impl Machine for BookingMachine {
+    fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
+        self.inventory.load(&ViewRows(state)).map_err(|error| MachineError::new(error.to_string()))?;
+        self.publish();
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        index: u64,
+        payload: &Bytes,
+        txn: &mut StateTxn<'_>,
+        want_reply: bool,
+    ) -> Result<Bytes, MachineError> {
+        // Bytes that no proposer of this cluster wrote: going on would make replicas differ.
+        let entry = codec::decode_entry(payload).map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
+        let replies = self
+            .inventory
+            .apply(&mut TxnRows(txn), index, &entry)
+            .map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
+        Ok(if want_reply { codec::encode_replies(&replies) } else { Bytes::new() })
+    }
+
+    fn state_hash(&self) -> [u8; 16] {
+        self.inventory.state_hash()
+    }
+
+    fn applied_observer(&mut self, _index: u64) {
+        self.publish();
+    }
+}
+
+/// A read-only view as rows.
+pub struct ViewRows<'a>(pub &'a StateView);
+
+impl ReadRows for ViewRows<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
+        self.0.get(key).map_err(|error| RowsError::Store(error.to_string()))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), RowsError> {
+        self.0.scan(from, to, visit).map_err(|error| RowsError::Store(error.to_string()))
+    }
+}
+
+/// The rows of the entry being applied.
+struct TxnRows<'a, 'b>(&'a mut StateTxn<'b>);
+
+impl ReadRows for TxnRows<'_, '_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
+        self.0.get(key).map_err(|error| RowsError::Store(error.to_string()))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), RowsError> {
+        self.0.scan(from, to, visit).map_err(|error| RowsError::Store(error.to_string()))
+    }
+}
+
+impl Rows for TxnRows<'_, '_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.put(key, value);
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.0.delete(key);
+    }
+}

@@ -1,0 +1,197 @@
+//! openraft's view of the peers: one [`Connection`] per target replica, all of a node's sharing its one stream.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt, stream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{Backoff, RPCOption, RPCTypes};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, VoteRequest,
+    VoteResponse,
+};
+use openraft::type_config::alias::{SnapshotOf, VoteOf};
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use rotunda_protocol::proto::raft::SnapshotChunk;
+use rotunda_protocol::proto::raft::peer_frame::Kind;
+use rotunda_raft_storage::{ReplicaNode, SnapshotData, TypeConfig};
+use serde::de::DeserializeOwned;
+
+use super::peer::{PeerError, Peers};
+use super::wire;
+
+/// AppendEntries under way per stream before the next waits.
+const PIPELINE_DEPTH: usize = 32;
+
+/// A peer that accepts a message and does not answer for so long is treated as gone. Far above openraft's own time-out
+/// (a heartbeat): a slow fsync on the other side is no reason to send everything again.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes connections for one group.
+#[derive(Clone)]
+pub struct Network {
+    group: u64,
+    replica: u64,
+    peers: Peers,
+}
+
+impl Network {
+    /// For replica `replica` of group `group`.
+    #[must_use]
+    pub fn new(group: u64, replica: u64, peers: Peers) -> Self {
+        Self { group, replica, peers }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Connection;
+
+    async fn new_client(&mut self, target: u64, node: &ReplicaNode) -> Connection {
+        Connection { group: self.group, from: self.replica, target, node: node.node, peers: self.peers.clone() }
+    }
+}
+
+/// From one replica to one other.
+pub struct Connection {
+    group: u64,
+    from: u64,
+    target: u64,
+    node: u32,
+    peers: Peers,
+}
+
+type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+
+fn rpc_error(error: &PeerError) -> RPCError<TypeConfig> {
+    match error {
+        PeerError::Unreachable(_) | PeerError::NoGroup { .. } => RPCError::Unreachable(Unreachable::new(error)),
+        PeerError::Busy(_) => RPCError::Network(NetworkError::new(error)),
+    }
+}
+
+impl Connection {
+    /// Queues the request now; the future waits for the response.
+    fn call<Q: serde::Serialize, A: DeserializeOwned + Send>(
+        &self,
+        kind: Kind,
+        request: &Q,
+        limit: Duration,
+    ) -> impl Future<Output = Rpc<A>> + Send + 'static {
+        let (id, target) = (self.from, self.target);
+        let pending = match (self.peers.get(self.node), wire::encode(request)) {
+            (Some(peer), Ok(body)) => Ok(peer.call(self.group, self.target, kind, body)),
+            (None, _) => Err(rpc_error(&PeerError::Unreachable(self.node))),
+            (_, Err(error)) => Err(RPCError::Network(NetworkError::new(&error))),
+        };
+        async move {
+            let answer: Bytes = match tokio::time::timeout(limit, pending?).await {
+                Ok(Ok(Ok(body))) => body,
+                Ok(Ok(Err(error))) => return Err(rpc_error(&error)),
+                Ok(Err(_dropped)) => {
+                    return Err(RPCError::Network(NetworkError::new(&std::io::Error::other("the call was dropped"))));
+                }
+                Err(_elapsed) => {
+                    let action = if kind == Kind::Append { RPCTypes::AppendEntries } else { RPCTypes::Vote };
+                    return Err(RPCError::Timeout(Timeout { action, id, target, timeout: limit }));
+                }
+            };
+            wire::decode(&answer).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+        }
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Connection {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
+        self.call(Kind::Append, &rpc, APPEND_TIMEOUT).await
+    }
+
+    /// Sends without waiting for the answer before: the order of the stream is the order of the requests, and answers
+    /// are given in that order. The first that is not a plain success ends the stream; openraft starts another.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let this = &*self;
+        let answers = input
+            .map(move |request| {
+                let previous = request.prev_log_id;
+                let last = request.entries.last().map(|entry| entry.log_id).or(previous);
+                let answer = this.call::<_, AppendEntriesResponse<TypeConfig>>(Kind::Append, &request, APPEND_TIMEOUT);
+                answer.map(move |answer| answer.map(|response| response.into_stream_result(previous, last)))
+            })
+            .buffered(PIPELINE_DEPTH);
+        let until_first_failure = stream::unfold(Some(Box::pin(answers)), |state| async move {
+            let mut answers = state?;
+            let answer = answers.next().await?;
+            let go_on = matches!(answer, Ok(Ok(_)));
+            Some((answer, go_on.then_some(answers)))
+        });
+        async move { Ok(until_first_failure.boxed()) }.boxed()
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.call(Kind::Vote, &rpc, option.soft_ttl()).await
+    }
+
+    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.call(Kind::PreVote, &rpc, option.soft_ttl()).await
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<openraft::raft::TransferLeaderResponse<TypeConfig>> {
+        self.call(Kind::TransferLeader, &request, option.hard_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<TypeConfig>,
+        snapshot: SnapshotOf<TypeConfig, SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            StreamingError::Unreachable(Unreachable::new(&std::io::Error::other(error.to_string())))
+        };
+        let peer = self.peers.get(self.node).ok_or_else(|| unreachable(&PeerError::Unreachable(self.node)))?;
+        let header = wire::encode(&wire::SnapshotHeader { vote, meta: snapshot.meta })
+            .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
+        let (group, to) = (self.group, self.target);
+        let first = stream::once(async move { SnapshotChunk { group, to, header, data: Bytes::new() } });
+        // A chunk that cannot be read ends the stream early; the receiver finds the checksum missing and refuses.
+        let chunks = snapshot
+            .snapshot
+            .chunks()
+            .scan((), |(), chunk| async move {
+                chunk.inspect_err(|error| tracing::error!(%error, "reading the snapshot to send failed")).ok()
+            })
+            .map(move |data| SnapshotChunk { group, to, header: Bytes::new(), data });
+        let sent = tokio::time::timeout(option.hard_ttl(), peer.snapshot(first.chain(chunks)));
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            answer = sent => match answer {
+                Ok(Ok(body)) => wire::decode(&body).map_err(|error| StreamingError::Network(NetworkError::new(&error))),
+                Ok(Err(status)) => Err(unreachable(&status)),
+                Err(elapsed) => Err(unreachable(&elapsed)),
+            },
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        None
+    }
+}

@@ -1,0 +1,308 @@
+//! Many commands into one entry: the throughput of a hot slot is (commands per entry) x (entries per second).
+//!
+//! One batcher per group. What arrives while entries are in flight forms the next one; nobody lingers, so a lone client
+//! does not wait. The leader stamps the time. Outcomes are handed out when the entry is applied here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use openraft::errors::{ClientWriteError, Fatal};
+use openraft::impls::OneshotResponder;
+use openraft::raft::ClientWriteResult;
+use rotunda_booking::codec::{self, EntryBuilder};
+use rotunda_booking::time::Timestamp;
+use rotunda_protocol::frame::ReplyRecord;
+use rotunda_protocol::rejection::Rejection;
+use rotunda_raft_storage::{Payload, TypeConfig};
+use tokio::sync::{mpsc, oneshot};
+
+use super::leadership::Leadership;
+use crate::clock::stamp::StampClock;
+use crate::clock::wall_ms;
+use crate::raft::Raft;
+use crate::raft::machine::{BookingMachine, Pulse};
+
+/// Commands waiting for the next entry, per shard. When full the command is answered `Overloaded` at once: nothing was done.
+pub const QUEUE_COMMANDS: usize = 8_192;
+
+/// Entries proposed and not yet applied. Two keep the disk and the network busy; more only make entries smaller.
+const ENTRIES_IN_FLIGHT: usize = 2;
+
+/// An entry takes at most so many commands,
+const ENTRY_COMMANDS: usize = 1_024;
+/// and no further one above so many bytes.
+const ENTRY_BYTES: usize = 256 * 1024;
+
+/// How long a command may wait for its entry to be applied before its caller is told that its fate is unknown.
+/// Without a quorum openraft would let it wait for ever.
+const FATE_UNKNOWN_AFTER: Duration = Duration::from_secs(4);
+
+/// How often the wait is looked at.
+const PATROL: Duration = Duration::from_millis(250);
+
+/// What a submission comes to: log index and encoded `Reply`, or why this node did not take it.
+pub type Answer = Result<(u64, Bytes), Rejection>;
+
+/// Where the answer goes.
+pub enum ReplyTo {
+    /// Into a stream of replies; the permit keeps a place for it.
+    Stream {
+        /// Joins it to the command.
+        call: u64,
+        /// The place.
+        place: mpsc::OwnedPermit<ReplyRecord>,
+    },
+    /// To a caller inside this node.
+    Caller(oneshot::Sender<Answer>),
+}
+
+impl ReplyTo {
+    /// Hands the answer over.
+    pub fn answer(self, answer: Answer) {
+        match self {
+            Self::Stream { call, place } => {
+                let (index, result) = match answer {
+                    Ok((index, reply)) => (index, Ok(reply)),
+                    Err(rejection) => (0, Err(rejection)),
+                };
+                place.send(ReplyRecord { call, index, result });
+            }
+            Self::Caller(caller) => {
+                let _ = caller.send(answer);
+            }
+        }
+    }
+}
+
+/// A command on its way into the log.
+pub struct Submission {
+    /// As `booking::codec` encodes it; checked to decode before it came here.
+    pub command: Bytes,
+    /// Whom to tell.
+    pub reply: ReplyTo,
+}
+
+/// The handle by which commands reach the batcher.
+#[derive(Clone)]
+pub struct Submitter {
+    queue: mpsc::Sender<Submission>,
+    leadership: Arc<Leadership>,
+}
+
+impl Submitter {
+    /// Queues a command, or answers at once why not.
+    pub fn submit(&self, submission: Submission) {
+        if !self.leadership.leads() {
+            submission.reply.answer(Err(Rejection::not_leader(self.leadership.leader_node())));
+            return;
+        }
+        if let Err(refused) = self.queue.try_send(submission) {
+            match refused {
+                mpsc::error::TrySendError::Full(submission) => {
+                    submission.reply.answer(Err(Rejection::overloaded("the shard's queue is full")));
+                }
+                mpsc::error::TrySendError::Closed(submission) => {
+                    submission.reply.answer(Err(Rejection::not_leader(None)));
+                }
+            }
+        }
+    }
+
+    /// Queues a command of this node's own and waits for its answer.
+    ///
+    /// # Errors
+    /// As for any caller.
+    pub async fn propose(&self, command: Bytes) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Submission { command, reply: ReplyTo::Caller(reply) });
+        answer.await.unwrap_or_else(|_| Err(Rejection::unknown("the node is stopping")))
+    }
+}
+
+/// What a batcher needs of its shard.
+pub struct Batcher {
+    /// Shard id, for metrics.
+    pub shard: u64,
+    /// The group.
+    pub raft: Raft<BookingMachine>,
+    /// Who leads it.
+    pub leadership: Arc<Leadership>,
+    /// Log time applied so far.
+    pub pulse: Arc<Pulse>,
+}
+
+type Applied = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
+
+struct InFlight {
+    applied: oneshot::Receiver<ClientWriteResult<TypeConfig>>,
+    since: Instant,
+    replies: Vec<ReplyTo>,
+}
+
+impl Batcher {
+    /// Starts the task; it ends when the last [`Submitter`] is gone or the group stops.
+    #[must_use]
+    pub fn spawn(self) -> Submitter {
+        let (queue, submissions) = mpsc::channel(QUEUE_COMMANDS);
+        let leadership = Arc::clone(&self.leadership);
+        tokio::spawn(self.run(submissions));
+        Submitter { queue, leadership }
+    }
+
+    async fn run(self, mut submissions: mpsc::Receiver<Submission>) {
+        let labels = [("shard", self.shard.to_string())];
+        let (batch_size, in_flight_gauge) = (
+            metrics::histogram!("rotunda_raft_batch_commands", &labels),
+            metrics::gauge!("rotunda_raft_proposals_in_flight", &labels),
+        );
+        let mut clock = StampClock::new();
+        let mut in_flight: VecDeque<InFlight> = VecDeque::with_capacity(ENTRIES_IN_FLIGHT);
+        let mut batch: Vec<Submission> = Vec::with_capacity(ENTRY_COMMANDS);
+        let mut patrol = tokio::time::interval(PATROL);
+        patrol.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                applied = next_applied(&mut in_flight) => {
+                    if let Some(entry) = in_flight.pop_front() {
+                        self.hand_out(applied, entry.replies);
+                    }
+                    set_count(&in_flight_gauge, in_flight.len());
+                }
+                count = submissions.recv_many(&mut batch, ENTRY_COMMANDS), if in_flight.len() < ENTRIES_IN_FLIGHT => {
+                    if count == 0 {
+                        return;
+                    }
+                    // Let those who are about to submit do so: under load it doubles the entry, alone it costs nothing.
+                    tokio::task::yield_now().await;
+                    while batch.len() < ENTRY_COMMANDS {
+                        let Ok(submission) = submissions.try_recv() else { break };
+                        batch.push(submission);
+                    }
+                    let mut rest = batch.drain(..).peekable();
+                    while rest.peek().is_some() {
+                        let Some(entry) = self.propose(&mut clock, &mut rest, &batch_size).await else { break };
+                        in_flight.push_back(entry);
+                    }
+                    set_count(&in_flight_gauge, in_flight.len());
+                }
+                _ = patrol.tick() => self.patrol(&mut in_flight, &mut submissions),
+            }
+        }
+    }
+
+    /// Proposes one entry of the next submissions. `None` where the core has stopped: all were told.
+    async fn propose(
+        &self,
+        clock: &mut StampClock,
+        submissions: &mut std::iter::Peekable<std::vec::Drain<'_, Submission>>,
+        batch_size: &metrics::Histogram,
+    ) -> Option<InFlight> {
+        if !self.leadership.leads() {
+            for submission in submissions {
+                submission.reply.answer(Err(Rejection::not_leader(self.leadership.leader_node())));
+            }
+            return None;
+        }
+        let mut entry = EntryBuilder::new();
+        let mut replies = Vec::with_capacity(submissions.size_hint().0);
+        let mut bytes = 0;
+        while bytes < ENTRY_BYTES {
+            let Some(submission) = submissions.next() else { break };
+            bytes += submission.command.len();
+            entry.push(&submission.command);
+            replies.push(submission.reply);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count for a histogram")]
+        batch_size.record(replies.len() as f64);
+        let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), wall_ms());
+        let (responder, applied) = OneshotResponder::new_pair();
+        let proposed = self.raft.client_write_ff(Payload(entry.finish(Timestamp(stamp))), Some(responder)).await;
+        if let Err(stopped) = proposed {
+            let stopped: Fatal<TypeConfig> = stopped;
+            for reply in replies {
+                reply.answer(Err(Rejection::unknown(stopped.to_string())));
+            }
+            for submission in submissions {
+                submission.reply.answer(Err(Rejection::not_leader(None)));
+            }
+            return None;
+        }
+        Some(InFlight { applied, since: Instant::now(), replies })
+    }
+
+    fn hand_out(&self, applied: Applied, replies: Vec<ReplyTo>) {
+        let response = match applied {
+            Ok(Ok(response)) => response,
+            Ok(Err(ClientWriteError::ForwardToLeader(_))) => {
+                // Either never appended, or appended by a leader that lost its place: nobody here can tell.
+                metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "lost_leadership").increment(1);
+                let leader = self.leadership.leader_node();
+                for reply in replies {
+                    reply.answer(Err(Rejection { leader_node: leader, ..Rejection::unknown("leadership was lost") }));
+                }
+                return;
+            }
+            Ok(Err(error)) => return answer_all(replies, &Rejection::unknown(error.to_string())),
+            Err(_dropped) => return answer_all(replies, &Rejection::unknown("the group has stopped")),
+        };
+        if replies.is_empty() {
+            return; // Told already that their fate is unknown.
+        }
+        let index = response.log_id.index;
+        match codec::split_replies(response.data.0) {
+            Ok(outcomes) if outcomes.len() == replies.len() => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    reply.answer(Ok((index, outcome)));
+                }
+            }
+            Ok(outcomes) => {
+                tracing::error!(index, commands = replies.len(), outcomes = outcomes.len(), "an entry gave another number of outcomes than it has commands");
+                answer_all(replies, &Rejection::unknown("the entry's outcomes do not match its commands"));
+            }
+            Err(error) => {
+                tracing::error!(index, %error, "an entry's outcomes do not decode");
+                answer_all(replies, &Rejection::unknown("the entry's outcomes do not decode"));
+            }
+        }
+    }
+
+    /// Tells those who have waited too long. The entries stay in flight: proposing on top of them would only grow a log
+    /// that nobody acknowledges.
+    fn patrol(&self, in_flight: &mut VecDeque<InFlight>, submissions: &mut mpsc::Receiver<Submission>) {
+        let mut stuck = false;
+        for entry in in_flight.iter_mut().filter(|entry| entry.since.elapsed() > FATE_UNKNOWN_AFTER) {
+            stuck = true;
+            if !entry.replies.is_empty() {
+                metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "timeout").increment(1);
+                answer_all(std::mem::take(&mut entry.replies), &Rejection::unknown("no quorum acknowledged it in time"));
+            }
+        }
+        if stuck && in_flight.len() >= ENTRIES_IN_FLIGHT {
+            while let Ok(submission) = submissions.try_recv() {
+                submission.reply.answer(Err(Rejection::overloaded("the shard has no quorum")));
+            }
+        }
+    }
+}
+
+fn answer_all(replies: Vec<ReplyTo>, rejection: &Rejection) {
+    for reply in replies {
+        reply.answer(Err(rejection.clone()));
+    }
+}
+
+/// Waits for the oldest entry; for ever where none is in flight. Entries are applied in order, so the oldest is first.
+async fn next_applied(in_flight: &mut VecDeque<InFlight>) -> Applied {
+    match in_flight.front_mut() {
+        Some(entry) => (&mut entry.applied).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a small count for a gauge")]
+fn set_count(gauge: &metrics::Gauge, count: usize) {
+    gauge.set(count as f64);
+}
