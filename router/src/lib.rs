@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The rate-limiting HTTP door of a Rotunda cluster.
+//!
+//! A request passes the layers of [`stack`], becomes one `booking::Command` or `Query` in [`api`], and goes through a
+//! [`backend::Backend`] (the cluster client in production, an inventory in the same process in tests) to the node that
+//! leads its venue's shard. Routers keep no state that matters: any number of them may stand side by side, and a client
+//! may send its retry to another one.
+//!
+//! Only [`api`] knows JSON; nothing here knows Raft, and the rules of booking are `rotunda-booking`'s alone.
+
+pub mod admin_http;
+pub mod api;
+pub mod auth;
+pub mod backend;
+pub mod catalogue_cache;
+pub mod config;
+pub mod idempotency;
+pub mod metrics;
+pub mod rate_limit;
+pub mod server;
+pub mod stack;
+pub mod trace;

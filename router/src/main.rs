@@ -1,2 +1,85 @@
-//! Placeholder.
-fn main() {}
+//! `rotunda-router`: reads the settings, connects to the cluster, serves until SIGTERM or Ctrl-C, drains.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use rotunda_protocol::client::{ClientConfig, ClusterClient};
+use rotunda_router::config::{Config, LogFormat};
+use rotunda_router::server::{Bound, Door};
+use rotunda_router::trace::OsDraw;
+use rotunda_router::metrics;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+// Many small, short-lived allocations from several threads: glibc's allocator keeps ever more memory under that.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line for people: what is wrong and what to do. No backtrace, whatever RUST_BACKTRACE says.
+            eprintln!("rotunda-router: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let config = Config::load()?;
+    log(&config)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers)
+        .thread_name("router")
+        .enable_all()
+        .build()
+        .context("cannot start threads")?
+        .block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let bound = Bound::bind(&config).await?;
+    let page = metrics::install().context("cannot set up metrics")?;
+    tokio::spawn(page.clone().upkeep());
+    let backend = ClusterClient::connect(ClientConfig { seeds: config.node.clone(), ..ClientConfig::default() });
+    let door = Door::new(&config, Arc::new(backend), Arc::new(OsDraw))?;
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.cancel();
+            // Asked twice, it does not wait.
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        }
+    });
+    tracing::info!(http = %bound.http(), admin = %bound.admin(), nodes = ?config.node, "serving");
+    if config.admin_token.is_empty() && !config.token.iter().any(|token| token.admin) {
+        tracing::warn!("no admin token is configured: /v1/admin is closed. Set ROTUNDA_ADMIN_TOKEN to open it");
+    }
+    bound.serve(door, Some(page), stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log(config: &Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .with_context(|| format!("`{}` is not a log filter; write --log info or --log rotunda_router=debug,info", config.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! What every handler needs: who calls, until when, with what headers; and the two ways to the cluster, with its errors
+//! turned into problems that say what the caller can do.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rotunda_booking::command::Command;
+use rotunda_booking::ids::BookingId;
+use rotunda_booking::query::Query;
+use rotunda_protocol::error::ClientError;
+use rotunda_protocol::shard_map::{ShardMap, VenueInfo};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::api::error::{Code, Problem};
+use crate::auth::Caller;
+use crate::backend::{Answered, Submitted};
+use crate::catalogue_cache::Known;
+use crate::metrics::ShedReason;
+use crate::server::Door;
+use crate::stack::Deadline;
+
+/// The commit token: `<shard>:<index>`, several separated by commas.
+pub(crate) const COMMIT: HeaderName = HeaderName::from_static("rotunda-commit");
+
+/// One request, seen from its handler.
+pub(crate) struct Call {
+    pub(crate) door: Arc<Door>,
+    pub(crate) caller: Caller,
+    pub(crate) deadline: Instant,
+    pub(crate) headers: HeaderMap,
+    query: String,
+}
+
+impl FromRequestParts<Arc<Door>> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let deadline = parts.extensions.get::<Deadline>().copied();
+        let (Some(caller), Some(Deadline(deadline))) = (caller, deadline) else {
+            return Err(Problem::new(Code::Internal, "The request came past the layers that name its caller."));
+        };
+        Ok(Self {
+            door: door.clone(),
+            caller,
+            deadline,
+            headers: parts.headers.clone(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl Call {
+    /// The query's parameters by name. Each may be there once, and no others: a misspelt `form=` must not answer as if
+    /// nothing had been asked for.
+    pub(crate) fn parameters<const N: usize>(&self, names: [&'static str; N]) -> Result<[Option<String>; N], Problem> {
+        let mut values = [const { None }; N];
+        let uri = http::Uri::builder().path_and_query(format!("/?{}", self.query)).build().ok();
+        let pairs = uri.and_then(|uri| axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok());
+        let Some(axum::extract::Query(pairs)) = pairs else {
+            return Err(Problem::new(Code::InvalidParameter, "The query cannot be read; is it percent-encoded UTF-8?"));
+        };
+        for (name, value) in pairs {
+            let Some(n) = names.iter().position(|known| *known == name) else {
+                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                return Err(parameter(&name, format!("there is no such parameter; there are: {known}")));
+            };
+            if values[n].replace(value).is_some() {
+                return Err(parameter(&name, "the parameter is there twice"));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The shard map, where one has arrived.
+    pub(crate) fn map(&self) -> Result<Arc<ShardMap>, Problem> {
+        let map = self.door.backend.map();
+        if map.version() == 0 {
+            return Err(unavailable("This router has not heard from the cluster yet."));
+        }
+        Ok(map)
+    }
+
+    /// The venue of this id.
+    pub(crate) fn venue(&self, slug: &str, pointer: &str) -> Result<VenueInfo, Problem> {
+        self.map()?.venue(slug).cloned().ok_or_else(|| unknown_venue(slug, pointer))
+    }
+
+    /// The booking that a path names, and its venue.
+    pub(crate) fn booking(&self, text: &str) -> Result<(BookingId, VenueInfo), Problem> {
+        let unknown = |detail: String| Problem::new(Code::UnknownBooking, detail).issue("{booking}", "no such booking");
+        let id: BookingId = text.parse().map_err(|error| unknown(format!("That is no booking's id: {error}.")))?;
+        let venue = self.map()?.venue_no(id.venue).cloned();
+        Ok((id, venue.ok_or_else(|| unknown("There is no booking with this id.".to_owned()))?))
+    }
+
+    /// The log index of `shard` that the caller has seen and wants to see again.
+    pub(crate) fn at_least(&self, shard: u64) -> Result<Option<u64>, Problem> {
+        let mut index = None;
+        for value in self.headers.get_all(COMMIT) {
+            for token in value.as_bytes().split(|&byte| byte == b',') {
+                let token = std::str::from_utf8(token).ok().and_then(|token| {
+                    let (shard, index) = token.trim().split_once(':')?;
+                    Some((shard.parse::<u64>().ok()?, index.parse::<u64>().ok()?))
+                });
+                let Some((token_shard, token_index)) = token else {
+                    return Err(Problem::new(Code::InvalidParameter, "Send back the Rotunda-Commit header as it came, or leave it out.")
+                        .issue("Rotunda-Commit:", "not of the form <shard>:<index>"));
+                };
+                if token_shard == shard {
+                    index = index.max(Some(token_index));
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    /// Has a command applied.
+    pub(crate) async fn submit(&self, command: &Command) -> Result<Submitted, Problem> {
+        self.door.backend.submit(command, self.deadline).await.map_err(|error| self.problem(error))
+    }
+
+    /// Asks a question of a state that the caller's commit token is in.
+    pub(crate) async fn query(&self, query: &Query, shard: u64) -> Result<Answered, Problem> {
+        let at_least = self.at_least(shard)?;
+        self.door.backend.query(query, at_least, self.deadline).await.map_err(|error| self.problem(error))
+    }
+
+    /// The venue's catalogue.
+    pub(crate) async fn catalogue(&self, venue: &VenueInfo) -> Result<Option<Arc<Known>>, Problem> {
+        let at_least = self.at_least(venue.shard)?;
+        let known = self.door.catalogue.get(&*self.door.backend, venue.number, at_least, self.deadline).await;
+        known.map_err(|error| self.problem(error))
+    }
+
+    /// What the caller can do about an error of the cluster's.
+    pub(crate) fn problem(&self, error: ClientError) -> Problem {
+        match error {
+            ClientError::Unavailable => unavailable("The venue's shard took no request in time. Nothing was done."),
+            ClientError::Unknown => Problem::new(
+                Code::OutcomeUnknown,
+                "The deadline passed while the request was under way; it may have taken effect. Retry with the same \
+                 Idempotency-Key: it takes effect at most once, and you get its answer.",
+            )
+            .header("retry-after", HeaderValue::from_static("1")),
+            ClientError::UnknownVenue => Problem::new(Code::UnknownVenue, "The cluster has no such venue."),
+            ClientError::Overloaded => {
+                self.door.metrics.shed(ShedReason::Cluster);
+                Problem::new(Code::Overloaded, "The venue's shard has too much to do. Nothing was done.")
+                    .header("retry-after", HeaderValue::from_static("1"))
+            }
+            ClientError::Rejected(detail) => {
+                tracing::error!(detail, "the cluster rejected a call as malformed");
+                Problem::new(Code::Internal, "Router and cluster do not understand each other. Nothing was done.")
+            }
+        }
+    }
+
+    /// True where the caller has what the entity tag names.
+    pub(crate) fn has(&self, tag: &str) -> bool {
+        self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+            value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+        })
+    }
+}
+
+fn unavailable(detail: &'static str) -> Problem {
+    Problem::new(Code::Unavailable, detail).header("retry-after", HeaderValue::from_static("1"))
+}
+
+/// One query parameter is wrong.
+pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Problem {
+    let detail = detail.into();
+    Problem::new(Code::InvalidParameter, format!("The parameter `{name}` is wrong: {detail}.")).issue(format!("?{name}"), detail)
+}
+
+/// The catalogue has no such venue.
+pub(crate) fn unknown_venue(slug: &str, pointer: &str) -> Problem {
+    Problem::new(Code::UnknownVenue, format!("There is no venue `{slug}`; GET /v1/venues lists them."))
+        .issue(pointer, "no such venue")
+}
+
+/// Parts of a path; one that cannot be decoded is a problem like any other.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Door>> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
+        let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, door).await;
+        path.map(|Path(segments)| Self(segments))
+            .map_err(|_| Problem::new(Code::NotFound, "The path is not percent-encoded UTF-8."))
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            Problem::new(Code::Internal, "The answer cannot be written as JSON.").into_response()
+        }
+    }
+}
+
+/// A JSON answer that a cache may keep and must ask about; 304 where the caller has it.
+pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Response {
+    let mut response =
+        if call.has(&tag) { StatusCode::NOT_MODIFIED.into_response() } else { json(StatusCode::OK, body) };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// `<shard>:<index>`.
+pub(crate) fn commit(shard: u64, index: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("{shard}:{index}")).unwrap_or(HeaderValue::from_static("0:0"))
+}

@@ -1,0 +1,308 @@
+//! The file as it is written: the same fields as the rules' own description, with a format. What is well-formed but wrong
+//! (an unknown zone, a negative price) is found by the rules, all of it at once.
+
+use rotunda_booking::catalogue::{
+    BundleDescription, BundleUnitDescription, LegDescription, NetworkDescription, NetworkHeader, OpeningDescription,
+    ProductDescription, UnitDescription, VenueDescription,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+use crate::api::body::pointer;
+use crate::api::error::{Code, Issue, Problem};
+
+/// A network's catalogue.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NetworkFile {
+    network: Header,
+    venues: Vec<Venue>,
+    #[serde(default)]
+    bundles: Vec<Bundle>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileHeader)]
+struct Header {
+    id: String,
+    name: String,
+    hold_minutes: Option<i64>,
+    max_units_per_booking: Option<i64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileVenue)]
+struct Venue {
+    id: String,
+    name: String,
+    city: String,
+    time_zone: String,
+    currency: String,
+    tax_basis_points: i64,
+    building_capacity: i64,
+    opening: Vec<Opening>,
+    #[serde(default)]
+    closed: Vec<String>,
+    products: Vec<Product>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileOpening)]
+struct Opening {
+    days: Vec<String>,
+    from: String,
+    to: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileProduct)]
+struct Product {
+    id: String,
+    name: String,
+    kind: String,
+    slot_minutes: Option<i64>,
+    visit_minutes: Option<i64>,
+    capacity_per_slot: Option<i64>,
+    capacity_per_day: Option<i64>,
+    last_entry_before_close_minutes: Option<i64>,
+    on_sale: Option<String>,
+    hold_minutes: Option<i64>,
+    min_units_per_booking: Option<i64>,
+    max_units_per_booking: Option<i64>,
+    min_to_run: Option<i64>,
+    guides: Option<i64>,
+    units: Vec<Unit>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileUnit)]
+struct Unit {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    price: i64,
+    pax: Option<i64>,
+    min_age: Option<i64>,
+    max_age: Option<i64>,
+    #[serde(default)]
+    accompanied_by: Vec<String>,
+    max_quantity: Option<i64>,
+    requires: Option<String>,
+    id_required: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileBundle)]
+struct Bundle {
+    id: String,
+    name: String,
+    legs: Vec<Leg>,
+    units: Vec<BundleUnit>,
+    currency: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileLeg)]
+struct Leg {
+    venue: String,
+    product: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileBundleUnit)]
+struct BundleUnit {
+    id: String,
+    /// Venue id to unit id.
+    legs: BTreeMap<String, String>,
+    price: i64,
+}
+
+impl From<NetworkFile> for NetworkDescription {
+    fn from(file: NetworkFile) -> Self {
+        Self {
+            network: NetworkHeader {
+                id: file.network.id,
+                name: file.network.name,
+                hold_minutes: file.network.hold_minutes,
+                max_units_per_booking: file.network.max_units_per_booking,
+            },
+            venues: file.venues.into_iter().map(Into::into).collect(),
+            bundles: file.bundles.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Venue> for VenueDescription {
+    fn from(venue: Venue) -> Self {
+        let opening = |opening: Opening| OpeningDescription { days: opening.days, from: opening.from, to: opening.to };
+        Self {
+            id: venue.id,
+            name: venue.name,
+            city: venue.city,
+            time_zone: venue.time_zone,
+            currency: venue.currency,
+            tax_basis_points: venue.tax_basis_points,
+            building_capacity: venue.building_capacity,
+            opening: venue.opening.into_iter().map(opening).collect(),
+            closed: venue.closed,
+            products: venue.products.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Product> for ProductDescription {
+    fn from(product: Product) -> Self {
+        Self {
+            id: product.id,
+            name: product.name,
+            kind: product.kind,
+            slot_minutes: product.slot_minutes,
+            visit_minutes: product.visit_minutes,
+            capacity_per_slot: product.capacity_per_slot,
+            capacity_per_day: product.capacity_per_day,
+            last_entry_before_close_minutes: product.last_entry_before_close_minutes,
+            on_sale: product.on_sale,
+            hold_minutes: product.hold_minutes,
+            min_units_per_booking: product.min_units_per_booking,
+            max_units_per_booking: product.max_units_per_booking,
+            min_to_run: product.min_to_run,
+            guides: product.guides,
+            units: product.units.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Unit> for UnitDescription {
+    fn from(unit: Unit) -> Self {
+        Self {
+            id: unit.id,
+            kind: unit.kind,
+            price: unit.price,
+            pax: unit.pax,
+            min_age: unit.min_age,
+            max_age: unit.max_age,
+            accompanied_by: unit.accompanied_by,
+            max_quantity: unit.max_quantity,
+            requires: unit.requires,
+            id_required: unit.id_required,
+        }
+    }
+}
+
+impl From<Bundle> for BundleDescription {
+    fn from(bundle: Bundle) -> Self {
+        let leg = |leg: Leg| LegDescription { venue: leg.venue, product: leg.product };
+        let unit = |unit: BundleUnit| BundleUnitDescription {
+            id: unit.id,
+            legs: unit.legs.into_iter().collect(),
+            price: unit.price,
+        };
+        Self {
+            id: bundle.id,
+            name: bundle.name,
+            legs: bundle.legs.into_iter().map(leg).collect(),
+            units: bundle.units.into_iter().map(unit).collect(),
+            currency: bundle.currency,
+        }
+    }
+}
+
+/// Reads YAML. What is wrong is said with line and column, and where the shape is wrong also with a pointer.
+pub(super) fn parse_yaml(bytes: &[u8]) -> Result<NetworkFile, Problem> {
+    let mut place = None;
+    let read = serde_saphyr::with_deserializer_from_slice(bytes, |deserializer| {
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            place = Some(pointer(error.path()));
+            error.into_inner()
+        })
+    });
+    read.map_err(|error| {
+        let plain = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
+        let text = error.render_with_options(plain);
+        if is_about_shape(error.without_snippet()) {
+            let place = place.unwrap_or_default();
+            Problem::new(Code::InvalidBody, format!("In `{place}`: {text}.")).issues(vec![Issue::new(place, text)])
+        } else {
+            Problem::new(Code::MalformedYaml, format!("The body is not YAML: {text}."))
+        }
+    })
+}
+
+/// The text is YAML but does not fit; anything else is about YAML itself.
+fn is_about_shape(error: &serde_saphyr::Error) -> bool {
+    use serde_saphyr::Error as E;
+    matches!(
+        error,
+        E::Message { .. }
+            | E::Unexpected { .. }
+            | E::InvalidScalar { .. }
+            | E::NullIntoString { .. }
+            | E::TaggedScalarCannotDeserializeIntoString { .. }
+            | E::SerdeInvalidType { .. }
+            | E::SerdeInvalidValue { .. }
+            | E::SerdeInvalidLength { .. }
+            | E::SerdeUnknownVariant { .. }
+            | E::SerdeUnknownField { .. }
+            | E::SerdeMissingField { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    const NETWORK: &str = include_str!("../../../../deploy/config/meridian.yaml");
+
+    #[test]
+    fn the_meridian_network_is_read_whole() {
+        let file = parse_yaml(NETWORK.as_bytes()).unwrap();
+        let description = NetworkDescription::from(file);
+        assert_eq!(description.network.id, "meridian");
+        assert_eq!(description.venues.len(), 10);
+        assert_eq!(description.bundles.len(), 2);
+        let tides = &description.venues[0];
+        assert_eq!(tides.products[1].on_sale.as_deref(), Some("2027-01-15T10:00"));
+        assert_eq!(tides.products[0].units[2].accompanied_by, ["adult", "senior", "member"]);
+    }
+
+    #[test]
+    fn broken_yaml_is_said_to_be_so_with_line_and_column() {
+        for broken in ["network: {id: x", "a: b: c", "network:\n\t- x", "&a [*b]", "\u{0}"] {
+            let problem = parse_yaml(broken.as_bytes()).unwrap_err();
+            assert_eq!(problem.code(), Code::MalformedYaml, "{broken}: {}", problem.detail());
+        }
+        let problem = parse_yaml(b"network:\n  id: [x\nvenues: []\n").unwrap_err();
+        assert!(problem.detail().contains("line"), "{}", problem.detail());
+    }
+
+    #[test]
+    fn a_wrong_shape_is_pointed_at() {
+        let wrong = NETWORK.replacen("price: 1400", "price: many", 1);
+        let problem = parse_yaml(wrong.as_bytes()).unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidBody);
+        assert!(problem.detail().contains("/venues/0/products/0/units/0/price"), "{}", problem.detail());
+        let wrong = NETWORK.replacen("building_capacity", "bilding_capacity", 1);
+        let problem = parse_yaml(wrong.as_bytes()).unwrap_err();
+        assert!(problem.detail().contains("/venues/0/bilding_capacity"), "{}", problem.detail());
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let item = format!("*a{}", n - 1);
+            bomb.push_str(&format!("a{n}: &a{n} [{}]\n", vec![item; 9].join(", ")));
+        }
+        assert!(parse_yaml(bomb.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,303 @@
+//! How things look in JSON. The order of fields and every byte of a booking's rendering are part of the promise that a
+//! replay is the same byte for byte: these structs depend on nothing but the outcome they render.
+
+use rotunda_booking::command::Channel;
+use rotunda_booking::outcome::{BookingStatus, BookingView, LineView, SlotStatus, SlotView, TicketStatus, TicketView};
+use rotunda_booking::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An amount of money.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Money {
+    /// In minor units of the currency: JPY has none, EUR two digits, KWD three.
+    #[schema(example = 1400)]
+    amount: i64,
+    /// ISO 4217 code.
+    #[schema(example = "EUR")]
+    currency: String,
+}
+
+impl Money {
+    pub(crate) fn new(amount: i64, currency: &str) -> Self {
+        Self { amount, currency: currency.to_owned() }
+    }
+}
+
+/// Who sells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Channel)]
+pub(crate) enum ChannelName {
+    /// The web shop.
+    #[default]
+    Web,
+    /// A kiosk in the hall.
+    Kiosk,
+    /// The counter; may sell a slot that has begun. Needs a token.
+    Counter,
+    /// A reseller. Needs a token.
+    Reseller,
+    /// By telephone. Needs a token.
+    Phone,
+}
+
+impl From<ChannelName> for Channel {
+    fn from(name: ChannelName) -> Self {
+        match name {
+            ChannelName::Web => Self::Web,
+            ChannelName::Kiosk => Self::Kiosk,
+            ChannelName::Counter => Self::Counter,
+            ChannelName::Reseller => Self::Reseller,
+            ChannelName::Phone => Self::Phone,
+        }
+    }
+}
+
+impl From<Channel> for ChannelName {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::Web => Self::Web,
+            Channel::Kiosk => Self::Kiosk,
+            Channel::Counter => Self::Counter,
+            Channel::Reseller => Self::Reseller,
+            Channel::Phone => Self::Phone,
+        }
+    }
+}
+
+/// The channel as a label of metrics.
+pub(crate) const fn channel_label(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Web => "web",
+        Channel::Kiosk => "kiosk",
+        Channel::Counter => "counter",
+        Channel::Reseller => "reseller",
+        Channel::Phone => "phone",
+    }
+}
+
+/// State of a booking.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = BookingStatus)]
+pub(crate) enum StatusName {
+    /// Places are taken until `expires_at`.
+    Held,
+    /// Sold.
+    Confirmed,
+    /// The hold ran out.
+    Expired,
+    /// The hold was given back.
+    Released,
+    /// Was confirmed, then cancelled.
+    Cancelled,
+}
+
+/// A booking.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Booking {
+    /// Whoever knows it may see, confirm, release and cancel the booking.
+    #[schema(example = "0000040000002R8J6HB6F25E4VT9Y")]
+    id: String,
+    /// For people, over the telephone.
+    #[schema(example = "TIDES-7QK2-M9")]
+    reference: String,
+    status: StatusName,
+    /// Venue id.
+    #[schema(example = "lisbon-tides")]
+    venue: String,
+    channel: ChannelName,
+    /// In order of request.
+    lines: Vec<Line>,
+    /// Sum of the lines' totals.
+    total: Money,
+    /// When the places were taken. Times carry the venue's offset at the first line's slot.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// While held: when the hold ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    confirmed_at: Option<String>,
+    /// When it was released, expired or cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+    /// Once confirmed: one for each person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tickets: Vec<Ticket>,
+}
+
+/// One line of a booking.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Line {
+    #[schema(example = "general@2027-01-15T10:00+00:00")]
+    slot: String,
+    #[schema(example = "adult")]
+    unit: String,
+    quantity: u32,
+    /// Tax included.
+    unit_price: Money,
+    /// Contained in `total`.
+    tax: Money,
+    /// `quantity` times `unit_price`.
+    total: Money,
+}
+
+/// A ticket: admits one person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ticket {
+    id: String,
+    /// Counts from 1 within the venue.
+    serial: u64,
+    unit: String,
+    slot: String,
+    status: TicketStatusName,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = TicketStatus)]
+pub(crate) enum TicketStatusName {
+    /// Admits.
+    Valid,
+    /// Does not.
+    Void,
+}
+
+impl From<&BookingView> for Booking {
+    fn from(view: &BookingView) -> Self {
+        let time = |at: Timestamp| at.to_rfc3339(view.offset_minutes);
+        Self {
+            id: view.id.to_string(),
+            reference: view.reference.clone(),
+            status: match view.status {
+                BookingStatus::Held => StatusName::Held,
+                BookingStatus::Confirmed => StatusName::Confirmed,
+                BookingStatus::Expired => StatusName::Expired,
+                BookingStatus::Released => StatusName::Released,
+                BookingStatus::Cancelled => StatusName::Cancelled,
+            },
+            venue: view.venue.clone(),
+            channel: view.channel.into(),
+            lines: view.lines.iter().map(|line| Line::new(line, &view.currency)).collect(),
+            total: Money::new(view.total, &view.currency),
+            created_at: time(view.created_at),
+            expires_at: view.expires_at.map(time),
+            confirmed_at: view.confirmed_at.map(time),
+            ended_at: view.ended_at.map(time),
+            tickets: view.tickets.iter().map(Ticket::from).collect(),
+        }
+    }
+}
+
+impl Line {
+    fn new(line: &LineView, currency: &str) -> Self {
+        Self {
+            slot: line.slot.to_string(),
+            unit: line.unit.clone(),
+            quantity: line.quantity,
+            unit_price: Money::new(line.unit_price, currency),
+            tax: Money::new(line.tax, currency),
+            total: Money::new(line.total, currency),
+        }
+    }
+}
+
+impl From<&TicketView> for Ticket {
+    fn from(ticket: &TicketView) -> Self {
+        Self {
+            id: ticket.id.to_string(),
+            serial: ticket.serial,
+            unit: ticket.unit.clone(),
+            slot: ticket.slot.to_string(),
+            status: match ticket.status {
+                TicketStatus::Valid => TicketStatusName::Valid,
+                TicketStatus::Void => TicketStatusName::Void,
+            },
+        }
+    }
+}
+
+/// How a slot stands.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SlotStatus)]
+pub(crate) enum SlotStatusName {
+    /// Places are there.
+    Available,
+    /// Less than a fifth is left.
+    Limited,
+    /// Nothing is left.
+    SoldOut,
+    /// Closed by the operator, dropped by the catalogue, or over.
+    Closed,
+    /// Sale has not begun.
+    NotOnSale,
+}
+
+/// What one unit costs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct UnitPrice {
+    #[schema(example = "adult")]
+    pub(crate) unit: String,
+    pub(crate) price: Money,
+}
+
+/// A slot.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Slot<'a> {
+    /// What a booking's line asks for.
+    #[schema(example = "general@2027-01-15T10:00+00:00")]
+    id: String,
+    #[schema(example = "general")]
+    product: &'a str,
+    #[schema(format = DateTime)]
+    starts_at: String,
+    /// Entry ends.
+    #[schema(format = DateTime)]
+    ends_at: String,
+    status: SlotStatusName,
+    capacity: u32,
+    /// What a booking of one could get, over all the pools of the slot.
+    vacancies: u32,
+    /// Of each unit of the product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<&'a [UnitPrice]>,
+}
+
+impl<'a> Slot<'a> {
+    pub(crate) fn new(slot: &'a SlotView, prices: Option<&'a [UnitPrice]>) -> Self {
+        Self {
+            id: slot.slot.to_string(),
+            product: &slot.slot.product,
+            starts_at: slot.slot.start.to_rfc3339(slot.slot.offset_minutes),
+            ends_at: slot.end.to_rfc3339(slot.slot.offset_minutes),
+            status: match slot.status {
+                SlotStatus::Available => SlotStatusName::Available,
+                SlotStatus::Limited => SlotStatusName::Limited,
+                SlotStatus::SoldOut => SlotStatusName::SoldOut,
+                SlotStatus::Closed => SlotStatusName::Closed,
+                SlotStatus::NotOnSale => SlotStatusName::NotOnSale,
+            },
+            capacity: slot.capacity,
+            vacancies: slot.vacancies,
+            prices,
+        }
+    }
+}
+
+/// Which state an answer shows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AsOf {
+    pub(crate) shard: u64,
+    /// Log index.
+    pub(crate) index: u64,
+    /// Log time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) time: Option<String>,
+}

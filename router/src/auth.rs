@@ -1,0 +1,394 @@
+//! Who is calling: the holder of a configured bearer token, or nobody in particular at an address.
+//!
+//! The stack calls [`identify`] before the rate limiter, so that guessing at tokens spends the guesser's quota, and
+//! [`admit`], which also guards `/v1/admin`, after it. Secrets are kept as SHA-256 digests and compared in
+//! constant time against every configured token. Left out: user accounts, scopes, tokens that expire.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::api::ADMIN;
+use crate::api::error::{Code, Problem};
+use crate::config::Config;
+use crate::server::Door;
+
+/// Tokens that one router knows at most: each request with a token is compared with all of them.
+const MAX_TOKENS: usize = 1_024;
+
+/// Hops of `X-Forwarded-For` that are looked at; a longer chain is cut off, nearest hops first.
+const MAX_HOPS: usize = 32;
+
+/// A named token as the settings file has it: `[[token]]` with `name` and either `secret` or `sha256`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSetting {
+    /// Names the caller in logs and is part of the scope of its idempotency keys.
+    pub name: String,
+    /// The token itself.
+    pub secret: Option<String>,
+    /// Its SHA-256 in hexadecimal, so that the file need not hold it.
+    pub sha256: Option<String>,
+    /// Opens `/v1/admin`.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// Why a token in the settings cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TokenError {
+    /// Neither or both of `secret` and `sha256`.
+    #[error("token `{0}` needs either `secret` or `sha256`")]
+    NoSecret(String),
+    /// Not 64 hexadecimal digits.
+    #[error("token `{0}`: `sha256` must be 64 hexadecimal digits; make it with `printf %s TOKEN | sha256sum`")]
+    BadDigest(String),
+    /// Empty, or with characters that no header carries.
+    #[error("token `{0}` is empty or has characters other than visible ASCII")]
+    BadSecret(String),
+    /// Two callers would share their idempotency keys.
+    #[error("two tokens are named `{0}`")]
+    SameName(String),
+    /// See [`MAX_TOKENS`].
+    #[error("more than {MAX_TOKENS} tokens are configured")]
+    TooMany,
+}
+
+/// The configured tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    digest: [u8; 32],
+    name: Arc<str>,
+    admin: bool,
+}
+
+impl Tokens {
+    /// Takes the tokens from the settings.
+    ///
+    /// # Errors
+    /// Where one of them cannot be used.
+    pub fn new(config: &Config) -> Result<Self, TokenError> {
+        let mut known = Vec::new();
+        for (n, secret) in config.admin_token.iter().enumerate() {
+            // The name scopes idempotency keys: it must not change when the secret beside it is rotated.
+            let name = if n == 0 { "admin".to_owned() } else { format!("admin-{}", n + 1) };
+            known.push(Known { digest: digest_of(&name, secret)?, name: name.into(), admin: true });
+        }
+        for setting in &config.token {
+            let name = &setting.name;
+            let digest = match (&setting.secret, &setting.sha256) {
+                (Some(secret), None) => digest_of(name, secret)?,
+                (None, Some(hex)) => unhex(hex).ok_or_else(|| TokenError::BadDigest(name.clone()))?,
+                _ => return Err(TokenError::NoSecret(name.clone())),
+            };
+            if known.iter().any(|other| *other.name == **name) {
+                return Err(TokenError::SameName(name.clone()));
+            }
+            known.push(Known { digest, name: name.as_str().into(), admin: setting.admin });
+        }
+        if known.len() > MAX_TOKENS {
+            return Err(TokenError::TooMany);
+        }
+        Ok(Self { known })
+    }
+
+    fn find(&self, secret: &[u8]) -> Option<&Known> {
+        let digest: [u8; 32] = Sha256::digest(secret).into();
+        // No early exit: the time taken says nothing about which token came near.
+        self.known.iter().fold(
+            None,
+            |found, token| {
+                if bool::from(token.digest.ct_eq(&digest)) { Some(token) } else { found }
+            },
+        )
+    }
+}
+
+fn digest_of(name: &str, secret: &str) -> Result<[u8; 32], TokenError> {
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenError::BadSecret(name.to_owned()));
+    }
+    Ok(Sha256::digest(secret.as_bytes()).into())
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (n, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// Who is calling. In the request's extensions from [`identify`] on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Where the request comes from, seen through trusted proxies.
+    pub address: IpAddr,
+    /// What it showed.
+    pub credential: Credential,
+}
+
+/// What a caller showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// A configured token.
+    Token {
+        /// The token's name.
+        name: Arc<str>,
+        /// Opens `/v1/admin`.
+        admin: bool,
+    },
+    /// An `Authorization` header that is not one of ours.
+    Unknown,
+}
+
+impl Caller {
+    /// The scope of this caller's idempotency keys. Callers without a token share one: they are known by their key
+    /// alone, for an address changes when a phone leaves the Wi-Fi between a request and its retry.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match &self.credential {
+            Credential::Token { name, .. } => format!("token:{name}"),
+            Credential::None | Credential::Unknown => "anonymous".to_owned(),
+        }
+    }
+
+    /// True where the caller holds a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        matches!(self.credential, Credential::Token { .. })
+    }
+}
+
+/// Layer: works out the caller.
+pub(crate) async fn identify(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
+    let caller = Caller {
+        address: client_address(peer, request.headers(), &door.trusted_proxies),
+        credential: credential(request.headers(), &door.tokens),
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Layer: turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token.
+/// Behind the rate limiter.
+pub(crate) async fn admit(request: Request, next: Next) -> Result<Response, Problem> {
+    let admin_only = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with(ADMIN));
+    match request.extensions().get::<Caller>().map(|caller| &caller.credential) {
+        Some(Credential::Unknown) => {
+            Err(unauthorized("The bearer token is not known here. Check it for typing errors, or leave the header out."))
+        }
+        Some(Credential::Token { admin: true, .. }) => Ok(next.run(request).await),
+        Some(Credential::Token { .. }) if admin_only => Err(Problem::new(
+            Code::Forbidden,
+            "This token does not open /v1/admin. Use an admin token of the router's configuration.",
+        )),
+        _ if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
+        _ => Ok(next.run(request).await),
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Code::Unauthorized, detail).header("www-authenticate", "Bearer realm=\"rotunda\"")
+}
+
+fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Credential::None };
+    if values.next().is_some() {
+        return Credential::Unknown;
+    }
+    let bytes = value.as_bytes();
+    let Some((scheme, secret)) = bytes.split_at_checked(7) else { return Credential::Unknown };
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return Credential::Unknown;
+    }
+    match tokens.find(secret.trim_ascii()) {
+        Some(known) => Credential::Token { name: known.name.clone(), admin: known.admin },
+        None => Credential::Unknown,
+    }
+}
+
+/// The address that a quota is counted against: the peer's, or, where the peer is a trusted proxy, the rightmost hop
+/// of `X-Forwarded-For` that is not one. Whatever stands left of that hop was written by the client and proves nothing.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+    let mut nearest = peer.to_canonical();
+    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(address));
+    if !is_trusted(nearest) {
+        return nearest;
+    }
+    let values: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    for hop in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MAX_HOPS) {
+        let Some(address) = hop_address(hop.trim()) else { return nearest };
+        nearest = address.to_canonical();
+        if !is_trusted(nearest) {
+            return nearest;
+        }
+    }
+    nearest
+}
+
+/// A hop is an address, perhaps with a port: `203.0.113.7`, `203.0.113.7:5000`, `[2001:db8::1]:5000`.
+fn hop_address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip())).or_else(|| {
+        text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).and_then(|inner| inner.parse().ok())
+    })
+}
+
+/// An address range, as `10.0.0.0/8` or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cidr {
+    network: IpAddr,
+    bits: u8,
+}
+
+impl Cidr {
+    /// True where `address` lies in the range.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.bits);
+                shift == 32 || u32::from(network) >> shift == u32::from(address) >> shift
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.bits);
+                shift == 128 || u128::from(network) >> shift == u128::from(address) >> shift
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Cidr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an address range; write 10.0.0.0/8 or 127.0.0.1");
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let network: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if network.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            Some(bits) => bits.parse().ok().filter(|&bits| bits <= most).ok_or_else(wrong)?,
+            None => most,
+        };
+        Ok(Self { network, bits })
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Cidr> for String {
+    fn from(range: Cidr) -> Self {
+        format!("{}/{}", range.network, range.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn forwarded(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("x-forwarded-for", http::HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn seen(peer: &str, values: &[&'static str], trusted: &[&str]) -> String {
+        let trusted: Vec<Cidr> = trusted.iter().map(|range| range.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), &forwarded(values), &trusted).to_string()
+    }
+
+    #[test]
+    fn a_forwarded_header_from_a_stranger_is_not_believed() {
+        assert_eq!(seen("203.0.113.9", &["1.2.3.4"], &[]), "203.0.113.9");
+        assert_eq!(seen("203.0.113.9", &["1.2.3.4"], &["10.0.0.0/8"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn behind_proxies_the_rightmost_untrusted_hop_counts() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(seen("10.0.0.1", &["198.51.100.7"], &trusted), "198.51.100.7");
+        assert_eq!(seen("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"], &trusted), "198.51.100.7");
+        // The client's own header, kept as a line of its own by the proxy that appended the second one.
+        assert_eq!(seen("10.0.0.1", &["9.9.9.9", "198.51.100.7:4711"], &trusted), "198.51.100.7");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::7]:443"], &trusted), "2001:db8::7");
+    }
+
+    #[test]
+    fn a_hop_that_is_no_address_ends_the_chain() {
+        assert_eq!(seen("10.0.0.1", &["1.2.3.4, unknown, 10.0.0.2"], &["10.0.0.0/8"]), "10.0.0.2");
+        assert_eq!(seen("10.0.0.1", &[""], &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn an_ipv4_peer_on_an_ipv6_socket_is_matched_as_ipv4() {
+        assert_eq!(seen("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn tokens_are_found_by_secret_or_digest_and_nothing_else() {
+        let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // sha256("secret")
+        let config = Config {
+            admin_token: vec!["open-sesame".to_owned()],
+            token: vec![TokenSetting { name: "shop".to_owned(), secret: None, sha256: Some(hex.to_owned()), admin: false }],
+            ..Config::default()
+        };
+        let tokens = Tokens::new(&config).unwrap();
+        assert_eq!(tokens.find(b"secret").map(|known| &*known.name), Some("shop"));
+        assert_eq!(tokens.find(b"open-sesame").map(|known| known.admin), Some(true));
+        assert!(tokens.find(b"").is_none() && tokens.find(b"Secret").is_none());
+    }
+
+    #[test]
+    fn tokens_that_would_let_everybody_in_are_refused() {
+        let with = |token: &str| Config { admin_token: vec![token.to_owned()], ..Config::default() };
+        assert!(matches!(Tokens::new(&with("")), Err(TokenError::BadSecret(_))));
+        assert!(matches!(Tokens::new(&with("two words")), Err(TokenError::BadSecret(_))));
+    }
+
+    #[test]
+    fn ranges_hold_their_addresses() {
+        let all: Cidr = "0.0.0.0/0".parse().unwrap();
+        assert!(all.contains("8.8.8.8".parse().unwrap()) && !all.contains("::1".parse().unwrap()));
+        for wrong in ["10.0.0.0/33", "ten/8", "10.0.0.0/", "/8", "::/129"] {
+            assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
+        }
+    }
+}

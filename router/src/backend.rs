@@ -1,0 +1,82 @@
+//! What the door needs of the cluster, as a trait, so that all of HTTP can be tested without one.
+//!
+//! In production it is `rotunda_protocol`'s cluster client, which finds the leader and retries until the deadline; in tests
+//! an inventory in the same process. Errors are the client's own: each says what the caller can do.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rotunda_booking::command::Command;
+use rotunda_booking::ids::VenueNo;
+use rotunda_booking::query::Query;
+use rotunda_protocol::client::ClusterClient;
+pub use rotunda_protocol::client::{Answered, Filled, Submitted};
+pub use rotunda_protocol::error::ClientError;
+pub use rotunda_protocol::shard_map::ShardMap;
+use tokio::time::Instant;
+
+/// The cluster, seen from the door.
+pub trait Backend: Send + Sync + 'static {
+    /// The shard map last heard of; version 0 where none has arrived yet.
+    fn map(&self) -> Arc<ShardMap>;
+
+    /// Has a command applied; retries with the same command until the deadline.
+    fn submit<'a>(
+        &'a self,
+        command: &'a Command,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Submitted, ClientError>>;
+
+    /// Asks a question, of a state that shows at least the log index `at_least`.
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answered, ClientError>>;
+
+    /// Gives numbers and shards to venues that have none; answers with a map that has them all.
+    fn assign_venues<'a>(
+        &'a self,
+        slugs: &'a [String],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>>;
+
+    /// Puts the slots of the venue's rolling window in place.
+    fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>>;
+}
+
+impl Backend for ClusterClient {
+    fn map(&self) -> Arc<ShardMap> {
+        ClusterClient::map(self)
+    }
+
+    fn submit<'a>(
+        &'a self,
+        command: &'a Command,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Submitted, ClientError>> {
+        Box::pin(ClusterClient::submit(self, command, deadline))
+    }
+
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answered, ClientError>> {
+        Box::pin(ClusterClient::query(self, query, at_least, deadline))
+    }
+
+    fn assign_venues<'a>(
+        &'a self,
+        slugs: &'a [String],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>> {
+        Box::pin(ClusterClient::assign_venues(self, slugs, deadline))
+    }
+
+    fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>> {
+        Box::pin(ClusterClient::fill_calendar(self, venue, deadline))
+    }
+}

@@ -1,0 +1,98 @@
+//! Definitions of venues, kept for a second: what `/v1/venues` lists and what prices availability shows.
+//!
+//! A copy that cannot be refreshed is shown on for a while, for looking at the catalogue should outlive a lost quorum;
+//! answers say what they are `as_of`. Nothing here decides a sale. A caller's commit token passes the copy by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rotunda_booking::catalogue::VenueDefinition;
+use rotunda_booking::ids::VenueNo;
+use rotunda_booking::query::{Answer, Query};
+use rotunda_booking::time::ServiceDay;
+use rotunda_protocol::error::ClientError;
+use tokio::time::Instant;
+
+use crate::backend::{Answered, Backend};
+
+/// How old a copy may be before it is asked for again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How old a copy may be when the cluster cannot be asked.
+const STALE: Duration = Duration::from_secs(300);
+
+/// Venues kept. When full, the oldest copy makes room.
+const CAPACITY: usize = 4_096;
+
+/// A venue's catalogue at a log index.
+#[derive(Debug)]
+pub struct Known {
+    /// Where the venue lives.
+    pub shard: u64,
+    /// Log index of the state that answered.
+    pub index: u64,
+    /// Digest of the definition.
+    pub revision: u64,
+    /// Last service day whose slots are in place, per product in catalogue order.
+    pub planned_through: Vec<Option<ServiceDay>>,
+    /// The definition.
+    pub definition: Box<VenueDefinition>,
+    fetched: Instant,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct CatalogueCache(Mutex<HashMap<VenueNo, Arc<Known>>>);
+
+impl CatalogueCache {
+    /// The venue's catalogue, at most a second old, or showing at least `at_least`. `None` where the shard has no such
+    /// venue (assigned, not imported yet).
+    ///
+    /// # Errors
+    /// Where the cluster gives no answer and no copy is young enough to stand in.
+    pub async fn get(
+        &self,
+        backend: &dyn Backend,
+        venue: VenueNo,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Known>>, ClientError> {
+        let now = Instant::now();
+        let copy = self.0.lock().get(&venue).cloned();
+        let shows = |known: &Arc<Known>| at_least.is_none_or(|index| known.index >= index);
+        if let Some(known) = copy.as_ref().filter(|known| shows(known) && now.duration_since(known.fetched) < FRESH) {
+            return Ok(Some(known.clone()));
+        }
+        match backend.query(&Query::Venue { venue }, at_least, deadline).await {
+            Ok(Answered { shard, index, answer: Answer::Venue { revision, planned_through, definition } }) => {
+                let known = Arc::new(Known { shard, index, revision, planned_through, definition, fetched: now });
+                self.keep(venue, known.clone());
+                Ok(Some(known))
+            }
+            Ok(_) => {
+                self.0.lock().remove(&venue);
+                Ok(None)
+            }
+            Err(error) => match copy.filter(|known| shows(known) && now.duration_since(known.fetched) < STALE) {
+                Some(known) => Ok(Some(known)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Forgets a venue whose catalogue has just been changed here.
+    pub fn forget(&self, venue: VenueNo) {
+        self.0.lock().remove(&venue);
+    }
+
+    fn keep(&self, venue: VenueNo, known: Arc<Known>) {
+        let mut copies = self.0.lock();
+        if copies.len() >= CAPACITY && !copies.contains_key(&venue) {
+            let oldest = copies.iter().min_by_key(|(_, known)| known.fetched).map(|(&venue, _)| venue);
+            oldest.map(|oldest| copies.remove(&oldest));
+        }
+        copies.insert(venue, known);
+    }
+}

@@ -1,0 +1,422 @@
+//! Settings of the router: flags, then `ROTUNDA_*` variables, then a TOML file, then defaults.
+//!
+//! `main` calls [`Config::load`]; tests build a [`Config`] by hand from [`Config::default`]. Each setting has one name,
+//! spelled `--max-in-flight` as a flag, `ROTUNDA_MAX_IN_FLIGHT` as a variable and `max_in_flight` in the file. A key that
+//! the file spells wrongly is refused; a variable that is not ours (`ROTUNDA_BIN_DIR` is the command line's) is passed over.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::auth::{Cidr, TokenSetting};
+use crate::rate_limit::Quota;
+
+/// Every setting, with its value worked out.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where visitors' requests come in.
+    pub http: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` are answered. Not for the public.
+    pub admin: SocketAddr,
+    /// gRPC addresses of nodes to learn the shard map from.
+    #[serde(deserialize_with = "list")]
+    pub node: Vec<String>,
+    /// Secrets that open `/v1/admin`.
+    #[serde(deserialize_with = "list")]
+    pub admin_token: Vec<String>,
+    /// A file whose lines are admin tokens: keeps them out of the process list.
+    pub admin_token_file: Option<PathBuf>,
+    /// Named tokens (file only).
+    pub token: Vec<TokenSetting>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxy: Vec<Cidr>,
+    /// Quota of a caller without a token, by address.
+    pub rate_limit: Quota,
+    /// Quota of each token.
+    pub rate_limit_token: Quota,
+    /// Quota of callers on this machine.
+    pub rate_limit_loopback: Quota,
+    /// Requests worked on at once; the next one is refused with 503.
+    pub max_in_flight: usize,
+    /// Open connections; the next one is told 503 and closed.
+    pub max_connections: usize,
+    /// How long a request may take, the router's retries included.
+    pub request_deadline: Span,
+    /// How long a catalogue import may take.
+    pub import_deadline: Span,
+    /// How long a client may take to send a request's head.
+    pub header_timeout: Span,
+    /// On SIGTERM: how long `/readyz` says 503 before the port closes, so that balancers look away first.
+    pub drain_delay: Span,
+    /// On SIGTERM: how long requests in flight may take to finish.
+    pub drain_timeout: Span,
+    /// Threads that serve requests. Nodes on the same machine want the others.
+    pub workers: usize,
+    /// What is logged, as `info` or `rotunda_router=debug,info`.
+    pub log: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            node: vec!["http://127.0.0.1:7001".to_owned()],
+            admin_token: Vec::new(),
+            admin_token_file: None,
+            token: Vec::new(),
+            trusted_proxy: Vec::new(),
+            rate_limit: Quota::per(1_000, Duration::from_secs(10)),
+            rate_limit_token: Quota::per(100_000, Duration::from_secs(10)),
+            rate_limit_loopback: Quota::per(1_000_000, Duration::from_secs(10)),
+            max_in_flight: 4_096,
+            max_connections: 10_000,
+            request_deadline: Span(Duration::from_secs(10)),
+            import_deadline: Span(Duration::from_secs(120)),
+            header_timeout: Span(Duration::from_secs(10)),
+            drain_delay: Span(Duration::ZERO),
+            drain_timeout: Span(Duration::from_secs(15)),
+            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Rotunda's public HTTP door: takes visitors' requests and forwards each to the node that leads its venue's shard.
+///
+/// Each flag can also be given as a variable (--max-in-flight is ROTUNDA_MAX_IN_FLIGHT; lists separated by commas)
+/// or in a TOML file (max_in_flight = 4096). Flags win over variables, variables over the file, the file over defaults.
+/// SIGTERM and Ctrl-C drain: /readyz turns 503, the port closes, requests in flight finish.
+#[derive(Debug, Parser, Serialize)]
+#[command(name = "rotunda-router", version, about, long_about)]
+struct Flags {
+    /// TOML file with settings [ROTUNDA_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Address for visitors' requests [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<SocketAddr>,
+    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<SocketAddr>,
+    /// gRPC address of a node; repeat for each one known [default: http://127.0.0.1:7001]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    node: Vec<String>,
+    /// Token that opens /v1/admin; repeatable. Prefer --admin-token-file or the variable: flags show in `ps`
+    #[arg(long, value_name = "TOKEN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    admin_token: Vec<String>,
+    /// File with one admin token a line
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token_file: Option<PathBuf>,
+    /// Address range of reverse proxies whose X-Forwarded-For is believed, as 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "CIDR")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusted_proxy: Vec<Cidr>,
+    /// Quota per client address, as 1000/10s, or off [default: 1000/10s]
+    #[arg(long, value_name = "COUNT/TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<Quota>,
+    /// Quota per token [default: 100000/10s]
+    #[arg(long, value_name = "COUNT/TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_token: Option<Quota>,
+    /// Quota of callers on the loopback interface [default: 1000000/10s]
+    #[arg(long, value_name = "COUNT/TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_loopback: Option<Quota>,
+    /// Requests worked on at once; more are refused with 503 [default: 4096]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<usize>,
+    /// Open connections; more are told 503 and closed [default: 10000]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<usize>,
+    /// How long a request may take, retries inside the router included [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_deadline: Option<Span>,
+    /// How long a catalogue import may take [default: 120s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import_deadline: Option<Span>,
+    /// How long a client may take to send a request's head [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_timeout: Option<Span>,
+    /// On SIGTERM, how long /readyz says 503 before the port closes [default: 0s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_delay: Option<Span>,
+    /// On SIGTERM, how long requests in flight may take to finish [default: 15s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_timeout: Option<Span>,
+    /// Threads that serve requests [default: half the cores]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<usize>,
+    /// What is logged, as `debug` or `rotunda_router=debug,info` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    /// How it is logged [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<LogFormat>,
+}
+
+/// Variables that are settings of the router. Read apart: `ROTUNDA_CONFIG`, and `ROTUNDA_ADMIN_TOKEN`, whose text must
+/// reach us unparsed (`007` and `1e5` are tokens, not numbers).
+const VARIABLES: &[&str] = &[
+    "http",
+    "admin",
+    "node",
+    "admin_token_file",
+    "trusted_proxy",
+    "rate_limit",
+    "rate_limit_token",
+    "rate_limit_loopback",
+    "max_in_flight",
+    "max_connections",
+    "request_deadline",
+    "import_deadline",
+    "header_timeout",
+    "drain_delay",
+    "drain_timeout",
+    "workers",
+    "log",
+    "log_format",
+];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is wrong or a key is not known.
+    #[error("a setting cannot be used: {0}. `rotunda-router --help` lists them all")]
+    Setting(String),
+    /// The file is not there.
+    #[error("cannot read {path}: {source}. Check the path given to {given_by}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The flag or variable that named it.
+        given_by: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Config {
+    /// Settings of this process. Prints help or a usage error and exits where the arguments ask for it.
+    ///
+    /// # Errors
+    /// Where a value cannot be used or a file cannot be read.
+    pub fn load() -> Result<Self, ConfigError> {
+        Self::from_flags(Flags::parse())
+    }
+
+    /// Settings from these arguments (the first is the program's name), the environment and the file they name.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a usage error is a [`ConfigError::Setting`].
+    pub fn from_arguments<I, A>(arguments: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item = A>,
+        A: Into<std::ffi::OsString> + Clone,
+    {
+        Self::from_flags(Flags::try_parse_from(arguments).map_err(|error| ConfigError::Setting(error.to_string()))?)
+    }
+
+    fn from_flags(flags: Flags) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => Some((path.clone(), "--config")),
+            None => std::env::var_os("ROTUNDA_CONFIG").map(|path| (PathBuf::from(path), "ROTUNDA_CONFIG")),
+        };
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        if let Some((path, given_by)) = file {
+            figment = figment.merge(Toml::string(&read(&path, given_by)?));
+        }
+        if let Ok(tokens) = std::env::var("ROTUNDA_ADMIN_TOKEN") {
+            figment = figment.merge(Serialized::default("admin_token", tokens));
+        }
+        let mut config: Config = figment
+            .merge(Env::prefixed("ROTUNDA_").only(VARIABLES))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError::Setting(error.to_string()))?;
+        if let Some(path) = &config.admin_token_file {
+            let tokens = read(path, "--admin-token-file")?;
+            config.admin_token.extend(tokens.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let problem = |text: &str| Err(ConfigError::Setting(text.to_owned()));
+        if self.node.is_empty() {
+            return problem("no node is named; give at least one --node http://host:port");
+        }
+        if let Some(bad) = self.node.iter().find(|node| !node.starts_with("http://") && !node.starts_with("https://")) {
+            return Err(ConfigError::Setting(format!("--node {bad} has no scheme; write http://{bad}")));
+        }
+        if self.workers == 0 || self.max_in_flight == 0 || self.max_connections == 0 {
+            return problem("workers, max_in_flight and max_connections must be at least 1");
+        }
+        if self.request_deadline.0.is_zero() || self.import_deadline.0.is_zero() || self.header_timeout.0.is_zero() {
+            return problem("request_deadline, import_deadline and header_timeout must be longer than nothing");
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path, given_by: &'static str) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), given_by, source })
+}
+
+/// A length of time as people write it: `250ms`, `10s`, `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(pub Duration);
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a length of time; write 250ms, 10s or 2m");
+        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (digits, unit) = text.split_at(split);
+        let number: u64 = digits.parse().map_err(|_| wrong())?;
+        let milliseconds = match unit {
+            "ms" => Some(number),
+            "s" => number.checked_mul(1_000),
+            "m" => number.checked_mul(60_000),
+            _ => None,
+        };
+        // A day: longer than anything here should last, and far from overflow wherever it is added to an instant.
+        milliseconds
+            .filter(|&ms| ms <= 86_400_000)
+            .map(|ms| Self(Duration::from_millis(ms)))
+            .ok_or_else(wrong)
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        format!("{}ms", span.0.as_millis())
+    }
+}
+
+/// A TOML array, or (from a variable) one string with commas.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        Many(Vec<String>),
+        One(String),
+    }
+    let texts = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::Many(texts) => texts,
+        OneOrMany::One(text) => text.split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect(),
+    };
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "max_in_flight = 7\nrequest_deadline = \"3s\"\ntrusted_proxy = [\"10.0.0.0/8\"]").unwrap();
+        let path = file.path().to_str().unwrap();
+        let config =
+            Config::from_arguments(["rotunda-router", "--config", path, "--request-deadline", "1500ms"]).unwrap();
+        assert_eq!(config.max_in_flight, 7);
+        assert_eq!(config.request_deadline.0, Duration::from_millis(1500));
+        assert_eq!(config.trusted_proxy, vec!["10.0.0.0/8".parse::<Cidr>().unwrap()]);
+        assert_eq!(config.max_connections, Config::default().max_connections);
+    }
+
+    #[test]
+    fn a_misspelt_key_in_the_file_is_refused_by_name() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "max_inflight = 7").unwrap();
+        let error = Config::from_arguments(["rotunda-router", "--config", file.path().to_str().unwrap()]).unwrap_err();
+        assert!(error.to_string().contains("max_inflight"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_the_flag_that_gave_it() {
+        let error = Config::from_arguments(["rotunda-router", "--config", "/nowhere/router.toml"]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("/nowhere/router.toml") && text.contains("--config"), "{text}");
+    }
+
+    #[test]
+    fn admin_tokens_come_from_a_file_a_line_each() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "first-token\n\n  second-token  ").unwrap();
+        let path = file.path().to_str().unwrap();
+        let config = Config::from_arguments(["rotunda-router", "--admin-token-file", path]).unwrap();
+        assert_eq!(config.admin_token, ["first-token", "second-token"]);
+    }
+
+    #[test]
+    fn a_node_without_scheme_is_refused_with_the_mended_form() {
+        let error = Config::from_arguments(["rotunda-router", "--node", "127.0.0.1:7001"]).unwrap_err();
+        assert!(error.to_string().contains("http://127.0.0.1:7001"), "{error}");
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        assert_eq!("250ms".parse::<Span>().unwrap().0, Duration::from_millis(250));
+        assert_eq!("2m".parse::<Span>().unwrap().0, Duration::from_secs(120));
+        for wrong in ["", "10", "s", "-1s", "1h", "99999999999999999999s", "999999999m"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the router counts. Names and labels are those of the operator's handbook; labels are bounded: `route` is the
+//! template of a route, never a path, and `venue` comes from the catalogue.
+//!
+//! Handles are kept, for looking one up costs more than counting. [`install`] sets the process up once, from `main`;
+//! without it (in tests) counting does nothing. [`render`] is the page.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
+
+use crate::api::error::Outcome;
+
+/// Upper bounds of the latency histograms, in seconds: from a read that is answered at once to a request that waited
+/// out a failover.
+const LATENCY_BUCKETS: &[f64] = &[
+    0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0,
+    10.0,
+];
+
+/// How often samples are moved from buffers into buckets; without it buffers grow until somebody looks at the page.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Routes that may be told apart. There are far fewer; it only keeps a mistake from growing a map without end.
+const MAX_ROUTES: usize = 256;
+
+/// Why a request was shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShedReason {
+    /// Too many requests in flight here.
+    InFlight,
+    /// Too many connections here.
+    Connections,
+    /// The shard's queue, or this router's queue to it, is full.
+    Cluster,
+}
+
+/// The page of this process.
+#[derive(Clone)]
+pub struct Page(PrometheusHandle);
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+/// Makes this process count. Once, before the first [`Metrics::new`].
+///
+/// # Errors
+/// Where the process counts already.
+pub fn install() -> Result<Page, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BUCKETS)?
+        .install_recorder()?;
+    Ok(Page(handle))
+}
+
+impl Page {
+    /// The page in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let cpu_seconds = observe_process();
+        let mut page = self.0.render();
+        // By hand: the recorder's counters are whole numbers, and whole seconds of CPU are too coarse to take a rate of.
+        if let Some(seconds) = cpu_seconds {
+            let name = "process_cpu_seconds_total";
+            let _ = writeln!(page, "# HELP {name} User and system CPU time spent.\n# TYPE {name} counter\n{name} {seconds}");
+        }
+        page
+    }
+
+    /// Runs for ever: see [`UPKEEP`].
+    pub async fn upkeep(self) {
+        let mut interval = tokio::time::interval(UPKEEP);
+        loop {
+            interval.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+/// Counters of one route and method.
+#[derive(Debug)]
+struct Route {
+    outcomes: [Counter; Outcome::ALL.len()],
+    seconds: Histogram,
+}
+
+/// All that the door counts.
+pub struct Metrics {
+    routes: RwLock<HashMap<&'static str, HashMap<String, Arc<Route>>>>,
+    /// Requests in flight.
+    pub(crate) in_flight: Gauge,
+    shed: [Counter; 3],
+    rate_limited: Counter,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Describes everything and sets what does not change.
+    #[must_use]
+    pub fn new(concurrency_limit: usize) -> Self {
+        describe();
+        gauge!("rotunda_router_concurrency_limit").set(concurrency_limit as f64);
+        gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
+        Self {
+            routes: RwLock::new(HashMap::new()),
+            in_flight: gauge!("rotunda_router_inflight_requests"),
+            shed: ["in_flight", "connections", "cluster"].map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
+            rate_limited: counter!("rotunda_router_rate_limited_total"),
+        }
+    }
+
+    /// One request has been answered.
+    pub(crate) fn answered(&self, route: &str, method: &Method, outcome: Outcome, took: Duration) {
+        let route = self.route(route, method_label(method));
+        route.outcomes[outcome as usize].increment(1);
+        route.seconds.record(took.as_secs_f64());
+    }
+
+    /// One request or connection was refused because too much is going on.
+    pub(crate) fn shed(&self, reason: ShedReason) {
+        self.shed[reason as usize].increment(1);
+    }
+
+    /// One request was refused because its caller's quota is used up.
+    pub(crate) fn rate_limited(&self) {
+        self.rate_limited.increment(1);
+    }
+
+    /// A booking was confirmed (not: answered again from the record). A confirm whose first answer got lost on the way
+    /// to this router comes back as a replay and is not counted: the figure may fall short, it never exceeds the truth.
+    pub(crate) fn tickets_issued(&self, venue: &str, channel: &'static str, tickets: u64) {
+        counter!("rotunda_tickets_issued_total", "venue" => venue.to_owned(), "channel" => channel).increment(tickets);
+    }
+
+    fn route(&self, route: &str, method: &'static str) -> Arc<Route> {
+        if let Some(known) = self.routes.read().get(method).and_then(|routes| routes.get(route)) {
+            return known.clone();
+        }
+        let mut methods = self.routes.write();
+        let routes = methods.entry(method).or_default();
+        let route = if routes.len() < MAX_ROUTES { route } else { "other" };
+        routes.entry(route.to_owned()).or_insert_with(|| Arc::new(Route::new(route, method))).clone()
+    }
+}
+
+impl Route {
+    fn new(route: &str, method: &'static str) -> Self {
+        let outcomes = Outcome::ALL.map(|outcome| {
+            counter!(
+                "rotunda_http_requests_total",
+                "route" => route.to_owned(), "method" => method, "outcome" => outcome.as_str()
+            )
+        });
+        let seconds =
+            histogram!("rotunda_http_request_seconds", "route" => route.to_owned(), "method" => method);
+        Self { outcomes, seconds }
+    }
+}
+
+/// Methods beyond these are whatever a client made up.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Commit that this binary was built from, where the build said so.
+fn revision() -> &'static str {
+    option_env!("ROTUNDA_REVISION").unwrap_or("unknown")
+}
+
+fn describe() {
+    describe_counter!("rotunda_http_requests_total", "Requests answered, by route, method and outcome.");
+    describe_histogram!(
+        "rotunda_http_request_seconds",
+        Unit::Seconds,
+        "Time from a request's head to its answer, by route and method."
+    );
+    describe_gauge!("rotunda_router_inflight_requests", "Requests being worked on.");
+    describe_gauge!("rotunda_router_concurrency_limit", "Requests that may be worked on at once.");
+    describe_counter!("rotunda_router_shed_total", "Requests refused because too much is going on, by reason.");
+    describe_counter!("rotunda_router_rate_limited_total", "Requests refused because the caller's quota is used up.");
+    describe_counter!("rotunda_tickets_issued_total", "Tickets issued by confirmed bookings, by venue and channel.");
+    describe_gauge!("rotunda_build_info", "Always 1; the labels say what runs.");
+    describe_gauge!("process_open_fds", "Open file descriptors.");
+    describe_gauge!("process_max_fds", "File descriptors that may be open.");
+    describe_gauge!("process_virtual_memory_bytes", Unit::Bytes, "Virtual memory.");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Resident memory.");
+    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process started, since 1970.");
+    describe_gauge!("process_threads", "Threads of the operating system.");
+}
+
+/// Sets the gauges of the process; gives the CPU seconds it has spent.
+fn observe_process() -> Option<f64> {
+    let process = metrics_process::collector::collect();
+    let gauges = [
+        ("process_open_fds", process.open_fds),
+        ("process_max_fds", process.max_fds),
+        ("process_virtual_memory_bytes", process.virtual_memory_bytes),
+        ("process_resident_memory_bytes", process.resident_memory_bytes),
+        ("process_start_time_seconds", process.start_time_seconds),
+        ("process_threads", process.threads),
+    ];
+    for (name, value) in gauges {
+        if let Some(value) = value {
+            gauge!(name).set(value as f64);
+        }
+    }
+    process.cpu_seconds_total
+}

@@ -1,0 +1,315 @@
+//! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
+//!
+//! HTTP/1.1 only, straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on
+//! connections, a deadline for request heads, a bound on their size, nodelay, and a drain that ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::auth::{Cidr, TokenError, Tokens};
+use crate::backend::Backend;
+use crate::catalogue_cache::CatalogueCache;
+use crate::config::Config;
+use crate::metrics::{Metrics, Page, ShedReason};
+use crate::rate_limit::Limits;
+use crate::stack::InFlight;
+use crate::trace::Draw;
+use crate::{admin_http, api};
+
+/// Bytes of a request's head, and of the connection's read buffer. A longer head is answered with 431.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Headers of one request. More are answered with 431.
+const MAX_HEADERS: usize = 100;
+
+/// Connections that the admin port serves at once; more are closed.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// How long to wait before accepting again when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often callers whose quota is whole again are forgotten.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// What a router consists of; every handler and layer has it as its state.
+pub struct Door {
+    /// The cluster.
+    pub backend: Arc<dyn Backend>,
+    /// Configured tokens.
+    pub tokens: Tokens,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Quotas.
+    pub limits: Limits,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Requests being worked on.
+    pub in_flight: InFlight,
+    /// Definitions of venues, for a second.
+    pub catalogue: CatalogueCache,
+    /// Where booking secrets come from.
+    pub draw: Arc<dyn Draw>,
+    /// How long a request may take.
+    pub request_deadline: Duration,
+    /// How long an import may take.
+    pub import_deadline: Duration,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// A door to `backend` with these settings.
+    ///
+    /// # Errors
+    /// Where a configured token cannot be used.
+    pub fn new(config: &Config, backend: Arc<dyn Backend>, draw: Arc<dyn Draw>) -> Result<Arc<Self>, TokenError> {
+        Ok(Arc::new(Self {
+            backend,
+            tokens: Tokens::new(config)?,
+            trusted_proxies: config.trusted_proxy.clone(),
+            limits: Limits::new(config.rate_limit_token, config.rate_limit_loopback, config.rate_limit),
+            metrics: Metrics::new(config.max_in_flight),
+            in_flight: InFlight::new(config.max_in_flight),
+            catalogue: CatalogueCache::default(),
+            draw,
+            request_deadline: config.request_deadline.0,
+            import_deadline: config.import_deadline.0,
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// From now on `/readyz` says 503.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// True once [`Door::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Why the router cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({flag}): {source}. {remedy}")]
+pub struct BindError {
+    address: SocketAddr,
+    flag: &'static str,
+    source: io::Error,
+    remedy: String,
+}
+
+impl BindError {
+    fn new(address: SocketAddr, flag: &'static str, source: io::Error) -> Self {
+        let port = address.port();
+        let remedy = match source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "Another process holds the port; `ss -ltnp 'sport = :{port}'` names it. Stop it, or choose another port with {flag}"
+            ),
+            io::ErrorKind::PermissionDenied => {
+                format!("Ports below 1024 need a privilege; choose another one with {flag}")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                format!("No network interface here has that address; `ip address` lists them, {flag} chooses one")
+            }
+            _ => format!("Choose another address with {flag}"),
+        };
+        Self { address, flag, source, remedy }
+    }
+}
+
+/// A router that has its ports and does not serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    http: TcpListener,
+    admin: TcpListener,
+    http_address: SocketAddr,
+    admin_address: SocketAddr,
+    header_timeout: Duration,
+    drain_delay: Duration,
+    drain_timeout: Duration,
+    max_connections: usize,
+}
+
+impl Bound {
+    /// Takes both ports.
+    ///
+    /// # Errors
+    /// Where one of them cannot be had; the error says which and what to do.
+    pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let listen = async |address: SocketAddr, flag| match TcpListener::bind(address).await {
+            Ok(listener) => match listener.local_addr() {
+                Ok(bound) => Ok((listener, bound)),
+                Err(source) => Err(BindError::new(address, flag, source)),
+            },
+            Err(source) => Err(BindError::new(address, flag, source)),
+        };
+        let (http, http_address) = listen(config.http, "--http").await?;
+        let (admin, admin_address) = listen(config.admin, "--admin").await?;
+        Ok(Self {
+            http,
+            admin,
+            http_address,
+            admin_address,
+            header_timeout: config.header_timeout.0,
+            drain_delay: config.drain_delay.0,
+            drain_timeout: config.drain_timeout.0,
+            max_connections: config.max_connections,
+        })
+    }
+
+    /// Where visitors' requests come in.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Where health and metrics are answered.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `stop`, then drains: `/readyz` turns 503, after the drain delay the port closes, requests in flight
+    /// finish within the drain timeout. The admin port answers until the end.
+    pub async fn serve(self, door: Arc<Door>, page: Option<Page>, stop: CancellationToken) {
+        let admin_stop = CancellationToken::new();
+        let admin = tokio::spawn(
+            Accept {
+                listener: self.admin,
+                app: admin_http::admin(door.clone(), page),
+                door: door.clone(),
+                header_timeout: self.header_timeout,
+                max_connections: MAX_ADMIN_CONNECTIONS,
+                drain_timeout: Duration::ZERO,
+            }
+            .run(admin_stop.clone()),
+        );
+        let tidy = tokio::spawn({
+            let door = door.clone();
+            async move {
+                let mut interval = tokio::time::interval(TIDY);
+                loop {
+                    interval.tick().await;
+                    door.limits.tidy();
+                }
+            }
+        });
+        let close = CancellationToken::new();
+        let public = Accept {
+            listener: self.http,
+            app: api::app(door.clone()),
+            door: door.clone(),
+            header_timeout: self.header_timeout,
+            max_connections: self.max_connections,
+            drain_timeout: self.drain_timeout,
+        };
+        let public = tokio::spawn(public.run(close.clone()));
+        stop.cancelled().await;
+        door.drain();
+        tracing::info!(in_flight = door.in_flight.now(), "draining");
+        tokio::time::sleep(self.drain_delay).await;
+        close.cancel();
+        let _ = public.await;
+        admin_stop.cancel();
+        let _ = admin.await;
+        tidy.abort();
+    }
+}
+
+/// One port.
+struct Accept {
+    listener: TcpListener,
+    app: Router,
+    door: Arc<Door>,
+    header_timeout: Duration,
+    max_connections: usize,
+    drain_timeout: Duration,
+}
+
+impl Accept {
+    async fn run(self, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.max_connections));
+        let graceful = GracefulShutdown::new();
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS)
+            .pipeline_flush(true);
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // No descriptor left, or the client is gone again: either way the listener itself is fine.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                self.door.metrics.shed(ShedReason::Connections);
+                turn_away(&stream);
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let app = self.app.clone();
+            let service = service_fn(move |mut request: http::Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                let mut app = app.clone();
+                async move { app.call(request.map(Body::new)).await }
+            });
+            let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(async move {
+                // What ends a connection (a head that came too slowly, a reset) is the client's affair.
+                if let Err(error) = connection.await {
+                    tracing::debug!(%peer, %error, "connection ended");
+                }
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        if tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await.is_err() && !self.drain_timeout.is_zero() {
+            tracing::warn!(in_flight = self.door.in_flight.now(), "drain timeout: what is left is cut off");
+        }
+    }
+}
+
+/// Tells a connection above the limit why it is closed, without waiting for it.
+fn turn_away(stream: &TcpStream) {
+    const BODY: &str = "{\"type\":\"/problems/overloaded\",\"title\":\"Too much is going on\",\"status\":503,\"detail\":\"No more \
+connections here. Nothing was done; come back in a second.\",\"code\":\"overloaded\",\"errors\":[],\"retryable\":true}";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let _ = stream.try_write(answer.as_bytes());
+}

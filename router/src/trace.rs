@@ -1,0 +1,127 @@
+//! Names for requests: the trace id that comes in `traceparent` or is drawn here, and `x-request-id` that goes out.
+//!
+//! Also the router's source of random numbers, handed in so that tests can say what is drawn.
+
+use http::{HeaderMap, HeaderValue};
+
+/// Where random numbers come from. Booking secrets are drawn from it: in production it must be unguessable.
+pub trait Draw: Send + Sync + 'static {
+    /// Sixty-four random bits.
+    fn draw(&self) -> u64;
+}
+
+/// The operating system's randomness, by way of a generator per thread that is fit for secrets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDraw;
+
+impl Draw for OsDraw {
+    fn draw(&self) -> u64 {
+        rand::random()
+    }
+}
+
+/// Longest `x-request-id` of a caller that is echoed.
+const MAX_REQUEST_ID: usize = 128;
+
+/// How a request is named. In the request's extensions from `stack::observe` on.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    id: u128,
+    request_id: Option<HeaderValue>,
+}
+
+impl Trace {
+    /// The caller's trace id where it sent a valid `traceparent`, else a new one.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, draw: &dyn Draw) -> Self {
+        let id = headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())).unwrap_or_else(|| {
+            let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
+            id.max(1) // zero is not a trace id
+        });
+        let request_id = headers.get("x-request-id").filter(|value| may_echo(value.as_bytes())).cloned();
+        Self { id, request_id }
+    }
+
+    /// 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.id)
+    }
+
+    /// For `x-request-id`: the caller's own, else the trace id.
+    #[must_use]
+    pub fn request_id(&self) -> HeaderValue {
+        self.request_id.clone().or_else(|| HeaderValue::try_from(self.id()).ok()).unwrap_or(HeaderValue::from_static("-"))
+    }
+}
+
+fn may_echo(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.len() <= MAX_REQUEST_ID
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
+}
+
+/// `00-<32 digits>-<16 digits>-<2 digits>`, small letters; later versions may go on after a hyphen
+/// (W3C Trace Context, 3.2.2).
+fn trace_id(bytes: &[u8]) -> Option<u128> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut parts = text.splitn(5, '-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let more = parts.next();
+    let hex = |part: &str, len: usize| {
+        part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if !(hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2)) || version == "ff" {
+        return None;
+    }
+    if (version == "00" && more.is_some()) || parent.bytes().all(|byte| byte == b'0') {
+        return None;
+    }
+    u128::from_str_radix(trace, 16).ok().filter(|&id| id != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    struct Seven;
+    impl Draw for Seven {
+        fn draw(&self) -> u64 {
+            7
+        }
+    }
+
+    fn trace(name: &'static str, value: &str) -> Trace {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_str(value).unwrap());
+        Trace::of(&headers, &Seven)
+    }
+
+    #[test]
+    fn a_valid_traceparent_is_carried_on() {
+        let trace = trace("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(trace.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn a_broken_traceparent_is_replaced() {
+        for broken in [
+            "",
+            "00",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(trace("traceparent", broken).id(), "00000000000000070000000000000007", "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_echoed_unless_it_could_do_harm_in_a_log() {
+        assert_eq!(trace("x-request-id", "order-42.a").request_id(), "order-42.a");
+        assert_eq!(trace("x-request-id", "two words").request_id(), "00000000000000070000000000000007");
+    }
+}
