@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Breaks clusters of real processes and checks what they promised.
+//!
+//! - [`cluster`]: starts nodes and routers, kills, pauses and restarts them, cleans up; [`process`] is one of them.
+//! - [`wait`]: conditions with a deadline. Nothing here waits for time.
+//! - [`visitor`]: a visitor's HTTP, with retries under the same key; [`history`]: what came of each request.
+//! - [`selling`]: many visitors at once, over all venues and one hot slot.
+//! - [`report`]: what a passing test still prints.
+//! - [`audit`]: reads the logs of all replicas and the visitors' history and says what does not agree.
+//!
+//! The end-to-end tests under `tests/` are its users. They drive the binaries that `cargo build --workspace` makes, so
+//! what is tested is what runs. Left out for now: faults of network, disk and clock, and the simulator.
+
+// A harness: where it cannot go on, the test that uses it has failed, and a panic with the reason is what a test wants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test harness fails by panicking with the reason"
+)]
+
+pub mod audit;
+pub mod binaries;
+pub mod cluster;
+pub mod history;
+pub mod ports;
+pub mod process;
+pub mod report;
+pub mod selling;
+pub mod visitor;
+pub mod wait;

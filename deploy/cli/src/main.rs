@@ -1,2 +1,50 @@
-//! Placeholder.
-fn main() {}
+//! `rotunda`, the operator's command.
+//!
+//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`) and shows how a cluster stands
+//! (`status`). It reaches a running cluster by the router's HTTP door alone; only the demo, which owns its nodes, also
+//! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
+//!
+//! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
+
+mod args;
+mod binaries;
+mod demo;
+mod door;
+mod failure;
+mod import;
+mod paint;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return Failure::failed(format!("cannot start the asynchronous runtime: {error}"))
+                .next("check the limits on threads and open files: ulimit -a")
+                .report();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => demo::run(demo).await,
+            Command::Import(import) => import::run(import).await,
+            Command::Status(status) => status::run(status).await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

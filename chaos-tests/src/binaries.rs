@@ -1,0 +1,33 @@
+//! Where the programs under test are: `ROTUNDA_BIN_DIR`, else the build directory that this test runs from.
+
+use std::path::{Path, PathBuf};
+
+/// The path of a program of this workspace.
+///
+/// # Panics
+/// Where it has not been built. A missing program fails the test: a skipped one would look like a passed one.
+#[must_use]
+pub fn path(name: &str) -> PathBuf {
+    let folder = folder();
+    let path = folder.join(name);
+    assert!(
+        path.is_file(),
+        "{name} is not in {}: build it first with `cargo build --workspace` (or set ROTUNDA_BIN_DIR to where it is)",
+        folder.display()
+    );
+    path
+}
+
+fn folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("ROTUNDA_BIN_DIR") {
+        return PathBuf::from(folder);
+    }
+    // Tests run from target/debug/deps, the programs are one up.
+    let own = std::env::current_exe().expect("the path of the running test");
+    let folder = own.parent().expect("a folder");
+    if folder.ends_with("deps") {
+        folder.parent().map(Path::to_path_buf).expect("a folder")
+    } else {
+        folder.to_path_buf()
+    }
+}

@@ -1,0 +1,566 @@
+//! A cluster of real processes on this machine: nodes and a router, in a temporary folder, gone when it is dropped.
+//!
+//! One cluster at a time: a machine that runs two measures neither. Holding a [`Cluster`] holds the machine; whoever
+//! starts processes by other means (the demo's test) takes it with [`machine`].
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rotunda_protocol::client::{ClientConfig, ClusterClient, NodeStatus, ReplicaStatus};
+
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use crate::process::{Process, Recipe};
+use crate::{binaries, ports, wait};
+
+/// The museum network that the tests sell.
+pub const MERIDIAN: &str = include_str!("../../deploy/config/meridian.yaml");
+
+const ASK: Duration = Duration::from_secs(2);
+/// Entries that a replica under load may be behind and still count as caught up.
+const LEVEL: u64 = 100;
+const IMPORT: Duration = Duration::from_secs(120);
+
+static MACHINE: Mutex<()> = Mutex::const_new(());
+
+/// The machine, for one test at a time.
+pub async fn machine() -> MutexGuard<'static, ()> {
+    MACHINE.lock().await
+}
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    nodes: u32,
+    shards: u64,
+    router_flags: Vec<String>,
+    node_flags: Vec<String>,
+}
+
+impl Builder {
+    /// Nodes; 3 by default.
+    #[must_use]
+    pub fn nodes(mut self, nodes: u32) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// Shards; 8 by default.
+    #[must_use]
+    pub fn shards(mut self, shards: u64) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// More flags for each node, separated by spaces.
+    #[must_use]
+    pub fn node_flags(mut self, flags: &str) -> Self {
+        self.node_flags.extend(words(flags));
+        self
+    }
+
+    /// More flags for the router, separated by spaces.
+    #[must_use]
+    pub fn router_flags(mut self, flags: &str) -> Self {
+        self.router_flags.extend(words(flags));
+        self
+    }
+
+    /// Starts the processes and waits until every shard has a leader and the router is ready.
+    ///
+    /// # Panics
+    /// Where that does not come true.
+    pub async fn start(self) -> Cluster {
+        let machine = machine().await;
+        let folder = tempfile::Builder::new()
+            .prefix("rotunda-chaos-")
+            .tempdir()
+            .expect("a temporary folder");
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let addresses: Vec<(u32, SocketAddr, SocketAddr)> =
+            (1..=self.nodes).map(|id| (id, ports::free(), ports::free())).collect();
+        let members: Vec<Member> = addresses
+            .iter()
+            .map(|(id, grpc, admin)| Member {
+                id: *id,
+                grpc: *grpc,
+                admin: *admin,
+                process: Process::start(self.node_recipe(folder.path(), *id, &addresses)),
+            })
+            .collect();
+        let seeds = members.iter().map(|member| format!("http://{}", member.grpc)).collect();
+        let client = ClusterClient::connect(ClientConfig {
+            seeds,
+            ..ClientConfig::default()
+        });
+        let (http, admin) = (ports::free(), ports::free());
+        let router = Process::start(self.router_recipe(folder.path(), http, admin, &addresses, &token));
+        let mut cluster = Cluster {
+            members,
+            router,
+            http,
+            admin,
+            token,
+            client,
+            shards: self.shards,
+            folder,
+            _machine: machine,
+        };
+        cluster.until_led().await;
+        cluster.until_router_ready().await;
+        cluster
+    }
+
+    fn node_recipe(&self, folder: &Path, id: u32, all: &[(u32, SocketAddr, SocketAddr)]) -> Recipe {
+        let (_, grpc, admin) = all.iter().find(|(other, _, _)| *other == id).expect("one of them");
+        let replication = if self.nodes >= 3 { 3 } else { 1 };
+        let mut arguments = words(&format!(
+            "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
+             --heartbeat-ms 100 --election-ms 300-600 --keep-log-entries 100000000 --exit-with-parent",
+            folder.join(format!("node-{id}")).display(),
+            self.shards,
+        ));
+        for (peer, grpc, _) in all {
+            arguments.extend(words(&format!("--peer {peer}=http://{grpc}")));
+        }
+        arguments.extend(self.node_flags.iter().cloned());
+        Recipe {
+            name: format!("node {id}"),
+            program: binaries::path("rotunda-node"),
+            arguments,
+            environment: Vec::new(),
+            log: folder.join(format!("node-{id}.log")),
+        }
+    }
+
+    fn router_recipe(
+        &self,
+        folder: &Path,
+        http: SocketAddr,
+        admin: SocketAddr,
+        nodes: &[(u32, SocketAddr, SocketAddr)],
+        token: &str,
+    ) -> Recipe {
+        let mut arguments = words(&format!("--http {http} --admin {admin} --exit-with-parent"));
+        for (_, grpc, _) in nodes {
+            arguments.extend(words(&format!("--node http://{grpc}")));
+        }
+        arguments.extend(self.router_flags.iter().cloned());
+        Recipe {
+            name: "router".to_owned(),
+            program: binaries::path("rotunda-router"),
+            arguments,
+            environment: vec![("ROTUNDA_ADMIN_TOKEN".to_owned(), token.to_owned())],
+            log: folder.join("router.log"),
+        }
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// One node.
+#[derive(Debug)]
+struct Member {
+    id: u32,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+    process: Process,
+}
+
+/// See the module.
+pub struct Cluster {
+    members: Vec<Member>,
+    router: Process,
+    http: SocketAddr,
+    admin: SocketAddr,
+    token: String,
+    client: ClusterClient,
+    shards: u64,
+    folder: TempDir,
+    _machine: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Three nodes, eight shards, one router.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            nodes: 3,
+            shards: 8,
+            router_flags: Vec::new(),
+            node_flags: Vec::new(),
+        }
+    }
+
+    /// The router's door.
+    #[must_use]
+    pub fn door(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// The router's admin port.
+    #[must_use]
+    pub fn router_admin(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// The admin token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A client of the nodes, past the router.
+    #[must_use]
+    pub fn client(&self) -> &ClusterClient {
+        &self.client
+    }
+
+    /// Ids of the nodes.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<u32> {
+        self.members.iter().map(|member| member.id).collect()
+    }
+
+    /// Ids of the shards.
+    #[must_use]
+    pub fn shards(&self) -> Vec<u64> {
+        self.client.map().shards().iter().map(|shard| shard.id).collect()
+    }
+
+    /// A node's gRPC address.
+    #[must_use]
+    pub fn grpc(&self, node: u32) -> SocketAddr {
+        self.member(node).grpc
+    }
+
+    /// A node's admin address.
+    #[must_use]
+    pub fn admin(&self, node: u32) -> SocketAddr {
+        self.member(node).admin
+    }
+
+    /// A node's process.
+    #[must_use]
+    pub fn process(&self, node: u32) -> &Process {
+        &self.member(node).process
+    }
+
+    /// The router's process.
+    #[must_use]
+    pub fn router(&self) -> &Process {
+        &self.router
+    }
+
+    /// A node's data.
+    #[must_use]
+    pub fn data(&self, node: u32) -> PathBuf {
+        self.folder.path().join(format!("node-{node}"))
+    }
+
+    /// Where everything of this cluster is; a test may put files here.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// SIGKILL to a node, until it is gone.
+    pub fn kill(&mut self, node: u32) {
+        let process = &mut self.member_mut(node).process;
+        tokio::task::block_in_place(|| process.kill());
+    }
+
+    /// SIGSTOP to a node.
+    pub fn pause(&self, node: u32) {
+        self.member(node).process.pause();
+    }
+
+    /// SIGCONT to a node.
+    pub fn resume(&self, node: u32) {
+        self.member(node).process.resume();
+    }
+
+    /// SIGTERM to a node, until it has ended.
+    pub fn terminate(&mut self, node: u32) {
+        let process = &mut self.member_mut(node).process;
+        tokio::task::block_in_place(|| process.terminate());
+    }
+
+    /// Starts a stopped node.
+    pub fn start_node(&mut self, node: u32) {
+        self.member_mut(node).process.start_again();
+    }
+
+    /// Imports the museum network through the router, as `rotunda import` does.
+    ///
+    /// # Panics
+    /// Where the router does not take it.
+    pub async fn import(&self, catalogue: &str) {
+        let response = http()
+            .put(format!("{}/v1/admin/network", self.door()))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/yaml")
+            .timeout(IMPORT)
+            .body(catalogue.to_owned())
+            .send()
+            .await
+            .expect("an answer to the import");
+        let status = response.status();
+        let body = response.text().await.expect("a body");
+        assert!(status.is_success(), "the import was answered with {status}: {body}");
+    }
+
+    /// The shard of a venue.
+    ///
+    /// # Panics
+    /// Where the directory does not get to hold it.
+    pub async fn shard_of(&self, venue: &str) -> u64 {
+        wait::until(&format!("{venue} in the directory"), async || {
+            self.client
+                .map()
+                .venue(venue)
+                .map(|venue| venue.shard)
+                .ok_or_else(|| "not there".to_owned())
+        })
+        .await
+    }
+
+    /// The node that leads a shard.
+    ///
+    /// # Panics
+    /// Where none gets to.
+    pub async fn leader_of(&self, shard: u64) -> u32 {
+        wait::until(&format!("a leader of shard {shard}"), async || {
+            // A deposed leader that has not noticed yet says so too: the highest term is the true one.
+            self.replicas_of(shard)
+                .await
+                .into_iter()
+                .filter(|(_, replica)| replica.role == "leader")
+                .max_by_key(|(_, replica)| replica.term)
+                .map(|(node, _)| node)
+                .ok_or_else(|| "no node says that it leads".to_owned())
+        })
+        .await
+    }
+
+    /// Waits until every shard has a leader.
+    ///
+    /// # Panics
+    /// Where that does not come true, or a process ends by itself.
+    pub async fn until_led(&mut self) {
+        let shards = self.shards;
+        wait::until("a leader for every shard", async || {
+            self.check_processes();
+            let mut led = std::collections::BTreeSet::new();
+            for (_, status) in self.statuses().await {
+                led.extend(
+                    status
+                        .replicas
+                        .iter()
+                        .filter(|replica| replica.role == "leader")
+                        .map(|replica| replica.shard),
+                );
+            }
+            led.remove(&0);
+            if led.len() as u64 >= shards {
+                Ok(())
+            } else {
+                Err(format!("{} of {shards}: {led:?}", led.len()))
+            }
+        })
+        .await;
+    }
+
+    /// Waits until the router says that it is ready.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn until_router_ready(&mut self) {
+        wait::until("a ready router", async || {
+            self.check_processes();
+            let answer = http()
+                .get(format!("{}/readyz?verbose", self.router_admin()))
+                .timeout(ASK)
+                .send()
+                .await;
+            match answer {
+                Ok(response) if response.status().is_success() => Ok(()),
+                Ok(response) => Err(format!(
+                    "{}: {}",
+                    response.status(),
+                    response.text().await.unwrap_or_default()
+                )),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// Waits until all replicas of every shard have applied the same index and hold the same state.
+    ///
+    /// # Panics
+    /// Where they do not get there.
+    pub async fn until_settled(&mut self) {
+        let shards = self.shards();
+        wait::until("equal state on all replicas of every shard", async || {
+            self.check_processes();
+            for shard in &shards {
+                let wanted = self.client.map().shard(*shard).map_or(0, |info| info.replicas.len());
+                let replicas = self.replicas_of(*shard).await;
+                let first = replicas
+                    .first()
+                    .map(|(_, replica)| (replica.applied, replica.state_hash));
+                let equal = replicas
+                    .iter()
+                    .all(|(_, replica)| Some((replica.applied, replica.state_hash)) == first);
+                let led = replicas.iter().any(|(_, replica)| replica.role == "leader");
+                if replicas.len() != wanted || !equal || !led {
+                    let shown: Vec<String> = replicas
+                        .iter()
+                        .map(|(node, r)| {
+                            format!(
+                                "node {node}: {} applied {} hash {:02x?}",
+                                r.role, r.applied, r.state_hash
+                            )
+                        })
+                        .collect();
+                    return Err(format!("shard {shard}: {}", shown.join(", ")));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Waits until a node that was started is a good replica again: it says that it is ready, and no replica of it is far
+    /// behind its leader. Under load it is never quite level.
+    ///
+    /// # Panics
+    /// Where it does not get there.
+    pub async fn until_caught_up(&mut self, node: u32) {
+        wait::until(&format!("node {node} to catch up"), async || {
+            self.check_processes();
+            let url = format!("http://{}/readyz?verbose", self.admin(node));
+            let answer = http()
+                .get(url)
+                .timeout(ASK)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
+            if !answer.status().is_success() {
+                return Err(answer.text().await.unwrap_or_default());
+            }
+            let statuses = self.statuses().await;
+            let newest = |shard: u64| {
+                let replicas = statuses.iter().flat_map(|(_, status)| &status.replicas);
+                replicas
+                    .filter(|replica| replica.shard == shard)
+                    .map(|replica| replica.applied)
+                    .max()
+                    .unwrap_or(0)
+            };
+            let (_, own) = statuses
+                .iter()
+                .find(|(id, _)| *id == node)
+                .ok_or("it does not answer")?;
+            match own
+                .replicas
+                .iter()
+                .find(|replica| newest(replica.shard) > replica.applied + LEVEL)
+            {
+                Some(late) => Err(format!(
+                    "shard {}: {} of {}",
+                    late.shard,
+                    late.applied,
+                    newest(late.shard)
+                )),
+                None => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    /// Status of every node that answers.
+    pub async fn statuses(&self) -> Vec<(u32, NodeStatus)> {
+        self.client
+            .node_status(Instant::now() + ASK)
+            .await
+            .into_iter()
+            .filter_map(|(node, status)| Some((node.id, status.ok()?)))
+            .collect()
+    }
+
+    /// A shard's replica on each node that answers.
+    pub async fn replicas_of(&self, shard: u64) -> Vec<(u32, ReplicaStatus)> {
+        self.statuses()
+            .await
+            .into_iter()
+            .filter_map(|(node, status)| {
+                Some((
+                    node,
+                    status.replicas.into_iter().find(|replica| replica.shard == shard)?,
+                ))
+            })
+            .collect()
+    }
+
+    /// No process may have ended by itself.
+    ///
+    /// # Panics
+    /// Where one has, with the end of its log.
+    pub fn check_processes(&mut self) {
+        let processes = self
+            .members
+            .iter_mut()
+            .map(|member| &mut member.process)
+            .chain([&mut self.router]);
+        for process in processes {
+            if let Some(status) = process.ended() {
+                panic!(
+                    "{} ended by itself: {status}\n{}",
+                    process.recipe().name,
+                    process.tail()
+                );
+            }
+        }
+    }
+
+    fn member(&self, node: u32) -> &Member {
+        self.members
+            .iter()
+            .find(|member| member.id == node)
+            .unwrap_or_else(|| panic!("there is no node {node}"))
+    }
+
+    fn member_mut(&mut self, node: u32) -> &mut Member {
+        self.members
+            .iter_mut()
+            .find(|member| member.id == node)
+            .unwrap_or_else(|| panic!("there is no node {node}"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The folder goes with the test, so what the processes said is told now.
+            for process in self.members.iter().map(|member| &member.process).chain([&self.router]) {
+                eprintln!("--- {}\n{}", process.recipe().name, process.tail());
+            }
+        }
+    }
+}
+
+/// An HTTP client that no proxy stands in front of.
+///
+/// # Panics
+/// Where the machine allows none.
+#[must_use]
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().expect("an HTTP client")
+}

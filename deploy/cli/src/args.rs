@@ -1,0 +1,116 @@
+//! What the command line takes. Values that also come from the environment name their variable here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed: what was asked for did not happen; the message says why and what to run next
+  2  wrong usage: nothing was tried
+  3  unreachable: no answer from the router or the nodes in time
+
+Output is for people; `--output json` is for programs. Progress goes to stderr. NO_COLOR is honoured.";
+
+/// The operator's command of a Rotunda booking cluster.
+#[derive(Debug, Parser)]
+#[command(name = "rotunda", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a cluster of real processes on this machine, with a museum network to sell.
+    Demo(DemoArguments),
+    /// Load a catalogue into a running cluster; sending it again changes nothing.
+    Import(ImportArguments),
+    /// Show nodes, shards, leaders, terms and lag.
+    Status(StatusArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Ctrl-C stops every process and removes what the demo made.\nA node that ends by itself, or by your kill -9, is reported and started again.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 unreachable."
+)]
+pub(crate) struct DemoArguments {
+    /// Nodes to start. Three lose none of their bookings when one dies.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(crate) nodes: u32,
+    /// Routers to start.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(crate) routers: u32,
+    /// Shards that the venues are spread over.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) shards: u32,
+    /// Catalogue to import instead of the built-in Meridian Museums (YAML or JSON).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) network: Option<PathBuf>,
+    /// Keep data and logs under this directory instead of a temporary one. It must be new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Written, as JSON, once bookings work: addresses, process ids and the token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Stop by itself this long after it is ready.
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(crate) run_for: Option<u64>,
+    /// Leave a node that ended dead instead of starting it again.
+    #[arg(long)]
+    pub(crate) no_restart: bool,
+    /// Leave data and logs behind when the demo ends.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Which cluster, and by what right.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoorArguments {
+    /// The router's address.
+    #[arg(
+        long,
+        env = "ROTUNDA_ROUTER",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    pub(crate) router: String,
+    /// The router's admin token.
+    #[arg(long, env = "ROTUNDA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 imported, 1 refused (nothing was changed), 2 wrong usage, 3 unreachable.")]
+pub(crate) struct ImportArguments {
+    /// The catalogue, YAML or JSON; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print the outcome.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 shown, 1 refused, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// Draw it again every second until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
