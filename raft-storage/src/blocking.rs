@@ -1,0 +1,32 @@
+//! The one place where the store leaves the async runtime. RocksDB stalls, reads from disk and applies block for as long as
+//! they like; none of it may happen on a tokio worker.
+
+use std::io;
+
+/// Where blocking work runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Blocking {
+    /// On tokio's pool of blocking threads: servers.
+    #[default]
+    Pool,
+    /// On the calling task: single-threaded simulations, where a thread of its own would make the order of events depend
+    /// on the machine.
+    Inline,
+}
+
+impl Blocking {
+    /// Runs `work`, and waits for it.
+    pub(crate) async fn run<T, F>(self, work: F) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match self {
+            Self::Inline => Ok(work()),
+            // The work itself is not cancelled when the caller is: a half-applied entry would be worse.
+            Self::Pool => tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|error| io::Error::other(format!("storage work did not finish: {error}"))),
+        }
+    }
+}

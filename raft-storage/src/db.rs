@@ -1,0 +1,121 @@
+//! Opens the two databases of a node, with their options in one place. They share a block cache and a write-buffer manager,
+//! so that one budget bounds both; they share nothing else, because RocksDB does not group writes with and without a WAL,
+//! and applies would queue behind fsyncs.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, ReadOptions,
+    WriteBufferManager,
+};
+
+use crate::error::{DAMAGE_REMEDY, OpenError};
+use crate::memory::Budget;
+
+/// What both databases share.
+pub(crate) struct Shared {
+    pub(crate) cache: Cache,
+    pub(crate) memtables: WriteBufferManager,
+    budget: Budget,
+}
+
+impl Shared {
+    pub(crate) fn new(budget: Budget) -> Self {
+        let cache = Cache::new_lru_cache(budget.blocks);
+        // No stall: a full budget flushes sooner. A writer that stalls would hold up every group of the node.
+        let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(budget.memtables, false, cache.clone());
+        Self {
+            cache,
+            memtables,
+            budget,
+        }
+    }
+
+    fn options(&self) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_bloom_filter(10.0, false);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_block_size(16 * 1024);
+
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_block_based_table_factory(&table);
+        options.set_write_buffer_manager(&self.memtables);
+        options.set_write_buffer_size(self.budget.write_buffer);
+        options.set_max_background_jobs(2);
+        options.set_max_open_files(256);
+        options.set_bytes_per_sync(1024 * 1024);
+        // The two upper levels are rewritten soon, so compressing them costs more than it saves.
+        options.set_compression_per_level(&[
+            DBCompressionType::None,
+            DBCompressionType::None,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+        ]);
+        // RocksDB's own LOG files: warnings only, three files of 4 MiB.
+        options.set_log_level(LogLevel::Warn);
+        options.set_keep_log_file_num(3);
+        options.set_max_log_file_size(4 * 1024 * 1024);
+        options.set_stats_dump_period_sec(0);
+        options.set_stats_persist_period_sec(0);
+        options
+    }
+
+    /// The logs: every write is synced by its writer.
+    pub(crate) fn open_log(&self, dir: &Path) -> Result<Arc<DB>, OpenError> {
+        let mut options = self.options();
+        // A torn tail is dropped; whether more than a torn tail is missing is told by the high-water mark.
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_max_total_wal_size(256 * 1024 * 1024);
+        open(&options, dir)
+    }
+
+    /// The state: never synced by a write, only by a flush.
+    pub(crate) fn open_state(&self, dir: &Path) -> Result<Arc<DB>, OpenError> {
+        let mut options = self.options();
+        options.set_memtable_prefix_bloom_ratio(0.1);
+        options.set_memtable_whole_key_filtering(true);
+        options.set_max_write_buffer_number(3);
+        open(&options, dir)
+    }
+}
+
+fn open(options: &Options, dir: &Path) -> Result<Arc<DB>, OpenError> {
+    DB::open(options, dir).map(Arc::new).map_err(|error| {
+        let text = error.to_string();
+        // RocksDB has no kind for a held lock; these are its two messages, for another process and for this one.
+        if text.contains("While lock file") || text.contains("lock hold by current process") {
+            return OpenError::InUse {
+                dir: dir.parent().unwrap_or(dir).to_owned(),
+            };
+        }
+        match error.kind() {
+            ErrorKind::Corruption => OpenError::Damaged {
+                group: None,
+                index: None,
+                detail: format!("{}: {text}", dir.display()),
+                remedy: DAMAGE_REMEDY,
+            },
+            _ => OpenError::Io {
+                path: dir.to_owned(),
+                source: io::Error::other(text),
+            },
+        }
+    })
+}
+
+/// Options for reading every key in `from..to` once.
+pub(crate) fn range(from: &[u8], to: &[u8]) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    options
+}

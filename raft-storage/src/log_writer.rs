@@ -1,0 +1,368 @@
+//! The one thread that writes raftdb. It takes everything that is queued over all groups, writes it as one batch with one
+//! fsync, moves the high-water mark, and then completes the callbacks in order: group commit, which openraft leaves to the
+//! store. Entries, votes, truncations, purges and descriptors all go through the same queue, so their order on disk is the
+//! order in which they were asked for.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use metrics::Histogram;
+use openraft::storage::IOFlushed;
+use parking_lot::Mutex;
+use rocksdb::{DB, WriteBatch, WriteOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::entry_cache::{EntryCache, entry_bytes};
+use crate::failpoint::{Step, hit};
+use crate::fatal::Latch;
+use crate::keys::{self, Slot};
+use crate::log_store::GroupLog;
+use crate::mark::Mark;
+use crate::metrics as names;
+use crate::record::{self, RecordError, ReplicaDescriptor};
+use crate::types::{Entry, LogId, TypeConfig, Vote};
+
+/// Operations that may wait for the writer, over all groups. When it is full, `append` waits, and with it the group's core:
+/// openraft's own queue fills, and the node's admission control refuses.
+const QUEUE_OPERATIONS: usize = 4096;
+
+/// Bytes at which a batch is closed although more is queued, so that one fsync does not hold up a vote for long.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// The unit in which queued bytes are counted: a semaphore counts to 2^32.
+const QUEUE_UNIT: usize = 1024;
+
+/// What is to be written for a group.
+pub(crate) enum Change {
+    /// Entries, with the log id before the first of them and the cache's stamp of the last.
+    Append {
+        previous: Option<LogId>,
+        entries: Vec<Entry>,
+        stamp: u64,
+    },
+    /// A vote.
+    Vote(Vote),
+    /// Removes entries from `from` on; `tail` is the last that stays.
+    Truncate { from: u64, tail: Option<LogId> },
+    /// Removes entries in `from..=upto.index`; `tail` is the log's last id afterwards.
+    Purge { from: u64, upto: LogId, tail: LogId },
+    /// The replica's descriptor.
+    Descriptor(ReplicaDescriptor),
+}
+
+/// Who is told when it is on disk.
+pub(crate) enum Done {
+    /// openraft, about an append.
+    Append(IOFlushed<TypeConfig>),
+    /// A task that waits.
+    Task(oneshot::Sender<io::Result<()>>),
+    /// A thread that waits.
+    Thread(std::sync::mpsc::SyncSender<io::Result<()>>),
+}
+
+impl Done {
+    fn tell(self, result: io::Result<()>) {
+        match self {
+            Self::Append(flushed) => flushed.io_completed(result),
+            // Who no longer waits does not care.
+            Self::Task(task) => drop(task.send(result)),
+            Self::Thread(thread) => drop(thread.try_send(result)),
+        }
+    }
+}
+
+struct Operation {
+    log: Arc<GroupLog>,
+    change: Change,
+    done: Done,
+    /// Held until the operation is written.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The queue's near end. Dropping the last handle ends the thread and waits for it.
+pub(crate) struct LogWriter {
+    queue: Option<mpsc::Sender<Operation>>,
+    room: Arc<Semaphore>,
+    room_units: usize,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A place in the queue, taken before anything changes: what is enqueued with it cannot fail.
+pub(crate) struct Reserved<'a> {
+    place: mpsc::Permit<'a, Operation>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl LogWriter {
+    /// Starts the thread. `queue_bytes` bounds the entries that wait.
+    pub(crate) fn start(
+        db: Arc<DB>,
+        mark: Mark,
+        cache: Arc<EntryCache>,
+        latch: Arc<Latch>,
+        queue_bytes: usize,
+    ) -> io::Result<Self> {
+        let (queue, operations) = mpsc::channel(QUEUE_OPERATIONS);
+        let room_units = (queue_bytes / QUEUE_UNIT).max(1);
+        let worker = Worker {
+            db,
+            mark,
+            cache,
+            latch,
+            fsync: metrics::histogram!(names::FSYNC_SECONDS),
+            batch_bytes: metrics::histogram!(names::APPEND_BATCH_BYTES),
+            scratch: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("rotunda-log".to_owned())
+            .spawn(move || worker.run(operations))?;
+        Ok(Self {
+            queue: Some(queue),
+            room: Arc::new(Semaphore::new(room_units)),
+            room_units,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn queue(&self) -> io::Result<&mpsc::Sender<Operation>> {
+        self.queue.as_ref().ok_or_else(stopped)
+    }
+
+    /// Waits for a place in the queue, and for room for `bytes`.
+    pub(crate) async fn reserve(&self, bytes: usize) -> io::Result<Reserved<'_>> {
+        // An operation larger than the queue takes all of it: it waits for everything else, but not for ever.
+        let units = bytes.div_ceil(QUEUE_UNIT).min(self.room_units);
+        let room = match u32::try_from(units).unwrap_or(u32::MAX) {
+            0 => None,
+            units => Some(
+                Arc::clone(&self.room)
+                    .acquire_many_owned(units)
+                    .await
+                    .map_err(|_| stopped())?,
+            ),
+        };
+        let place = self.queue()?.reserve().await.map_err(|_| stopped())?;
+        Ok(Reserved { place, room })
+    }
+
+    /// Enqueues, and waits until it is on disk.
+    pub(crate) async fn write(&self, log: &Arc<GroupLog>, change: Change) -> io::Result<()> {
+        let (done, synced) = oneshot::channel();
+        self.reserve(0).await?.enqueue(log, change, Done::Task(done));
+        synced.await.map_err(|_| stopped())?
+    }
+
+    /// As [`Self::write`], from a thread: before the runtime runs, or inside blocking work.
+    pub(crate) fn write_blocking(&self, log: &Arc<GroupLog>, change: Change) -> io::Result<()> {
+        let (done, synced) = std::sync::mpsc::sync_channel(1);
+        let mut operation = Operation {
+            log: Arc::clone(log),
+            change,
+            done: Done::Thread(done),
+            _room: None,
+        };
+        // Not `blocking_send`, which panics on a runtime's thread. The queue is all but empty when this is called.
+        while let Err(refused) = self.queue()?.try_send(operation) {
+            operation = match refused {
+                mpsc::error::TrySendError::Full(operation) => operation,
+                mpsc::error::TrySendError::Closed(_) => return Err(stopped()),
+            };
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        synced.recv().map_err(|_| stopped())?
+    }
+
+    /// Bytes that wait for the writer.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.room_units.saturating_sub(self.room.available_permits()) * QUEUE_UNIT
+    }
+}
+
+impl Reserved<'_> {
+    pub(crate) fn enqueue(self, log: &Arc<GroupLog>, change: Change, done: Done) {
+        self.place.send(Operation {
+            log: Arc::clone(log),
+            change,
+            done,
+            _room: self.room,
+        });
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer panicked");
+        }
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the log's writer has stopped")
+}
+
+struct Worker {
+    db: Arc<DB>,
+    mark: Mark,
+    cache: Arc<EntryCache>,
+    latch: Arc<Latch>,
+    fsync: Histogram,
+    batch_bytes: Histogram,
+    scratch: Vec<u8>,
+}
+
+impl Worker {
+    fn run(mut self, mut operations: mpsc::Receiver<Operation>) {
+        let mut taken = Vec::new();
+        while let Some(first) = operations.blocking_recv() {
+            let mut bytes = first.change.bytes();
+            taken.push(first);
+            while bytes < BATCH_BYTES
+                && let Ok(next) = operations.try_recv()
+            {
+                bytes += next.change.bytes();
+                taken.push(next);
+            }
+            let result = self.write(&taken, bytes);
+            self.complete(taken.drain(..), &result);
+        }
+        if let Err(error) = self.mark.sync() {
+            tracing::warn!(%error, "syncing the high-water mark at close failed; the next start checks a little less");
+        }
+    }
+
+    fn write(&mut self, operations: &[Operation], bytes: usize) -> io::Result<()> {
+        self.latch.check()?;
+        let mut batch = WriteBatch::with_capacity_bytes(bytes + 128 * operations.len());
+        for operation in operations {
+            // The record codec fails on a membership that JSON refuses: nothing that a running group could do about it.
+            self.add(&mut batch, operation)
+                .map_err(|error| self.latch.close(format!("encoding a log record failed: {error}")))?;
+        }
+        self.batch_bytes.record(batch.size_in_bytes() as f64);
+
+        for operation in operations {
+            hit(operation.change.step_before());
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        let start = Instant::now();
+        self.db
+            .write_opt(batch, &options)
+            .map_err(|error| self.latch.close(format!("writing to raftdb failed: {error}")))?;
+        self.fsync.record(start.elapsed());
+        for operation in operations {
+            hit(operation.change.step_synced());
+        }
+
+        // Before the callbacks, so that nothing is promised that the mark does not cover.
+        self.mark
+            .advance(self.db.latest_sequence_number())
+            .map_err(|error| self.latch.close(format!("writing the high-water mark failed: {error}")))?;
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &mut WriteBatch, operation: &Operation) -> Result<(), RecordError> {
+        let group = operation.log.group;
+        match &operation.change {
+            Change::Append { previous, entries, .. } => {
+                let mut previous = previous.as_ref();
+                for entry in entries {
+                    record::encode_entry(&mut self.scratch, previous, entry)?;
+                    batch.put(keys::entry(group, entry.log_id.index), &self.scratch);
+                    previous = Some(&entry.log_id);
+                }
+                batch.put(keys::slot(group, Slot::Tail), record::encode_log_id(previous));
+            }
+            Change::Vote(vote) => batch.put(keys::slot(group, Slot::Vote), record::encode_vote(vote)),
+            Change::Truncate { from, tail } => {
+                batch.delete_range(
+                    keys::entry(group, *from).as_slice(),
+                    keys::entries_end(group).as_slice(),
+                );
+                batch.put(keys::slot(group, Slot::Tail), record::encode_log_id(tail.as_ref()));
+            }
+            Change::Purge { from, upto, tail } => {
+                if *from <= upto.index {
+                    let end = upto.index.checked_add(1).map_or_else(
+                        || keys::entries_end(group).to_vec(),
+                        |end| keys::entry(group, end).to_vec(),
+                    );
+                    batch.delete_range(keys::entry(group, *from).as_slice(), end.as_slice());
+                }
+                batch.put(keys::slot(group, Slot::Purged), record::encode_log_id(Some(upto)));
+                batch.put(keys::slot(group, Slot::Tail), record::encode_log_id(Some(tail)));
+            }
+            Change::Descriptor(descriptor) => {
+                batch.put(
+                    keys::slot(group, Slot::Descriptor),
+                    record::encode_descriptor(descriptor),
+                );
+            }
+        }
+        if let Some(committed) = operation.log.take_committed() {
+            batch.put(
+                keys::slot(group, Slot::Committed),
+                record::encode_log_id(Some(&committed)),
+            );
+        }
+        Ok(())
+    }
+
+    fn complete(&self, operations: impl Iterator<Item = Operation>, result: &io::Result<()>) {
+        for Operation {
+            log,
+            change,
+            done,
+            _room,
+        } in operations
+        {
+            match (&change, result) {
+                (Change::Append { stamp, .. }, Ok(())) => {
+                    hit(Step::AppendMarked);
+                    self.cache.flushed(log.group, *stamp);
+                }
+                (Change::Vote(vote), Ok(())) => log.set_vote(*vote),
+                _ => {}
+            }
+            done.tell(match result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            });
+        }
+    }
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => entries.iter().map(entry_bytes).sum(),
+            _ => 64,
+        }
+    }
+
+    fn step_before(&self) -> Step {
+        match self {
+            Self::Append { .. } => Step::AppendBeforeSync,
+            Self::Vote(_) => Step::VoteBeforeSync,
+            Self::Truncate { .. } => Step::TruncateBeforeSync,
+            Self::Purge { .. } => Step::PurgeBeforeSync,
+            Self::Descriptor(_) => Step::DescriptorBeforeSync,
+        }
+    }
+
+    fn step_synced(&self) -> Step {
+        match self {
+            Self::Append { .. } => Step::AppendSynced,
+            Self::Vote(_) => Step::VoteSynced,
+            Self::Truncate { .. } => Step::TruncateSynced,
+            Self::Purge { .. } => Step::PurgeSynced,
+            Self::Descriptor(_) => Step::DescriptorSynced,
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! A node's data directory: both databases, the log's writer, and the groups that are open. The node opens one store, then
+//! one group for each replica it hosts.
+//!
+//! ```text
+//! <dir>/raftdb    logs of all groups          <dir>/MARK    high-water mark of raftdb
+//! <dir>/statedb   rows of all groups
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rocksdb::DB;
+
+use crate::blocking::Blocking;
+use crate::checkpoint::Checkpoint;
+use crate::db::Shared;
+use crate::entry_cache::EntryCache;
+use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, abort_on_fatal};
+use crate::fatal::Latch;
+use crate::keys;
+use crate::log_store::{GroupLog, LogReader, LogStore};
+use crate::log_writer::{Change, LogWriter};
+use crate::machine::Machine;
+use crate::mark::Mark;
+use crate::memory::Budget;
+use crate::metrics as names;
+use crate::record::ReplicaDescriptor;
+use crate::recovery::{self, FoundGroup};
+use crate::snapshot::SnapshotReceiver;
+use crate::state::{Progress, StateDb, StateReader};
+use crate::state_machine::{Core, Inner, StateMachine};
+use crate::types::{Entry, GroupId};
+
+/// Whose data a directory holds. Written at the first start, checked at every later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The node's number in the cluster.
+    pub node: u32,
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// The data directory; made if it is not there.
+    pub dir: PathBuf,
+    /// Whose it is.
+    pub identity: Identity,
+    /// Bound on everything the store holds in memory, in bytes. [`crate::memory`] says how it is split.
+    pub memory_bytes: usize,
+    /// Entries of each log that are kept although they are durable, for followers that lag. A follower that is further
+    /// behind gets a snapshot.
+    pub keep_log_entries: u64,
+    /// Where blocking work runs.
+    pub blocking: Blocking,
+    /// Called with the first write that failed.
+    pub fatal: FatalHook,
+}
+
+impl StoreConfig {
+    /// With 256 MiB, 4096 entries kept, blocking work on tokio's pool, and [`abort_on_fatal`].
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, identity: Identity) -> Self {
+        Self {
+            dir: dir.into(),
+            identity,
+            memory_bytes: 256 * 1024 * 1024,
+            keep_log_entries: 4096,
+            blocking: Blocking::default(),
+            fatal: abort_on_fatal(),
+        }
+    }
+}
+
+/// An open data directory. Clones share it; it is closed when the last clone and the last group's part are gone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<StoreInner>,
+}
+
+struct StoreInner {
+    config: StoreConfig,
+    shared: Shared,
+    log_db: Arc<DB>,
+    cache: Arc<EntryCache>,
+    writer: Arc<LogWriter>,
+    state: Arc<StateDb>,
+    groups: Mutex<Groups>,
+}
+
+struct Groups {
+    /// As found at open; a group leaves when it is opened.
+    found: BTreeMap<u64, FoundGroup>,
+    descriptors: BTreeMap<u64, Arc<Mutex<ReplicaDescriptor>>>,
+    logs: BTreeMap<u64, Arc<GroupLog>>,
+    open: BTreeSet<u64>,
+}
+
+/// One open group: what openraft needs, and what the node reads and drives beside it.
+pub struct Group<M: Machine> {
+    /// For `openraft::Raft::new`.
+    pub log: LogStore,
+    /// For `openraft::Raft::new`.
+    pub machine: StateMachine<M>,
+    /// Views of the applied rows.
+    pub reader: StateReader,
+    /// Reads of the log, for auditors.
+    pub log_reader: LogReader,
+    /// Drives flush and purge.
+    pub checkpoint: Checkpoint,
+    /// Takes in snapshots from peers.
+    pub snapshots: SnapshotReceiver<M>,
+    /// The replica's descriptor at open.
+    pub descriptor: ReplicaDescriptor,
+}
+
+impl Store {
+    /// Opens a data directory, or makes one, and verifies every log in it. Blocks: call it before the runtime is busy.
+    ///
+    /// # Errors
+    /// Each with its remedy: see [`OpenError`].
+    pub fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let dir = config.dir.clone();
+        let io_error = |source: io::Error| OpenError::Io {
+            path: dir.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&dir).map_err(io_error)?;
+        let budget = Budget::of(config.memory_bytes);
+        let shared = Shared::new(budget);
+        // raftdb first: its lock is the directory's.
+        let log_db = shared.open_log(&dir.join("raftdb"))?;
+        let state_db = shared.open_state(&dir.join("statedb"))?;
+        let (mark, found_mark) = Mark::open(&dir).map_err(io_error)?;
+        recovery::claim(&dir, &log_db, &state_db, found_mark, &config.identity)?;
+        let found = recovery::find_groups(&dir, &log_db)?;
+
+        let latch = Arc::new(Latch::new(Arc::clone(&config.fatal)));
+        let cache = Arc::new(EntryCache::new(budget.entries));
+        let mut mark = mark;
+        // A new directory has no mark yet, and everything in it is synced.
+        mark.advance(log_db.latest_sequence_number())
+            .and_then(|()| mark.sync())
+            .map_err(io_error)?;
+        let writer = LogWriter::start(
+            Arc::clone(&log_db),
+            mark,
+            Arc::clone(&cache),
+            Arc::clone(&latch),
+            budget.queue,
+        )
+        .map_err(io_error)?;
+        let descriptors = found
+            .iter()
+            .filter_map(|(group, found)| Some((*group, Arc::new(Mutex::new(found.descriptor?)))))
+            .collect();
+        let groups = Groups {
+            found,
+            descriptors,
+            logs: BTreeMap::new(),
+            open: BTreeSet::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(StoreInner {
+                config,
+                shared,
+                log_db,
+                cache,
+                writer: Arc::new(writer),
+                state: Arc::new(StateDb::new(state_db, latch)),
+                groups: Mutex::new(groups),
+            }),
+        })
+    }
+
+    /// The replicas of this directory, by group.
+    #[must_use]
+    pub fn descriptors(&self) -> BTreeMap<GroupId, ReplicaDescriptor> {
+        let groups = self.inner.groups.lock();
+        groups
+            .descriptors
+            .iter()
+            .map(|(group, descriptor)| (GroupId(*group), *descriptor.lock()))
+            .collect()
+    }
+
+    /// Notes the epoch at which a replica was last seen in the map; synced when this returns. Replica id and generation are
+    /// the store's own, and stay. Blocks for an fsync.
+    ///
+    /// # Errors
+    /// Where the group has no replica here, or the write fails.
+    pub fn put_epoch(&self, group: GroupId, epoch: u64) -> io::Result<()> {
+        let (log, descriptor) = {
+            let groups = self.inner.groups.lock();
+            let descriptor = groups
+                .descriptors
+                .get(&group.0)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} has no replica here")))?;
+            (groups.logs.get(&group.0).cloned(), Arc::clone(descriptor))
+        };
+        let log = log.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} is not open")))?;
+        let changed = ReplicaDescriptor {
+            epoch,
+            ..*descriptor.lock()
+        };
+        self.inner.writer.write_blocking(&log, Change::Descriptor(changed))?;
+        descriptor.lock().epoch = epoch;
+        Ok(())
+    }
+
+    /// Opens a group with this replica id; the first time, makes it. Blocks while the machine loads its rows.
+    ///
+    /// # Errors
+    /// Where the group's replica here is another one, is open already, is damaged, or does not load.
+    pub fn open_group<M: Machine>(&self, group: GroupId, replica: u64, mut machine: M) -> Result<Group<M>, OpenError> {
+        let inner = &self.inner;
+        let io_error = |source: io::Error| OpenError::Io {
+            path: inner.config.dir.clone(),
+            source,
+        };
+        if group.0 >= keys::MAX_GROUP {
+            return Err(io_error(io::Error::other(format!("group {group} is reserved"))));
+        }
+        let mut groups = inner.groups.lock();
+        if !groups.open.insert(group.0) {
+            return Err(OpenError::AlreadyOpen { group });
+        }
+        let opened = self.open_replica(&mut groups, group, replica, &mut machine);
+        if opened.is_err() {
+            groups.open.remove(&group.0);
+        }
+        let (log, progress, descriptor) = opened?;
+        drop(groups);
+
+        let applied = inner
+            .state
+            .applied(&progress.prefix())
+            .map_err(|error| io_error(error.into()))?;
+        let blocking = inner.config.blocking;
+        let snapshots = SnapshotReceiver::new(Arc::clone(&inner.state), Arc::clone(&progress), blocking);
+        let at_open = *descriptor.lock();
+        let core = Core {
+            log: Arc::clone(&log),
+            writer: Arc::clone(&inner.writer),
+            state: Arc::clone(&inner.state),
+            progress: Arc::clone(&progress),
+            receiver: snapshots.clone(),
+            descriptor,
+            blocking,
+            latency: metrics::histogram!(names::APPLY_SECONDS, "shard" => group.to_string()),
+            inner: Mutex::new(Inner::new(machine, &applied).map_err(io_error)?),
+        };
+        Ok(Group {
+            log: LogStore::new(
+                Arc::clone(&log),
+                Arc::clone(&inner.writer),
+                Arc::clone(&inner.state),
+                Arc::clone(&progress),
+            ),
+            machine: StateMachine::new(Arc::new(core)),
+            reader: StateReader::new(Arc::clone(&inner.state), Arc::clone(&progress)),
+            log_reader: LogReader::new(Arc::clone(&log)),
+            checkpoint: Checkpoint {
+                state: Arc::clone(&inner.state),
+                progress,
+                log,
+                keep_log_entries: inner.config.keep_log_entries,
+                blocking,
+            },
+            snapshots,
+            descriptor: at_open,
+        })
+    }
+
+    #[expect(clippy::type_complexity, reason = "the three parts of a replica, used once")]
+    fn open_replica<M: Machine>(
+        &self,
+        groups: &mut Groups,
+        group: GroupId,
+        replica: u64,
+        machine: &mut M,
+    ) -> Result<(Arc<GroupLog>, Arc<Progress>, Arc<Mutex<ReplicaDescriptor>>), OpenError> {
+        let inner = &self.inner;
+        let io_error = |source: io::Error| OpenError::Io {
+            path: inner.config.dir.clone(),
+            source,
+        };
+        let damaged = |index: Option<u64>, detail: String| OpenError::Damaged {
+            group: Some(group),
+            index,
+            detail,
+            remedy: DAMAGE_REMEDY,
+        };
+        let found = groups.found.get(&group.0).cloned().unwrap_or_default();
+        if let Some(descriptor) = found.descriptor.filter(|descriptor| descriptor.replica_id != replica) {
+            return Err(OpenError::OtherReplica {
+                group,
+                found: descriptor.replica_id,
+                expected: replica,
+            });
+        }
+        if found.descriptor.is_none() && (found.bounds.last.is_some() || found.bounds.vote.is_some()) {
+            return Err(damaged(
+                None,
+                "there is a log without a replica's descriptor".to_owned(),
+            ));
+        }
+        let log = Arc::new(GroupLog::new(
+            group.0,
+            Arc::clone(&inner.log_db),
+            Arc::clone(&inner.cache),
+            inner.config.blocking,
+            found.bounds.clone(),
+        ));
+        let descriptor = match found.descriptor {
+            Some(descriptor) => descriptor,
+            None => {
+                let descriptor = ReplicaDescriptor {
+                    replica_id: replica,
+                    epoch: 0,
+                    generation: 0,
+                };
+                inner
+                    .writer
+                    .write_blocking(&log, Change::Descriptor(descriptor))
+                    .map_err(io_error)?;
+                groups.found.insert(
+                    group.0,
+                    FoundGroup {
+                        descriptor: Some(descriptor),
+                        ..found.clone()
+                    },
+                );
+                descriptor
+            }
+        };
+
+        // Generations that never became current, or are not any more: a crash came before their deletion.
+        let generations = recovery::generations(&inner.state.db, group.0)
+            .map_err(|error| damaged(None, format!("the state's database: {error}")))?;
+        for orphan in generations
+            .iter()
+            .filter(|generation| **generation != descriptor.generation)
+        {
+            inner
+                .state
+                .delete_generation(&keys::state_prefix(group.0, *orphan))
+                .map_err(io_error)?;
+        }
+        let highest = generations.last().copied().unwrap_or(0).max(descriptor.generation);
+        let prefix = keys::state_prefix(group.0, descriptor.generation);
+        let applied = inner
+            .state
+            .applied(&prefix)
+            .map_err(|error| damaged(None, error.to_string()))?;
+        let applied_next = applied.last.as_ref().map_or(0, |last| last.index + 1);
+        if applied_next < log.purged_next() {
+            return Err(damaged(
+                Some(applied_next),
+                format!(
+                    "the state lacks this entry, and the log is purged up to {}",
+                    log.purged_next() - 1
+                ),
+            ));
+        }
+        let unused = highest
+            .checked_add(1)
+            .ok_or_else(|| damaged(None, "the generations are used up".to_owned()))?;
+        let progress = Arc::new(Progress::new(group.0, applied_next, descriptor.generation, unused));
+        inner.state.register(&progress);
+
+        let machine_error = |source: MachineError| OpenError::Machine { group, source };
+        let view = StateReader::new(Arc::clone(&inner.state), Arc::clone(&progress))
+            .view()
+            .map_err(|error| machine_error(error.into()))?;
+        machine.load(&view).map_err(machine_error)?;
+        if applied.last.is_some() && machine.state_hash() != applied.hash {
+            return Err(machine_error(MachineError::new(
+                "its digest is not the one that was stored with it",
+            )));
+        }
+        let descriptor = Arc::new(Mutex::new(descriptor));
+        groups.descriptors.insert(group.0, Arc::clone(&descriptor));
+        groups.logs.insert(group.0, Arc::clone(&log));
+        Ok((log, progress, descriptor))
+    }
+
+    /// Entries of a group's log from `from` on, at most `max_bytes` of them but at least one: for auditors.
+    ///
+    /// # Errors
+    /// Where the group is not open, or the store fails.
+    pub async fn read_log(&self, group: GroupId, from: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        let log = self.inner.groups.lock().logs.get(&group.0).cloned();
+        let log = log.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} is not open")))?;
+        LogReader::new(log).read_from(from, max_bytes).await
+    }
+
+    /// Makes everything that is applied now survive a crash, for all groups. A server does so before it exits, so that its
+    /// next start replays nothing.
+    ///
+    /// # Errors
+    /// Where the flush fails; the node stops then.
+    pub async fn flush(&self) -> io::Result<()> {
+        let state = Arc::clone(&self.inner.state);
+        self.inner.config.blocking.run(move || state.flush()).await?
+    }
+
+    /// Sets the gauges. Call it before a scrape.
+    pub fn publish(&self) {
+        let inner = &self.inner;
+        metrics::gauge!(names::ENTRY_CACHE_BYTES).set(inner.cache.bytes() as f64);
+        metrics::gauge!(names::LOG_QUEUE_BYTES).set(inner.writer.queued_bytes() as f64);
+        metrics::gauge!(names::BLOCK_CACHE_BYTES).set(inner.shared.cache.get_usage() as f64);
+        metrics::gauge!(names::MEMTABLE_BYTES).set(inner.shared.memtables.get_usage() as f64);
+    }
+}
