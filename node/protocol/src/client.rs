@@ -1,0 +1,207 @@
+//! The cluster client: a command or a question goes to the leader of its venue's shard, wherever that is just now.
+//!
+//! Used by the router, the `rotunda` command, the benchmark and the chaos harness alike. A call has a deadline and
+//! until then survives what happens to nodes: it follows the leader by hints, refreshes the shard map, goes round a dead
+//! or paused replica and comes back with the same command, which the log takes once. What is left to the caller is one
+//! decision per variant of [`ClientError`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `map_watch` | keeps the newest shard map |
+//! | `leader_cache` | who led a shard when last heard of |
+//! | `retry` | where a call goes next and after which pause; pure |
+//! | `submit`, `query`, `admin` | the loops: commands, questions, the cluster's own affairs |
+//! | `connection`, `session` | channels to the nodes; one command stream per node, many calls in it |
+
+mod admin;
+mod connection;
+mod leader_cache;
+mod map_watch;
+mod metrics;
+mod query;
+mod retry;
+mod session;
+mod submit;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rotunda_booking::codec;
+use rotunda_booking::command::Command;
+use rotunda_booking::outcome::Reply;
+use rotunda_booking::query::{Answer, Query};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::connection::Connections;
+use self::leader_cache::LeaderCache;
+use self::map_watch::MapWatch;
+use self::metrics::Metrics;
+pub use crate::convert::{NodeStatus, ReplicaStatus};
+pub use crate::error::ClientError;
+use crate::shard_map::ShardMap;
+
+/// What a client needs to know.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Addresses of some nodes, `http://127.0.0.1:7001`; the others are learnt from the map.
+    pub seeds: Vec<String>,
+    /// How long one attempt at one node may take before the other replicas are asked too.
+    pub attempt_timeout: Duration,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        // Longer than a node under load ever takes, shorter than half a caller's patience.
+        Self {
+            seeds: Vec::new(),
+            attempt_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A client of one cluster. Cheap to clone; all clones share connections. The last one dropped ends them.
+#[derive(Clone, Debug)]
+pub struct ClusterClient {
+    inner: Arc<Inner>,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The shard that took it; with the reply's index this is the caller's commit token.
+    pub shard: u64,
+    /// The reply, which may be a refusal.
+    pub reply: Reply,
+}
+
+/// What a question came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The shard that answered.
+    pub shard: u64,
+    /// Applied index of the state that answered.
+    pub index: u64,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// What filling a venue's calendar changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Slots that are new.
+    pub added: u64,
+    /// Unsold slots that the catalogue no longer has.
+    pub removed: u64,
+    /// Index of the last entry that it took.
+    pub index: u64,
+}
+
+/// An entry of a shard's log, for audits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its index.
+    pub index: u64,
+    /// The term in which it was proposed.
+    pub term: u64,
+    /// As `rotunda_booking::codec::decode_entry` takes it; empty for Raft's own entries.
+    pub payload: Bytes,
+}
+
+#[derive(Debug)]
+struct Inner {
+    attempt_timeout: Duration,
+    map: Arc<MapWatch>,
+    leaders: LeaderCache,
+    connections: Connections,
+    metrics: Arc<Metrics>,
+    _map_task: AbortOnDropHandle<()>,
+}
+
+impl ClusterClient {
+    /// A client that begins to look for the shard map at once. Never fails: where no seed answers it goes on trying.
+    /// Install the metrics recorder before. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn connect(config: ClientConfig) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let map = Arc::new(MapWatch::new(metrics.clone()));
+        let map_task = tokio::spawn(map_watch::follow(map.clone(), config.seeds));
+        let inner = Inner {
+            attempt_timeout: config.attempt_timeout,
+            map,
+            leaders: LeaderCache::default(),
+            connections: Connections::new(metrics.clone()),
+            metrics,
+            _map_task: AbortOnDropHandle::new(map_task),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits until a shard map is there.
+    ///
+    /// # Errors
+    /// `Unavailable` at the deadline.
+    pub async fn ready(&self, deadline: Instant) -> Result<(), ClientError> {
+        self.inner.ready(deadline).await
+    }
+
+    /// The newest map that this client knows; of version 0, and empty, before there is one.
+    #[must_use]
+    pub fn map(&self) -> Arc<ShardMap> {
+        self.inner.map.current()
+    }
+
+    /// Sees the version of each newer map; may skip some.
+    #[must_use]
+    pub fn map_versions(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.map.versions()
+    }
+
+    /// Has the command applied and gives its reply. Sends it as often as it takes: a command without a key must be
+    /// idempotent by its content.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. `Unknown` only where the command may have been proposed.
+    pub async fn submit(&self, command: &Command, deadline: Instant) -> Result<Submitted, ClientError> {
+        submit::submit(&self.inner, command.venue, codec::encode_command(command), deadline).await
+    }
+
+    /// Answers from a state that holds every write acknowledged before the call, and the log up to `at_least`, the
+    /// index of the caller's commit token.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; never `Unknown`.
+    pub async fn query(
+        &self,
+        query: &Query,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Answered, ClientError> {
+        let venue = match query {
+            Query::Venue { venue } | Query::Availability { venue, .. } => *venue,
+            Query::Booking { booking } => booking.venue,
+        };
+        query::query(
+            &self.inner,
+            venue,
+            codec::encode_query(query),
+            at_least.unwrap_or(0),
+            deadline,
+        )
+        .await
+    }
+}
+
+impl Inner {
+    async fn ready(&self, deadline: Instant) -> Result<(), ClientError> {
+        if self.map.current().version() > 0 {
+            return Ok(());
+        }
+        let there = self.map.until(|map| map.version() > 0);
+        timeout_at(deadline, there)
+            .await
+            .map(|_| ())
+            .map_err(|_| ClientError::Unavailable)
+    }
+}

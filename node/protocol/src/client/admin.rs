@@ -1,0 +1,228 @@
+//! The cluster's own affairs: venues into the directory, slots into the calendar, how the nodes stand, what a log holds.
+//!
+//! Called by the router's admin routes, the `rotunda` command and audits. All of it may be repeated, so the calls retry
+//! as queries do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rotunda_booking::ids::VenueNo;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Status;
+
+use super::metrics::Ending;
+use super::query::setback_of;
+use super::retry::{Itinerary, Setback};
+use super::{ClusterClient, Filled, Inner, LogEntry};
+use crate::convert::NodeStatus;
+use crate::error::ClientError;
+use crate::proto::admin;
+use crate::rejection::Rejection;
+use crate::shard_map::{NodeInfo, ShardMap};
+
+/// The meta group's id, among the groups of a node.
+const META: u64 = 0;
+
+/// How long one attempt at filling a calendar or assigning venues may take: the node proposes many entries for it.
+const LONG_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How long one node may take to say how it stands.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one message of a log may take.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A log is read in pages of about so many bytes of payload.
+const LOG_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Not the leader; the node that is, where it is known.
+struct NotLeader(u32);
+
+impl ClusterClient {
+    /// Numbers and shards for the venues that have none yet. Answers with a map that holds them all.
+    ///
+    /// # Errors
+    /// `Unavailable` at the deadline (venues may have been assigned; ask again), `Rejected` for a slug that cannot be.
+    pub async fn assign_venues(&self, slugs: &[String], deadline: Instant) -> Result<Arc<ShardMap>, ClientError> {
+        let request = admin::AssignVenuesRequest { slugs: slugs.to_vec() };
+        let version = self
+            .ask_leader(META, deadline, |mut node| {
+                let request = request.clone();
+                async move {
+                    let reply = node.assign_venues(request).await?.into_inner();
+                    Ok(if reply.not_leader {
+                        Err(NotLeader(reply.leader_node))
+                    } else {
+                        Ok(reply.version)
+                    })
+                }
+            })
+            .await?;
+        let there = self
+            .inner
+            .map
+            .until(|map| map.version() >= version && slugs.iter().all(|slug| map.venue(slug).is_some()));
+        timeout_at(deadline, there).await.map_err(|_| ClientError::Unavailable)
+    }
+
+    /// Has the slots of a venue's rolling window worked out and put in place.
+    ///
+    /// # Errors
+    /// `UnknownVenue`; `Unavailable` at the deadline (part may have been done; ask again).
+    pub async fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> Result<Filled, ClientError> {
+        self.inner.ready(deadline).await?;
+        let shard = self
+            .inner
+            .map
+            .current()
+            .shard_of(venue)
+            .ok_or(ClientError::UnknownVenue)?
+            .id;
+        let request = admin::FillCalendarRequest { shard, venue: venue.0 };
+        self.ask_leader(shard, deadline, |mut node| async move {
+            let reply = node.fill_calendar(request).await?.into_inner();
+            Ok(if reply.not_leader {
+                Err(NotLeader(reply.leader_node))
+            } else {
+                Ok(Filled {
+                    added: reply.slots_added,
+                    removed: reply.slots_removed,
+                    index: reply.index,
+                })
+            })
+        })
+        .await
+    }
+
+    /// How every node of the map stands; each is asked for two seconds at most. Empty where there is no map yet.
+    pub async fn node_status(&self, deadline: Instant) -> Vec<(NodeInfo, Result<NodeStatus, ClientError>)> {
+        let map = self.inner.map.current();
+        let until = deadline.min(Instant::now() + STATUS_TIMEOUT);
+        let asked = map.nodes().iter().map(|node| {
+            let connection = self.inner.connections.to(&map, node.id);
+            async move {
+                let Some(connection) = connection else {
+                    return (node.clone(), Err(ClientError::Unavailable));
+                };
+                let status = match timeout_at(until, connection.affairs().status(admin::StatusRequest {})).await {
+                    Ok(Ok(status)) => NodeStatus::try_from(status.into_inner())
+                        .map_err(|error| ClientError::Rejected(format!("node {}: {error}", node.id))),
+                    Ok(Err(_)) | Err(_) => Err(ClientError::Unavailable),
+                };
+                (node.clone(), status)
+            }
+        });
+        join_all(asked).await
+    }
+
+    /// A page of a shard's applied entries as one node has them, in order, from an index on. Go on behind the last
+    /// entry; an empty page is the end.
+    ///
+    /// # Errors
+    /// `Unavailable` where the node does not answer, `Rejected` where it has no such shard or purged the entries.
+    pub async fn read_log(&self, node: u32, shard: u64, from: u64) -> Result<Vec<LogEntry>, ClientError> {
+        let map = self.inner.map.current();
+        let connection = self.inner.connections.to(&map, node).ok_or(ClientError::Unavailable)?;
+        let refused = |status: Status| match setback_of(&status) {
+            Setback::Rejected(rejection) => ClientError::Rejected(rejection.to_string()),
+            _ => ClientError::Unavailable,
+        };
+        let request = admin::ReadLogRequest { shard, from };
+        let opened = timeout(LOG_TIMEOUT, connection.affairs().read_log(request)).await;
+        let mut log = opened
+            .map_err(|_| ClientError::Unavailable)?
+            .map_err(refused)?
+            .into_inner();
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while bytes < LOG_PAGE_BYTES {
+            let message = timeout(LOG_TIMEOUT, log.message())
+                .await
+                .map_err(|_| ClientError::Unavailable)?;
+            let Some(entry) = message.map_err(refused)? else { break };
+            bytes += entry.payload.len();
+            entries.push(LogEntry {
+                index: entry.index,
+                term: entry.term,
+                payload: entry.payload,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Asks a shard's leader to hand over to the replica on another node. Answers once the leader has begun;
+    /// [`ClusterClient::node_status`] tells when it is done.
+    ///
+    /// # Errors
+    /// `Rejected` where the leader refuses, with its reason; `Unavailable` where no leader is found in time.
+    pub async fn transfer_leader(&self, shard: u64, to_node: u32, deadline: Instant) -> Result<(), ClientError> {
+        self.inner.ready(deadline).await?;
+        let statuses = self.node_status(deadline).await;
+        let leads = |status: &NodeStatus| status.replicas.iter().any(|r| r.shard == shard && r.role == "leader");
+        let map = self.inner.map.current();
+        let connection = statuses
+            .iter()
+            .find(|(_, status)| status.as_ref().is_ok_and(leads))
+            .and_then(|(node, _)| self.inner.connections.to(&map, node.id))
+            .ok_or(ClientError::Unavailable)?;
+        let request = admin::TransferLeaderRequest { shard, to_node };
+        match timeout_at(deadline, connection.affairs().transfer_leader(request)).await {
+            Ok(Ok(reply)) => match reply.into_inner() {
+                reply if reply.started => Ok(()),
+                reply => Err(ClientError::Rejected(reply.detail)),
+            },
+            Ok(Err(_)) | Err(_) => Err(ClientError::Unavailable),
+        }
+    }
+
+    /// Asks the nodes that may lead a group, the meta group among them, until one does.
+    async fn ask_leader<T, F, Answer>(&self, group: u64, deadline: Instant, ask: F) -> Result<T, ClientError>
+    where
+        F: Fn(admin::admin_client::AdminClient<tonic::transport::Channel>) -> Answer,
+        Answer: Future<Output = Result<Result<T, NotLeader>, Status>>,
+    {
+        let inner: &Inner = &self.inner;
+        inner.ready(deadline).await?;
+        let mut way = Itinerary::default();
+        loop {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(ClientError::Unavailable);
+            }
+            let map = inner.map.current();
+            let candidates: Vec<u32> = match map.shard(group) {
+                Some(shard) => shard.replicas.iter().map(|replica| replica.node).collect(),
+                None => map.nodes().iter().map(|node| node.id).collect(),
+            };
+            let Some(node) = way.choose(candidates.iter().copied(), &inner.leaders, group, now, |_| false) else {
+                inner
+                    .follow(super::retry::Advice::Pause(way.pause()), map.version(), deadline)
+                    .await?;
+                continue;
+            };
+            let setback = match inner.connections.to(&map, node) {
+                None => Setback::Unreachable,
+                Some(connection) => {
+                    let until = deadline.min(now + LONG_ATTEMPT);
+                    match timeout_at(until, ask(connection.affairs())).await {
+                        Err(_) => Setback::Silent,
+                        Ok(Err(status)) => setback_of(&status),
+                        Ok(Ok(Err(NotLeader(hint)))) => {
+                            Setback::Rejected(Rejection::not_leader((hint != 0).then_some(hint)))
+                        }
+                        Ok(Ok(Ok(answer))) => {
+                            inner.metrics.attempt(Ending::Answered);
+                            inner.leaders.confirmed(group, node);
+                            return Ok(answer);
+                        }
+                    }
+                }
+            };
+            tracing::debug!(node, group, ?setback, "the node did not do it");
+            inner.metrics.attempt(setback.ending());
+            let advice = way.after(&setback, node, candidates.len(), &inner.leaders, group, Instant::now());
+            inner.follow(advice, map.version(), deadline).await?;
+        }
+    }
+}

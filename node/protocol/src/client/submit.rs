@@ -1,0 +1,275 @@
+//! One command on its way: attempts at one replica after the other until one answers or the deadline is there.
+//!
+//! An attempt that has waited too long is not given up: the call goes on to the other replicas, and whichever answers
+//! first ends it. That is safe because every attempt carries the same command: the log takes its key once, and gives
+//! the stored reply ever after. (Commands without a key reach this client only where they are idempotent by content.)
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use rotunda_booking::codec;
+use rotunda_booking::ids::VenueNo;
+use tokio::time::{Instant, sleep_until};
+
+use super::connection::Connection;
+use super::map_watch::NewerMap;
+use super::metrics::Ending;
+use super::retry::{Advice, Itinerary, Setback};
+use super::session::NotTaken;
+use super::{Inner, Submitted};
+use crate::error::ClientError;
+use crate::frame::MAX_BODY_BYTES;
+use crate::rejection::RejectionKind;
+use crate::shard_map::{ShardInfo, ShardMap};
+
+/// An attempt is repeated at the same node once it has waited so many times the attempt's time: should the node have
+/// lost the call, more waiting would not help.
+const REPEAT_AFTER_ATTEMPTS: u32 = 4;
+
+/// Why an attempt gave no reply.
+enum Failed {
+    Setback(Setback),
+    /// This client has as much under way at the node as it may.
+    Full,
+}
+
+type Answer = Result<Bytes, Failed>;
+
+/// An attempt that has been started and has not ended.
+struct Attempt {
+    number: u32,
+    node: u32,
+    shard: u64,
+    since: Instant,
+}
+
+struct Submission<'a> {
+    inner: &'a Inner,
+    command: Bytes,
+    way: Itinerary,
+    /// Attempts that may have been proposed: sent, and not answered by "nothing was done".
+    sent: Arc<AtomicUsize>,
+    under_way: Vec<Attempt>,
+    started: u32,
+    /// The attempt that the call waits for; `None` during a pause.
+    current: Option<u32>,
+    /// When the current attempt is overdue, or the pause over.
+    wake: Instant,
+    newer_map: NewerMap,
+    routed_by: u64,
+}
+
+pub(super) async fn submit(
+    inner: &Inner,
+    venue: VenueNo,
+    command: Bytes,
+    deadline: Instant,
+) -> Result<Submitted, ClientError> {
+    if command.len() > MAX_BODY_BYTES {
+        let length = command.len();
+        return Err(ClientError::Rejected(format!(
+            "a command of {length} bytes is over the limit of {MAX_BODY_BYTES}"
+        )));
+    }
+    inner.ready(deadline).await?;
+
+    let mut submission = Submission {
+        inner,
+        command,
+        way: Itinerary::default(),
+        sent: Arc::default(),
+        under_way: Vec::new(),
+        started: 0,
+        current: None,
+        wake: Instant::now(),
+        newer_map: NewerMap::default(),
+        routed_by: 0,
+    };
+    let mut answers = FuturesUnordered::new();
+    loop {
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(submission.without_reply(ClientError::Unavailable));
+        }
+        let map = inner.map.current();
+        let Some(shard) = map.shard_of(venue) else {
+            return Err(submission.without_reply(ClientError::UnknownVenue));
+        };
+        if submission.current.is_none() && now >= submission.wake {
+            answers.extend(submission.start(&map, shard, now));
+        }
+        let wake = submission.wake.min(deadline);
+        tokio::select! {
+            biased;
+            Some((number, answer)) = answers.next() => {
+                if let Some(result) = submission.ended(number, answer, shard.replicas.len()) {
+                    return result;
+                }
+            }
+            () = submission.newer_map.arrives() => submission.wake = Instant::now(),
+            () = sleep_until(wake) => submission.overdue(shard.replicas.len()),
+        }
+    }
+}
+
+impl Submission<'_> {
+    /// Starts an attempt at the next node, or makes a pause where none is left to try.
+    fn start(
+        &mut self,
+        map: &ShardMap,
+        shard: &ShardInfo,
+        now: Instant,
+    ) -> Option<impl Future<Output = (u32, Answer)> + use<>> {
+        self.newer_map = NewerMap::default();
+        let patience = self.inner.attempt_timeout * REPEAT_AFTER_ATTEMPTS;
+        let under_way = &self.under_way;
+        let busy = |node| {
+            under_way
+                .iter()
+                .any(|a| a.node == node && now.duration_since(a.since) < patience)
+        };
+        let candidates = shard.replicas.iter().map(|replica| replica.node);
+        let Some(node) = self.way.choose(candidates, &self.inner.leaders, shard.id, now, busy) else {
+            self.wake = now + self.way.pause();
+            return None;
+        };
+        self.started += 1;
+        self.routed_by = map.version();
+        self.current = Some(self.started);
+        self.wake = now + self.inner.attempt_timeout;
+        self.under_way.push(Attempt {
+            number: self.started,
+            node,
+            shard: shard.id,
+            since: now,
+        });
+        let number = self.started;
+        let connection = self.inner.connections.to(map, node);
+        let attempt = attempt(
+            connection,
+            shard.id,
+            shard.epoch,
+            self.command.clone(),
+            self.sent.clone(),
+        );
+        Some(async move { (number, attempt.await) })
+    }
+
+    /// An attempt has ended. `Some` where that ends the call.
+    fn ended(&mut self, number: u32, answer: Answer, replicas: usize) -> Option<Result<Submitted, ClientError>> {
+        let position = self.under_way.iter().position(|attempt| attempt.number == number)?;
+        let Attempt { node, shard, .. } = self.under_way.swap_remove(position);
+        let advice = match answer {
+            Ok(reply) => {
+                self.inner.metrics.attempt(Ending::Answered);
+                self.inner.leaders.confirmed(shard, node);
+                return Some(match codec::decode_reply(&reply) {
+                    Ok(reply) => Ok(Submitted { shard, reply }),
+                    Err(error) => {
+                        tracing::error!(node, shard, %error, "a node's reply does not decode; is it of another version?");
+                        Err(ClientError::Unknown)
+                    }
+                });
+            }
+            Err(Failed::Full) => {
+                self.inner.metrics.attempt(Ending::Overloaded);
+                Advice::Overloaded
+            }
+            Err(Failed::Setback(setback)) => {
+                tracing::debug!(node, shard, ?setback, "attempt failed");
+                self.inner.metrics.attempt(setback.ending());
+                self.way
+                    .after(&setback, node, replicas, &self.inner.leaders, shard, Instant::now())
+            }
+        };
+        // An attempt that was overdue has told the cache what it had to tell; the call is elsewhere by now.
+        if self.current != Some(number) && !matches!(advice, Advice::GiveUp(_)) {
+            return None;
+        }
+        self.current = None;
+        self.follow(advice).err().map(Err)
+    }
+
+    /// The current attempt has waited long enough, or the pause is over.
+    fn overdue(&mut self, replicas: usize) {
+        let now = Instant::now();
+        let Some(number) = self.current else { return };
+        if now < self.wake {
+            return;
+        }
+        self.current = None;
+        if let Some(attempt) = self.under_way.iter().find(|attempt| attempt.number == number) {
+            tracing::debug!(
+                node = attempt.node,
+                shard = attempt.shard,
+                "no answer yet; trying the others"
+            );
+            self.inner.metrics.attempt(Ending::Silent);
+            let _ = self.way.after(
+                &Setback::Silent,
+                attempt.node,
+                replicas,
+                &self.inner.leaders,
+                attempt.shard,
+                now,
+            );
+        }
+    }
+
+    fn follow(&mut self, advice: Advice) -> Result<(), ClientError> {
+        let pause = match advice {
+            Advice::Pause(pause) => pause,
+            Advice::Refresh(pause) => {
+                self.newer_map = self.inner.map.newer_than(self.routed_by);
+                pause
+            }
+            Advice::GiveUp(detail) => return Err(self.without_reply(ClientError::Rejected(detail))),
+            Advice::Overloaded => return Err(self.without_reply(ClientError::Overloaded)),
+        };
+        self.wake = Instant::now() + pause;
+        Ok(())
+    }
+
+    /// The call ends without a reply: as `nothing_done` says, unless an attempt may have been proposed.
+    fn without_reply(&self, nothing_done: ClientError) -> ClientError {
+        if self.sent.load(Ordering::Relaxed) > 0 {
+            ClientError::Unknown
+        } else {
+            nothing_done
+        }
+    }
+}
+
+async fn attempt(
+    connection: Option<Arc<Connection>>,
+    shard: u64,
+    epoch: u64,
+    command: Bytes,
+    sent: Arc<AtomicUsize>,
+) -> Answer {
+    let unreachable = || Failed::Setback(Setback::Unreachable);
+    let session = connection
+        .ok_or_else(unreachable)?
+        .session()
+        .await
+        .map_err(|_| unreachable())?;
+    let reply = session
+        .call(shard, epoch, command)
+        .map_err(|not_taken| match not_taken {
+            NotTaken::Full => Failed::Full,
+            NotTaken::Broken => unreachable(),
+        })?;
+    sent.fetch_add(1, Ordering::Relaxed);
+    match reply.await {
+        None => Err(Failed::Setback(Setback::Broken)),
+        Some(record) => record.result.map_err(|rejection| {
+            if rejection.kind != RejectionKind::Unknown {
+                sent.fetch_sub(1, Ordering::Relaxed);
+            }
+            Failed::Setback(Setback::Rejected(rejection))
+        }),
+    }
+}
