@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 use self::fields::Report;
 use super::bounds::{
-    DEFAULT_HOLD_MINUTES, DEFAULT_MAX_UNITS_PER_BOOKING, GRID_MINUTES, MAX_BUNDLES, MAX_CAPACITY, MAX_CLOSED,
-    MAX_HOLD_MINUTES, MAX_PRODUCTS, MAX_TAX_BASIS_POINTS, MAX_UNITS_PER_BOOKING, MAX_VENUES,
+    DEFAULT_HOLD_MINUTES, DEFAULT_MAX_UNITS_PER_BOOKING, MAX_BUNDLES, MAX_CAPACITY, MAX_CLOSED, MAX_HOLD_MINUTES,
+    MAX_PRODUCTS, MAX_TAX_BASIS_POINTS, MAX_UNITS_PER_BOOKING, MAX_VENUES,
 };
 use super::{NetworkDefinition, NetworkDescription, NetworkHeader, VenueDefinition, VenueDescription};
 use crate::calendar::zone::Zone;
@@ -44,7 +44,7 @@ struct Defaults {
 /// Checks a whole network and fills in its defaults.
 ///
 /// # Errors
-/// Every problem, in order of the file; nothing of it may enter the log then.
+/// Every problem; nothing of the file may enter the log then.
 pub fn validate(description: &NetworkDescription) -> Result<NetworkDefinition, Vec<Problem>> {
     let mut report = Report::default();
     let defaults = header(&description.network, &mut report);
@@ -177,15 +177,4 @@ fn currency(at: &str, code: &str, report: &mut Report) -> u8 {
         );
         0
     })
-}
-
-/// Says so where minutes do not fall on the grid of the building limit.
-fn on_grid(at: impl Into<String>, minutes: i64, report: &mut Report) {
-    if minutes % GRID_MINUTES != 0 {
-        let nearest = (minutes / GRID_MINUTES).max(1) * GRID_MINUTES;
-        report.say(
-            at,
-            format!("times are counted in steps of {GRID_MINUTES} minutes and {minutes} is none; use {nearest}, say"),
-        );
-    }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Problem;
 use crate::catalogue::NetworkDefinition;
-use crate::catalogue::bounds::MAX_NAME;
+use crate::catalogue::bounds::{GRID_MINUTES, MAX_NAME};
 use crate::ids::{MAX_SLUG, is_slug};
 use crate::time::{ServiceDay, TimeError};
 
@@ -52,6 +52,22 @@ impl Report {
         bounds: RangeInclusive<i64>,
     ) -> Option<u32> {
         number.map(|number| self.number(at, number, bounds))
+    }
+
+    /// As [`Report::number`] for minutes, which also fall on the grid of the building limit.
+    pub(super) fn span(&mut self, at: impl Into<String>, minutes: i64, bounds: RangeInclusive<i64>) -> u32 {
+        if !bounds.contains(&minutes) || minutes % GRID_MINUTES == 0 {
+            return self.number(at, minutes, bounds);
+        }
+        let (below, above) = (
+            minutes - minutes % GRID_MINUTES,
+            minutes - minutes % GRID_MINUTES + GRID_MINUTES,
+        );
+        self.say(
+            at,
+            format!("{minutes} minutes are not a multiple of {GRID_MINUTES}; use {below} or {above}"),
+        );
+        u32::try_from(minutes).unwrap_or_default()
     }
 
     /// A list within its bound.

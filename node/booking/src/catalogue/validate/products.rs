@@ -1,7 +1,7 @@
 //! Products and their units.
 
+use super::Defaults;
 use super::fields::Report;
-use super::{Defaults, on_grid};
 use crate::calendar::zone::{Showing, Zone};
 use crate::catalogue::bounds::{
     GRID_MINUTES, MAX_AGE, MAX_CAPACITY, MAX_GUIDES, MAX_HOLD_MINUTES, MAX_PAX, MAX_PRICE, MAX_SPAN_MINUTES, MAX_UNITS,
@@ -37,15 +37,13 @@ pub(super) fn product(
         );
     }
     let (slot_minutes, visit_minutes, capacity) = places(at, product, kind, report);
-    let last_entry_at = format!("{at}/last_entry_before_close_minutes");
-    let last_entry_before_close_minutes = report.optional(
-        &last_entry_at,
-        product.last_entry_before_close_minutes,
-        0..=MAX_SPAN_MINUTES,
-    );
-    if let Some(minutes) = product.last_entry_before_close_minutes {
-        on_grid(last_entry_at, minutes, report);
-    }
+    let last_entry_before_close_minutes = product.last_entry_before_close_minutes.map(|minutes| {
+        report.span(
+            format!("{at}/last_entry_before_close_minutes"),
+            minutes,
+            0..=MAX_SPAN_MINUTES,
+        )
+    });
     let on_sale = product
         .on_sale
         .as_ref()
@@ -117,14 +115,14 @@ fn places(at: &str, product: &ProductDescription, kind: Option<ProductKind>, rep
     }
     let [slot_minutes, visit_minutes, capacity] = slots.map(|(field, number, bounds)| {
         let at = format!("{at}/{field}");
-        if number.is_none() {
-            report.say(&at, needs(field));
+        match number {
+            None => {
+                report.say(at, needs(field));
+                0
+            }
+            Some(places) if field == "capacity_per_slot" => report.number(at, places, bounds),
+            Some(minutes) => report.span(at, minutes, bounds),
         }
-        let in_bounds = number.is_some_and(|number| bounds.contains(&number));
-        if let Some(minutes) = number.filter(|_| in_bounds && field != "capacity_per_slot") {
-            on_grid(&at, minutes, report);
-        }
-        report.optional(at, number, bounds).unwrap_or_default()
     });
     if day.1.is_some() {
         report.say(format!("{at}/{}", day.0), forbids(day.0));
