@@ -372,4 +372,11 @@ mod tests {
         std::fs::write(&file, "shrads = 4\n").unwrap();
         assert!(load(&["--config", path]).unwrap_err().to_string().contains("shrads"));
     }
+
+    #[test]
+    fn the_sample_that_operators_copy_is_one_that_we_take() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/node.toml");
+        let config = Config::load(&flags(&["--config", sample])).unwrap();
+        assert_eq!((config.node_id, config.peers.len(), config.replication), (1, 3, 3));
+    }
 }

@@ -63,6 +63,8 @@ pub struct Config {
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// Drain and stop when standard input ends.
+    pub exit_with_parent: bool,
 }
 
 impl Default for Config {
@@ -88,6 +90,7 @@ impl Default for Config {
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            exit_with_parent: false,
         }
     }
 }
@@ -190,6 +193,10 @@ struct Flags {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogFormat>,
+    /// Stop when standard input ends: a launcher holds the other end, so its death takes the router along
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exit_with_parent: bool,
 }
 
 /// Variables that are settings of the router. Read apart: `ROTUNDA_CONFIG`, and `ROTUNDA_ADMIN_TOKEN`, whose text must
@@ -213,6 +220,7 @@ const VARIABLES: &[&str] = &[
     "workers",
     "log",
     "log_format",
+    "exit_with_parent",
 ];
 
 /// Why the settings cannot be used.
@@ -418,5 +426,17 @@ mod tests {
         for wrong in ["", "10", "s", "-1s", "1h", "99999999999999999999s", "999999999m"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_sample_that_operators_copy_is_one_that_we_take() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/router.toml");
+        let mut tokens = tempfile::NamedTempFile::new().unwrap();
+        writeln!(tokens, "an-admin-token").unwrap();
+        let arguments =
+            ["rotunda-router", "--config", sample, "--admin-token-file", tokens.path().to_str().unwrap()];
+        let config = Config::from_arguments(arguments).unwrap();
+        assert_eq!(config.node.len(), 3);
+        assert_eq!(config.token[0].name, "web-shop");
     }
 }
