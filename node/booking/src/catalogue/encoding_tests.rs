@@ -1,3 +1,5 @@
+//! Every definition comes back as it went, the bytes of version 1 stay as they are, and no bytes make decoding panic.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Ids become text and come back; a mistyped one is refused with the reason.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use proptest::prelude::*;

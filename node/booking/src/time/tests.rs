@@ -1,3 +1,5 @@
+//! Instants, days and offsets as text and back, over the whole range.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
