@@ -9,6 +9,7 @@ mod availability;
 mod body;
 mod bookings;
 mod call;
+mod cluster;
 mod docs;
 mod network;
 mod slots;
@@ -53,6 +54,7 @@ pub fn app(door: Arc<Door>) -> Router {
         .routes(routes!(bookings::release)) //           POST /v1/bookings/{booking}/release
         .routes(routes!(bookings::cancel)) //            POST /v1/bookings/{booking}/cancel
         .routes(routes!(network::import)) //             PUT  /v1/admin/network
+        .routes(routes!(cluster::status)) //             GET  /v1/admin/cluster
         .routes(routes!(slots::change)) //               PUT  /v1/admin/venues/{venue}/slots/{slot}
         .routes(routes!(docs::problems)) //              GET  /problems
         .routes(routes!(docs::problem)) //               GET  /problems/{code}

@@ -210,7 +210,7 @@ pub(crate) async fn admit(request: Request, next: Next) -> Result<Response, Prob
     }
 }
 
-fn unauthorized(detail: &str) -> Problem {
+fn unauthorized(detail: &'static str) -> Problem {
     Problem::new(Code::Unauthorized, detail).header("www-authenticate", "Bearer realm=\"rotunda\"")
 }
 

@@ -10,9 +10,9 @@ use rotunda_booking::command::Command;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
 use rotunda_protocol::client::ClusterClient;
-pub use rotunda_protocol::client::{Answered, Filled, Submitted};
+pub use rotunda_protocol::client::{Answered, Filled, NodeStatus, Submitted};
 pub use rotunda_protocol::error::ClientError;
-pub use rotunda_protocol::shard_map::ShardMap;
+pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
 use tokio::time::Instant;
 
 /// The cluster, seen from the door.
@@ -44,6 +44,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Puts the slots of the venue's rolling window in place.
     fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>>;
+
+    /// Asks every node of the map how it stands. A backend without real nodes says that none answers.
+    fn node_status(&self, _deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {
+        let nodes = self.map().nodes().to_vec();
+        Box::pin(async move { nodes.into_iter().map(|node| (node, Err(ClientError::Unavailable))).collect() })
+    }
 }
 
 impl Backend for ClusterClient {
@@ -78,5 +84,9 @@ impl Backend for ClusterClient {
 
     fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>> {
         Box::pin(ClusterClient::fill_calendar(self, venue, deadline))
+    }
+
+    fn node_status(&self, deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {
+        Box::pin(ClusterClient::node_status(self, deadline))
     }
 }

@@ -43,10 +43,25 @@ pub struct Known {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct CatalogueCache(Mutex<HashMap<VenueNo, Arc<Known>>>);
+#[derive(Debug)]
+pub struct CatalogueCache {
+    copies: Mutex<HashMap<VenueNo, Arc<Known>>>,
+    fresh: Duration,
+}
+
+impl Default for CatalogueCache {
+    fn default() -> Self {
+        Self::keeping(FRESH)
+    }
+}
 
 impl CatalogueCache {
+    /// Copies are asked for again when they are older than `fresh`.
+    #[must_use]
+    pub fn keeping(fresh: Duration) -> Self {
+        Self { copies: Mutex::new(HashMap::new()), fresh }
+    }
+
     /// The venue's catalogue, at most a second old, or showing at least `at_least`. `None` where the shard has no such
     /// venue (assigned, not imported yet).
     ///
@@ -60,9 +75,9 @@ impl CatalogueCache {
         deadline: Instant,
     ) -> Result<Option<Arc<Known>>, ClientError> {
         let now = Instant::now();
-        let copy = self.0.lock().get(&venue).cloned();
+        let copy = self.copies.lock().get(&venue).cloned();
         let shows = |known: &Arc<Known>| at_least.is_none_or(|index| known.index >= index);
-        if let Some(known) = copy.as_ref().filter(|known| shows(known) && now.duration_since(known.fetched) < FRESH) {
+        if let Some(known) = copy.as_ref().filter(|known| shows(known) && now.duration_since(known.fetched) < self.fresh) {
             return Ok(Some(known.clone()));
         }
         match backend.query(&Query::Venue { venue }, at_least, deadline).await {
@@ -72,7 +87,7 @@ impl CatalogueCache {
                 Ok(Some(known))
             }
             Ok(_) => {
-                self.0.lock().remove(&venue);
+                self.copies.lock().remove(&venue);
                 Ok(None)
             }
             Err(error) => match copy.filter(|known| shows(known) && now.duration_since(known.fetched) < STALE) {
@@ -84,11 +99,11 @@ impl CatalogueCache {
 
     /// Forgets a venue whose catalogue has just been changed here.
     pub fn forget(&self, venue: VenueNo) {
-        self.0.lock().remove(&venue);
+        self.copies.lock().remove(&venue);
     }
 
     fn keep(&self, venue: VenueNo, known: Arc<Known>) {
-        let mut copies = self.0.lock();
+        let mut copies = self.copies.lock();
         if copies.len() >= CAPACITY && !copies.contains_key(&venue) {
             let oldest = copies.iter().min_by_key(|(_, known)| known.fetched).map(|(&venue, _)| venue);
             oldest.map(|oldest| copies.remove(&oldest));

@@ -46,6 +46,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let backend = ClusterClient::connect(ClientConfig { seeds: config.node.clone(), ..ClientConfig::default() });
     let door = Door::new(&config, Arc::new(backend), Arc::new(OsDraw))?;
     let stop = CancellationToken::new();
+    if config.exit_with_parent {
+        stop_with_parent(stop.clone())?;
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     tokio::spawn({
@@ -70,6 +73,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     bound.serve(door, Some(page), stop).await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Cancels `stop` when standard input ends. On a thread of its own: a read of tokio's stdin cannot be given up, and
+/// would keep the process from ending on SIGTERM.
+fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
+    std::thread::Builder::new()
+        .name("parent".to_owned())
+        .spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            stop.cancel();
+        })
+        .context("cannot start threads")?;
     Ok(())
 }
 

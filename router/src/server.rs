@@ -69,7 +69,18 @@ pub struct Door {
     pub request_deadline: Duration,
     /// How long an import may take.
     pub import_deadline: Duration,
+    /// Where it listens, as configured.
+    pub addresses: Addresses,
     draining: AtomicBool,
+}
+
+/// A router's two ports.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Visitors' requests.
+    pub http: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
 }
 
 impl std::fmt::Debug for Door {
@@ -95,6 +106,7 @@ impl Door {
             draw,
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,
+            addresses: Addresses { http: config.http, admin: config.admin },
             draining: AtomicBool::new(false),
         }))
     }

@@ -1,0 +1,178 @@
+//! What holds for every answer: the shape of problems, names of requests, the OpenAPI document, health.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rotunda_booking::ids::VenueNo;
+use rotunda_router::api::error::Code;
+use rotunda_router::backend::ClientError;
+use rotunda_router::catalogue_cache::CatalogueCache;
+use rotunda_router::config::Config;
+use tokio::time::Instant;
+
+use crate::fake::Trouble;
+use crate::house::{House, config, hold, key};
+
+#[tokio::test]
+async fn every_problem_has_all_its_members() {
+    let house = House::furnished(config()).await;
+    let answers = [
+        house.get("/v1/venues/atlantis").await,
+        house.get("/nowhere").await,
+        house.request("PATCH", "/v1/bookings", &[], String::new()).await,
+        house.post("/v1/bookings", &key(1), "{").await,
+        house.post("/v1/bookings", "short", &hold(1)).await,
+        house.post("/v1/bookings", &key(2), &hold(0)).await,
+        house.put("/v1/admin/network", &[], String::new()).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let problem = answer.json();
+        for member in ["type", "title", "detail", "instance", "code", "trace_id"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
+        }
+        assert_eq!(problem["status"], answer.status.as_u16());
+        assert!(problem["errors"].is_array() && problem["retryable"].is_boolean(), "{problem}");
+        // The type can be looked up.
+        let described = house.get(problem["type"].as_str().unwrap()).await;
+        assert_eq!(described.json()["code"], problem["code"]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_named_by_its_trace_parent() {
+    let house = House::empty(config());
+    let parent = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
+    let answer = house.request("GET", "/v1/venues/atlantis", &parent, String::new()).await;
+    assert_eq!(answer.header("x-request-id"), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(answer.json()["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let (one, other) = (house.get("/v1/venues").await, house.get("/v1/venues").await);
+    assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_every_route() {
+    let house = House::empty(config());
+    let document = house.get("/openapi.json").await.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let mut routes: Vec<String> = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|key| ["get", "put", "post"].contains(&key.as_str())) {
+            routes.push(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    routes.sort();
+    assert_eq!(
+        routes,
+        [
+            "GET /problems",
+            "GET /problems/{code}",
+            "GET /v1/bookings/{booking}",
+            "GET /v1/venues",
+            "GET /v1/venues/{venue}",
+            "GET /v1/venues/{venue}/availability",
+            "GET /v1/venues/{venue}/products",
+            "POST /v1/bookings",
+            "POST /v1/bookings/{booking}/cancel",
+            "POST /v1/bookings/{booking}/confirm",
+            "POST /v1/bookings/{booking}/extend",
+            "POST /v1/bookings/{booking}/release",
+            "PUT /v1/admin/network",
+            "PUT /v1/admin/venues/{venue}/slots/{slot}",
+        ]
+    );
+    // Every reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_documentation_needs_no_network() {
+    let house = House::empty(config());
+    let page = house.get("/docs/").await;
+    assert_eq!(page.status, 200);
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(html.contains("swagger-ui"), "{html}");
+    for attribute in ["src=\"", "href=\""] {
+        for link in html.split(attribute).skip(1) {
+            let link = link.split('"').next().unwrap();
+            assert!(!link.contains("//"), "{link} is elsewhere");
+            let file = house.get(&format!("/docs/{}", link.trim_start_matches("./"))).await;
+            assert_eq!(file.status, 200, "{link}");
+        }
+    }
+    let start = house.get("/docs/swagger-initializer.js").await;
+    assert!(String::from_utf8_lossy(&start.body).contains("/openapi.json"));
+}
+
+#[tokio::test]
+async fn the_list_of_codes_is_closed_and_complete() {
+    let house = House::empty(config());
+    let list = house.get("/problems").await.json();
+    assert_eq!(list.as_array().unwrap().len(), Code::ALL.len());
+}
+
+#[tokio::test]
+async fn a_draining_router_says_so_and_still_lives() {
+    let house = House::empty(config());
+    assert_eq!(house.get("/readyz").await.status, 200);
+    house.door.drain();
+    let answer = house.get("/readyz?verbose").await;
+    assert_eq!(answer.status, 503);
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(text.contains("[-] draining") && text.contains("[+] shard_map"), "{text}");
+    assert_eq!(house.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_that_the_caller_has_is_not_sent_again() {
+    let house = House::furnished(config()).await;
+    for path in [
+        "/v1/venues?limit=2",
+        "/v1/venues/lisbon-tides",
+        "/v1/venues/lisbon-tides/products",
+        "/v1/venues/lisbon-tides/availability?from=2026-12-01",
+    ] {
+        let first = house.get(path).await;
+        let tag = first.header("etag").to_owned();
+        let again = house.request("GET", path, &[("if-none-match", &format!("\"x\", {tag}"))], String::new()).await;
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
+        assert_eq!(again.header("etag"), tag);
+    }
+    // A sale changes what is left.
+    let path = "/v1/venues/lisbon-tides/availability?from=2026-12-01";
+    let tag = house.get(path).await.header("etag").to_owned();
+    assert_eq!(house.post("/v1/bookings", &key(1), &hold(2)).await.status, 201);
+    let again = house.request("GET", path, &[("if-none-match", &tag)], String::new()).await;
+    assert_eq!(again.status, 200);
+}
+
+#[tokio::test]
+async fn the_catalogue_outlives_the_cluster_and_a_commit_token_passes_the_copy_by() {
+    let house = House::furnished(config()).await;
+    let cache = CatalogueCache::keeping(Duration::ZERO);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let get = async |at_least| cache.get(&*house.fake, VenueNo(1), at_least, deadline).await;
+    let first = get(None).await.unwrap().unwrap();
+    house.fake.meet(Trouble::Unavailable);
+    let stale = get(None).await.unwrap().unwrap();
+    assert_eq!(stale.index, first.index);
+    house.fake.meet(Trouble::Unavailable);
+    assert_eq!(get(Some(first.index + 1)).await.err(), Some(ClientError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_fresh_copy_is_not_asked_for_again() {
+    let house = House::furnished(Config { ..config() }).await;
+    house.get("/v1/venues/lisbon-tides").await;
+    let before = house.fake.calls.load(Ordering::Relaxed);
+    let cache = CatalogueCache::keeping(Duration::from_secs(600));
+    for _ in 0..5 {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        cache.get(&*house.fake, VenueNo(1), None, deadline).await.unwrap();
+    }
+    assert_eq!(house.fake.calls.load(Ordering::Relaxed), before + 1);
+}

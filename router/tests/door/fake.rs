@@ -1,0 +1,292 @@
+//! The cluster in a variable: one shard, an inventory over a map, a clock that stands still until it is told to move.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rotunda_booking::calendar;
+use rotunda_booking::command::{Command, Entry, Operation};
+use rotunda_booking::ids::VenueNo;
+use rotunda_booking::inventory::{Inventory, Limits};
+use rotunda_booking::outcome::{Outcome, Reply};
+use rotunda_booking::queries;
+use rotunda_booking::query::{Answer, Query};
+use rotunda_booking::rows::{ReadRows, Rows, RowsError};
+use rotunda_booking::time::Timestamp;
+use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
+use rotunda_router::backend::{Answered, Backend, ClientError, Filled, ShardMap, Submitted};
+use rotunda_router::trace::Draw;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// The one shard.
+pub(crate) const SHARD: u64 = 7;
+
+/// Where the clock stands at first: long before the blockbuster's sale, with Christmas in the window.
+pub(crate) const START: &str = "2026-11-22T10:00:00Z";
+
+#[derive(Default)]
+struct MapRows(BTreeMap<Vec<u8>, Bytes>);
+
+impl ReadRows for MapRows {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), RowsError> {
+        if from < to {
+            for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
+                if visit(key, value).is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rows for MapRows {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key.to_vec(), Bytes::copy_from_slice(value));
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
+}
+
+struct Shard {
+    inventory: Inventory,
+    rows: MapRows,
+    index: u64,
+    now: Timestamp,
+    venues: Vec<VenueInfo>,
+}
+
+/// What the next call meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing is done.
+    Unavailable,
+    /// Nothing is done.
+    Overloaded,
+    /// Nothing is done: a mistake.
+    Rejected,
+    /// It is done, and the answer gets lost.
+    AnswerLost,
+    /// It is done, the answer gets lost, and the client's own retry gets the stored one.
+    Retried,
+    /// The handler panics.
+    Panic,
+}
+
+pub(crate) struct Fake {
+    shard: Mutex<Shard>,
+    trouble: Mutex<Vec<Trouble>>,
+    /// Calls wait for a permit here; plenty at first.
+    pub(crate) gate: Semaphore,
+    pub(crate) calls: AtomicU64,
+}
+
+impl Fake {
+    /// Without any venue.
+    pub(crate) fn empty() -> Arc<Self> {
+        let shard = Shard {
+            inventory: Inventory::new(Limits::default()),
+            rows: MapRows::default(),
+            index: 100,
+            now: START.parse_time(),
+            venues: Vec::new(),
+        };
+        Arc::new(Self {
+            shard: Mutex::new(shard),
+            trouble: Mutex::new(Vec::new()),
+            gate: Semaphore::new(1_000_000),
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn advance(&self, minutes: i64) {
+        let mut shard = self.shard.lock();
+        shard.now = shard.now.plus_minutes(minutes);
+        let venues: Vec<VenueNo> = shard.venues.iter().map(|venue| venue.number).collect();
+        for venue in venues {
+            let operation = Operation::Expire { limit: 1_000 };
+            shard.apply(Command { key: None, fingerprint: 0, venue, operation });
+        }
+    }
+
+    /// The next call meets this; several queue up.
+    pub(crate) fn meet(&self, trouble: Trouble) {
+        self.trouble.lock().insert(0, trouble);
+    }
+
+    /// Every row, to compare before and after what must have no effect.
+    pub(crate) fn state_hash(&self) -> [u8; 16] {
+        self.shard.lock().inventory.state_hash()
+    }
+
+    async fn pass(&self) -> Option<Trouble> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let _permit = self.gate.acquire().await;
+        let trouble = self.trouble.lock().pop();
+        if trouble == Some(Trouble::Panic) {
+            panic!("the test asked for it");
+        }
+        trouble
+    }
+}
+
+impl Shard {
+    fn apply(&mut self, command: Command) -> Reply {
+        self.index += 1;
+        let entry = Entry { stamp: self.now, commands: vec![command] };
+        let mut replies = self.inventory.apply(&mut self.rows, self.index, &entry).unwrap();
+        replies.remove(0)
+    }
+}
+
+impl Backend for Fake {
+    fn map(&self) -> Arc<ShardMap> {
+        let shard = self.shard.lock();
+        let node = NodeInfo { id: 1, grpc: "http://127.0.0.1:1".into(), admin: "http://127.0.0.1:2".into() };
+        let replicas = vec![ReplicaInfo { id: 1, node: 1 }];
+        let shards = vec![ShardInfo { id: SHARD, epoch: 1, replicas }];
+        let version = 1 + shard.venues.len() as u64;
+        Arc::new(ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap())
+    }
+
+    fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
+        async move {
+            let Ok(trouble) = tokio::time::timeout_at(deadline, self.pass()).await else {
+                return Err(ClientError::Unavailable);
+            };
+            match trouble {
+                Some(Trouble::Unavailable) => return Err(ClientError::Unavailable),
+                Some(Trouble::Overloaded) => return Err(ClientError::Overloaded),
+                Some(Trouble::Rejected) => return Err(ClientError::Rejected("malformed".into())),
+                _ => {}
+            }
+            let mut shard = self.shard.lock();
+            if !shard.venues.iter().any(|venue| venue.number == command.venue) {
+                return Err(ClientError::UnknownVenue);
+            }
+            let mut reply = shard.apply(command.clone());
+            match trouble {
+                Some(Trouble::AnswerLost) => return Err(ClientError::Unknown),
+                Some(Trouble::Retried) => reply = shard.apply(command.clone()),
+                _ => {}
+            }
+            Ok(Submitted { shard: SHARD, reply })
+        }
+        .boxed()
+    }
+
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Answered, ClientError>> {
+        async move {
+            match tokio::time::timeout_at(deadline, self.pass()).await {
+                Ok(None) => {}
+                _ => return Err(ClientError::Unavailable),
+            }
+            let shard = self.shard.lock();
+            if at_least.is_some_and(|index| index > shard.index) {
+                return Err(ClientError::Unavailable);
+            }
+            let answer = queries::answer(&shard.rows, query).unwrap();
+            Ok(Answered { shard: SHARD, index: shard.index, answer })
+        }
+        .boxed()
+    }
+
+    fn assign_venues<'a>(
+        &'a self,
+        slugs: &'a [String],
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            {
+                let mut shard = self.shard.lock();
+                for slug in slugs {
+                    if !shard.venues.iter().any(|venue| venue.slug == *slug) {
+                        let number = VenueNo(shard.venues.len() as u32 + 1);
+                        shard.venues.push(VenueInfo { number, slug: slug.clone(), shard: SHARD });
+                    }
+                }
+            }
+            Ok(self.map())
+        }
+        .boxed()
+    }
+
+    fn fill_calendar(&self, venue: VenueNo, _deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            let mut shard = self.shard.lock();
+            let Answer::Venue { definition, .. } = queries::answer(&shard.rows, &Query::Venue { venue }).unwrap() else {
+                return Err(ClientError::UnknownVenue);
+            };
+            let mut filled = Filled { added: 0, removed: 0, index: shard.index };
+            let (first, last) = calendar::window(&definition, shard.now, calendar::DEFAULT_WINDOW_DAYS).unwrap();
+            for product in &definition.products {
+                for day in 0..=last.0 - first.0 {
+                    let plan = calendar::plan(&definition, product, first.plus_days(day)).unwrap();
+                    let operation = Operation::SetSlots(plan);
+                    match shard.apply(Command { key: None, fingerprint: 0, venue, operation }).outcome {
+                        Outcome::SlotsSet { added, removed, .. } => {
+                            filled.added += u64::from(added);
+                            filled.removed += u64::from(removed);
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            filled.index = shard.index;
+            Ok(filled)
+        }
+        .boxed()
+    }
+}
+
+/// The same numbers in every run.
+#[derive(Default)]
+pub(crate) struct CountingDraw(AtomicU64);
+
+impl Draw for CountingDraw {
+    fn draw(&self) -> u64 {
+        // splitmix64 of a counter.
+        let mut z = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+trait ParseTime {
+    fn parse_time(&self) -> Timestamp;
+}
+
+impl ParseTime for str {
+    fn parse_time(&self) -> Timestamp {
+        Timestamp::parse_rfc3339(self).unwrap()
+    }
+}

@@ -1,0 +1,155 @@
+//! Golden HTTP scripts: requests and, below `---`, what they are answered with. Run with `UPDATE_GOLDEN=1` to write the
+//! answers anew; then read the difference.
+//!
+//! A file is a list of exchanges between lines of `===`. Lines with `#` before a request are prose, lines with `>` tell
+//! the fake cluster something: `> advance 11` minutes, `> meet AnswerLost`, `> empty` (no catalogue). `$1` is the id of
+//! the first booking that came to be in the script. Of the answer's headers those are shown that belong to the contract.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::fake::Trouble;
+use crate::house::{Answer, House, NETWORK, config, request};
+
+const SHOWN: &[&str] = &[
+    "content-type",
+    "location",
+    "rotunda-commit",
+    "idempotency-replayed",
+    "etag",
+    "allow",
+    "retry-after",
+    "www-authenticate",
+];
+
+pub(crate) async fn run(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let house = if text.lines().any(|line| line == "> empty") {
+        House::empty(config())
+    } else {
+        House::furnished(config()).await
+    };
+    let mut ids: Vec<String> = Vec::new();
+    let mut actual = String::new();
+    for (n, exchange) in text.split("\n===\n").enumerate() {
+        let asked = exchange.split_once("\n---").map_or(exchange, |(asked, _)| asked).trim_end();
+        let answer = perform(&house, asked, &ids).await;
+        if answer.status == 201 {
+            ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+        }
+        if n > 0 {
+            actual.push_str("\n===\n");
+        }
+        let _ = write!(actual, "{asked}\n---\n{}", show(&answer));
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, actual).unwrap();
+    } else {
+        assert!(actual == text, "{}", difference(path, &text, &actual));
+    }
+}
+
+async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
+    let mut lines = asked.lines();
+    let line = loop {
+        let line = lines.next().expect("an exchange has a request");
+        if let Some(order) = line.strip_prefix("> ") {
+            match order.split_once(' ').unwrap_or((order, "")) {
+                ("advance", minutes) => house.fake.advance(minutes.parse().unwrap()),
+                ("meet", trouble) => house.fake.meet(match trouble {
+                    "Unavailable" => Trouble::Unavailable,
+                    "Overloaded" => Trouble::Overloaded,
+                    "Rejected" => Trouble::Rejected,
+                    "AnswerLost" => Trouble::AnswerLost,
+                    "Retried" => Trouble::Retried,
+                    "Panic" => Trouble::Panic,
+                    other => panic!("no such trouble: {other}"),
+                }),
+                ("empty", _) => {}
+                other => panic!("no such order: {other:?}"),
+            }
+        } else if !line.starts_with('#') && !line.is_empty() {
+            break substitute(line, ids);
+        }
+    };
+    let (method, path) = line.split_once(' ').expect("a request is `METHOD /path`");
+    let mut headers = Vec::new();
+    for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").expect("a header is `name: value`");
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    let body: Vec<&str> = lines.collect();
+    let body = match body.as_slice() {
+        ["<meridian.yaml>"] => NETWORK.to_owned(),
+        body => substitute(&body.join("\n"), ids),
+    };
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    house.send(request(method, path, &headers, body)).await
+}
+
+fn substitute(text: &str, ids: &[String]) -> String {
+    ids.iter().enumerate().rev().fold(text.to_owned(), |text, (n, id)| text.replace(&format!("${}", n + 1), id))
+}
+
+fn show(answer: &Answer) -> String {
+    let mut text = format!("{}\n", answer.status);
+    for name in SHOWN {
+        for value in answer.headers.get_all(*name) {
+            let _ = writeln!(text, "{name}: {}", value.to_str().unwrap());
+        }
+    }
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    if !body.is_empty() {
+        let json = answer.header("content-type").ends_with("json");
+        let _ = write!(text, "\n{}\n", if json { indent(body) } else { body.trim_end().to_owned() });
+    }
+    text
+}
+
+/// JSON with one field a line and otherwise as it came: the order of fields is part of the contract.
+pub(crate) fn indent(json: &str) -> String {
+    let mut text = String::new();
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let mut characters = json.chars().peekable();
+    while let Some(character) = characters.next() {
+        text.push(character);
+        if in_text {
+            in_text = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            continue;
+        }
+        match character {
+            '"' => in_text = true,
+            ':' => text.push(' '),
+            ',' => text.push_str(&format!("\n{}", "  ".repeat(depth))),
+            '{' | '[' if matches!(characters.peek(), Some('}' | ']')) => text.extend(characters.next()),
+            '{' | '[' => {
+                depth += 1;
+                text.push_str(&format!("\n{}", "  ".repeat(depth)));
+            }
+            '}' | ']' => {
+                text.pop();
+                depth -= 1;
+                text.push_str(&format!("\n{}{character}", "  ".repeat(depth)));
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+fn difference(path: &Path, expected: &str, actual: &str) -> String {
+    let at = expected.lines().zip(actual.lines()).position(|(one, other)| one != other);
+    let at = at.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
+    let around = |text: &str| {
+        let lines: Vec<&str> = text.lines().skip(at.saturating_sub(3)).take(12).collect();
+        lines.join("\n")
+    };
+    format!(
+        "{} differs from line {}\n--- expected\n{}\n--- actual\n{}\n\nUPDATE_GOLDEN=1 writes the answers anew.",
+        path.display(),
+        at + 1,
+        around(expected),
+        around(actual)
+    )
+}
