@@ -230,14 +230,14 @@ pub enum ConfigError {
     #[error("a setting cannot be used: {0}. `rotunda-router --help` lists them all")]
     Setting(String),
     /// The file is not there.
-    #[error("cannot read {path}: {source}. Check the path given to {given_by}")]
+    #[error("cannot read {path}: {cause}. Check the path given to {given_by}")]
     File {
         /// Which file.
         path: PathBuf,
         /// The flag or variable that named it.
         given_by: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -306,7 +306,7 @@ impl Config {
 }
 
 fn read(path: &Path, given_by: &'static str) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), given_by, source })
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::File { path: path.to_owned(), given_by, cause })
 }
 
 /// A length of time as people write it: `250ms`, `10s`, `2m`.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use governor::DefaultDirectRateLimiter;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -47,6 +49,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often callers whose quota is whole again are forgotten.
 const TIDY: Duration = Duration::from_secs(1);
 
+/// See [`Door::complaints`].
+const COMPLAINTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
 /// What a router consists of; every handler and layer has it as its state.
 pub struct Door {
     /// The cluster.
@@ -71,6 +76,9 @@ pub struct Door {
     pub import_deadline: Duration,
     /// Where it listens, as configured.
     pub addresses: Addresses,
+    /// Lines about failed requests that the log takes. When a shard has no quorum, thousands of requests a second fail
+    /// alike; the metrics count them all.
+    pub(crate) complaints: DefaultDirectRateLimiter,
     draining: AtomicBool,
 }
 
@@ -107,6 +115,7 @@ impl Door {
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,
             addresses: Addresses { http: config.http, admin: config.admin },
+            complaints: DefaultDirectRateLimiter::direct(governor::Quota::per_second(COMPLAINTS_PER_SECOND)),
             draining: AtomicBool::new(false),
         }))
     }
@@ -125,18 +134,19 @@ impl Door {
 
 /// Why the router cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({flag}): {source}. {remedy}")]
+#[error("cannot listen on {address} ({flag}): {cause}. {remedy}")]
 pub struct BindError {
     address: SocketAddr,
     flag: &'static str,
-    source: io::Error,
+    // Not called `source`: it is in the message already, and whoever prints the chain of sources would say it twice.
+    cause: io::Error,
     remedy: String,
 }
 
 impl BindError {
-    fn new(address: SocketAddr, flag: &'static str, source: io::Error) -> Self {
+    fn new(address: SocketAddr, flag: &'static str, cause: io::Error) -> Self {
         let port = address.port();
-        let remedy = match source.kind() {
+        let remedy = match cause.kind() {
             io::ErrorKind::AddrInUse => format!(
                 "Another process holds the port; `ss -ltnp 'sport = :{port}'` names it. Stop it, or choose another port with {flag}"
             ),
@@ -148,7 +158,7 @@ impl BindError {
             }
             _ => format!("Choose another address with {flag}"),
         };
-        Self { address, flag, source, remedy }
+        Self { address, flag, cause, remedy }
     }
 }
 
@@ -174,9 +184,9 @@ impl Bound {
         let listen = async |address: SocketAddr, flag| match TcpListener::bind(address).await {
             Ok(listener) => match listener.local_addr() {
                 Ok(bound) => Ok((listener, bound)),
-                Err(source) => Err(BindError::new(address, flag, source)),
+                Err(cause) => Err(BindError::new(address, flag, cause)),
             },
-            Err(source) => Err(BindError::new(address, flag, source)),
+            Err(cause) => Err(BindError::new(address, flag, cause)),
         };
         let (http, http_address) = listen(config.http, "--http").await?;
         let (admin, admin_address) = listen(config.admin, "--admin").await?;
