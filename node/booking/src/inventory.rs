@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::cache::Cache;
-pub use self::hash::recompute;
+pub use self::hash::recompute_state_hash;
 use self::hash::{StateHash, digest};
 pub(crate) use self::transaction::{Halt, Shift, Transaction};
 use crate::command::{Command, Entry};
@@ -259,7 +259,7 @@ pub(crate) fn read_catalogue(rows: &(impl ReadRows + ?Sized), venue: VenueNo) ->
         .ok_or_else(|| damaged(&key, "more names than numbers".to_owned()))
 }
 
-/// The venues that have a row in `table`. Seeks from venue to venue.
+/// The venues of a table that has one row for each.
 pub(crate) fn venues_in(rows: &(impl ReadRows + ?Sized), table: Table) -> Result<Vec<VenueNo>, RowsError> {
     let mut venues = Vec::new();
     rows.scan(&Key::table_start(table), &Key::table_end(table), &mut |key, _| {

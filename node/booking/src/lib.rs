@@ -32,3 +32,6 @@ pub mod rows;
 mod state;
 pub mod time;
 mod views;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! The state as sorted rows. RocksDB implements this in production, a map in tests and in the simulator.
 
+mod map;
+
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+
+pub use self::map::MapRows;
 
 /// What broke while reading rows. Apply cannot go on after it.
 #[derive(Debug, thiserror::Error)]

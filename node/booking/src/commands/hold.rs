@@ -4,6 +4,7 @@
 //! names all lines that share its reason.
 
 use super::{note_deadline, note_key};
+use crate::catalogue::bounds::MAX_HOLD_MINUTES;
 use crate::catalogue::{ProductDefinition, UnitDefinition};
 use crate::command::{Channel, Command, HoldRequest, LineRequest};
 use crate::ids::VenueNo;
@@ -21,9 +22,6 @@ const MAX_LINES: usize = 64;
 
 /// Persons in one booking, over all lines: as many tickets, in one answer.
 pub(super) const MAX_PERSONS: u64 = 5_000;
-
-/// The longest life of a hold, whatever a catalogue says.
-const MAX_HOLD_MINUTES: u32 = 7 * 24 * 60;
 
 /// A line with its names looked up.
 #[derive(Clone, Copy)]
@@ -80,13 +78,10 @@ pub(super) fn hold(
     for want in &wants {
         transaction.shift(&catalogue, want.id, want.places, Shift::Hold)?;
     }
-    let minutes = lines
-        .iter()
-        .map(|line| line.product.hold_minutes)
-        .min()
-        .unwrap_or(1)
-        .clamp(1, MAX_HOLD_MINUTES);
-    let deadline = Timestamp(transaction.now.0.saturating_add(i64::from(minutes) * 60_000));
+    let minutes = lines.iter().map(|line| i64::from(line.product.hold_minutes)).min();
+    // A hold of no time at all would be due in the entry that makes it.
+    let minutes = minutes.unwrap_or(1).clamp(1, MAX_HOLD_MINUTES);
+    let deadline = Timestamp(transaction.now.0.saturating_add(minutes * 60_000));
     let booking = Booking {
         secret: request.secret,
         channel: request.channel,
@@ -321,7 +316,10 @@ fn check_pools(
         }
     }
     problems.0.sort_by_key(|problem| problem.line);
-    problems.settle(RefusalCode::SoldOut, "not enough places are left; see the lines")?;
+    problems.settle(
+        RefusalCode::SoldOut,
+        "not enough places are left for all lines together; see what is left for each",
+    )?;
     Ok(())
 }
 

@@ -2,14 +2,12 @@
 //! what only the state knows, and what apply's arithmetic relies on.
 
 use super::MAX_PERSONS;
+use crate::catalogue::bounds::MAX_PRICE;
 use crate::catalogue::{self, VenueDefinition};
 use crate::ids::VenueNo;
 use crate::inventory::{Halt, Transaction};
 use crate::outcome::{Outcome, Refusal, RefusalCode};
 use crate::state::{Catalogue, VenueRow};
-
-/// The highest price of a unit, in minor units: with the most persons a booking may have, sums stay far inside `i64`.
-const MAX_PRICE: i64 = 1_000_000_000_000;
 
 pub(super) fn import_venue(
     transaction: &mut Transaction<'_>,

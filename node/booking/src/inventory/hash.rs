@@ -42,7 +42,7 @@ impl StateHash {
 ///
 /// # Errors
 /// Where the store fails.
-pub fn recompute(rows: &impl ReadRows) -> Result<[u8; 16], RowsError> {
+pub fn recompute_state_hash(rows: &impl ReadRows) -> Result<[u8; 16], RowsError> {
     let mut sum = StateHash::default();
     let hash_row = Key::hash();
     rows.scan(&Key::table_start(Table::Clock), &[u8::MAX], &mut |key, value| {

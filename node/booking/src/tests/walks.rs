@@ -1,0 +1,514 @@
+//! Random walks: any order of commands keeps every promise after every entry, a second replica that is restarted again
+//! and again comes to the same rows and replies, and giving everything back leaves no counter behind.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::audit::{Counted, audit, bookings, table};
+use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+use crate::codec;
+use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
+use crate::idempotency::KeyWindow;
+use crate::ids::{BookingId, CommandKey, SlotRef, VenueNo};
+use crate::inventory::{Inventory, Limits};
+use crate::keys::Table;
+use crate::outcome::{BookingStatus, BookingView, Outcome, RefusalCode, Reply};
+use crate::queries;
+use crate::query::{Answer, Query};
+use crate::rows::MapRows;
+use crate::state::Slot;
+use crate::time::{ServiceDay, Timestamp};
+
+const VENUE: VenueNo = VenueNo(3);
+const MINUTE: i64 = 60_000;
+const DAY: ServiceDay = ServiceDay(20_000);
+
+/// Small, so that a walk passes through every branch of eviction and spilling.
+const TINY: Limits = Limits {
+    slots: 3,
+    hours: 3,
+    records: 4,
+    filter_bytes: 8,
+};
+const WINDOW: KeyWindow = KeyWindow { recent: 5, spill: 3 };
+
+#[derive(Clone, Debug)]
+enum Step {
+    Hold {
+        lines: Vec<(u8, u8, u32)>,
+        channel: Channel,
+    },
+    Extend(usize),
+    Confirm(usize),
+    Release(usize),
+    Cancel(usize),
+    Expire(u32),
+    Capacity(u8, u32),
+    Close(u8, bool),
+    Import(u8),
+    Plan(u8, u8),
+    /// An earlier command again.
+    Again(usize),
+    /// An earlier command's key with another body.
+    Reused(usize),
+    Minutes(i64),
+    /// The entry ends; the second replica is restarted where true.
+    End(bool),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let which = || 0..1000usize;
+    let line = (0..6u8, 0..3u8, 0..5u32);
+    let channel = prop_oneof![Just(Channel::Web), Just(Channel::Counter)];
+    let step = prop_oneof![
+        10 => (prop::collection::vec(line, 1..4), channel).prop_map(|(lines, channel)| Step::Hold { lines, channel }),
+        2 => which().prop_map(Step::Extend),
+        5 => which().prop_map(Step::Confirm),
+        2 => which().prop_map(Step::Release),
+        3 => which().prop_map(Step::Cancel),
+        2 => (0..5u32).prop_map(Step::Expire),
+        2 => (0..6u8, 0..12u32).prop_map(|(slot, capacity)| Step::Capacity(slot, capacity)),
+        1 => (0..6u8, any::<bool>()).prop_map(|(slot, closed)| Step::Close(slot, closed)),
+        1 => (0..4u8).prop_map(Step::Import),
+        2 => (0..2u8, 0..4u8).prop_map(|(product, variant)| Step::Plan(product, variant)),
+        3 => which().prop_map(Step::Again),
+        1 => which().prop_map(Step::Reused),
+        3 => (0..8i64).prop_map(Step::Minutes),
+        6 => any::<bool>().prop_map(Step::End),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
+    UnitDefinition {
+        slug: slug.to_owned(),
+        kind: "OTHER".to_owned(),
+        price,
+        pax,
+        min_age: None,
+        max_age: None,
+        accompanied_by: if slug == "child" {
+            vec!["adult".to_owned()]
+        } else {
+            Vec::new()
+        },
+        max_quantity: (slug == "child").then_some(3),
+        requires: None,
+        id_required: false,
+    }
+}
+
+fn product(slug: &str, kind: ProductKind, guides: Option<u32>, price: i64) -> ProductDefinition {
+    ProductDefinition {
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        kind,
+        slot_minutes: 30,
+        visit_minutes: 60,
+        capacity: 10,
+        last_entry_before_close_minutes: None,
+        on_sale: None,
+        hold_minutes: if guides.is_some() { 4 } else { 7 },
+        min_units_per_booking: 1,
+        max_units_per_booking: 9,
+        min_to_run: None,
+        guides,
+        units: vec![
+            unit("adult", price, 1),
+            unit("child", 0, 1),
+            unit("family", 3 * price, 4),
+        ],
+    }
+}
+
+/// Catalogues that differ in what matters to pools and prices.
+fn definition(variant: u8) -> VenueDefinition {
+    VenueDefinition {
+        slug: "lisbon-tides".to_owned(),
+        name: "Tides".to_owned(),
+        city: "Lisbon".to_owned(),
+        time_zone: "Europe/Lisbon".to_owned(),
+        currency: "EUR".to_owned(),
+        currency_digits: 2,
+        tax_basis_points: 600,
+        building_capacity: [14, 9, 30, 14][usize::from(variant % 4)],
+        opening: vec![Opening {
+            days: 127,
+            from_minute: 600,
+            to_minute: 1080,
+        }],
+        closed: Vec::new(),
+        products: vec![
+            product("general", ProductKind::Timed, None, 1400 + i64::from(variant)),
+            product(
+                "tour",
+                ProductKind::Guided,
+                Some(if variant == 1 { 2 } else { 1 }),
+                3500,
+            ),
+        ],
+    }
+}
+
+/// Three slots of a product, half an hour apart, visits of an hour: neighbours share the building.
+fn start_of(slot: u8) -> Timestamp {
+    Timestamp((i64::from(DAY.0) * 24 + 10) * 60 * MINUTE + i64::from(slot % 3) * 30 * MINUTE)
+}
+
+fn slot_ref(slot: u8) -> SlotRef {
+    let product = if slot < 3 { "general" } else { "tour" };
+    SlotRef {
+        product: product.to_owned(),
+        start: start_of(slot),
+        offset_minutes: 60,
+    }
+}
+
+fn plan(revision: u64, product: u8, variant: u8) -> SlotPlan {
+    let slots = (0..3)
+        .filter(|slot| variant == 0 || *slot != variant)
+        .map(|slot| SlotSpec {
+            start: start_of(slot),
+            end: start_of(slot).plus_minutes(30),
+            occupies_until: start_of(slot).plus_minutes(if variant == 3 { 90 } else { 60 }),
+            offset_minutes: 60,
+            capacity: if variant == 2 { 6 } else { 10 },
+        })
+        .collect();
+    let product = if product == 0 { "general" } else { "tour" }.to_owned();
+    SlotPlan {
+        revision,
+        product,
+        day: DAY,
+        slots,
+    }
+}
+
+/// One replica.
+struct Replica {
+    rows: MapRows,
+    inventory: Inventory,
+}
+
+impl Replica {
+    fn new(limits: Limits) -> Self {
+        Self {
+            rows: MapRows::new(),
+            inventory: Inventory::with_key_window(limits, WINDOW),
+        }
+    }
+
+    fn apply(&mut self, index: u64, entry: &Entry) -> Vec<Reply> {
+        let replies = self.inventory.apply(&mut self.rows, index, entry).unwrap();
+        self.rows.commit();
+        replies
+    }
+}
+
+struct Walk {
+    first: Replica,
+    second: Replica,
+    index: u64,
+    now: i64,
+    pending: Vec<Command>,
+    /// Every command with a key, and its first reply.
+    answered: BTreeMap<CommandKey, (Command, Reply)>,
+    sent: Vec<Command>,
+    known: Vec<BookingId>,
+    latest: BTreeMap<BookingId, BookingView>,
+    revision: u64,
+    counted: Counted,
+}
+
+impl Walk {
+    fn new() -> Self {
+        let mut walk = Self {
+            first: Replica::new(Limits::default()),
+            second: Replica::new(TINY),
+            index: 0,
+            now: (i64::from(DAY.0) - 1) * 24 * 60 * MINUTE,
+            pending: Vec::new(),
+            answered: BTreeMap::new(),
+            sent: Vec::new(),
+            known: Vec::new(),
+            latest: BTreeMap::new(),
+            revision: 0,
+            counted: Counted::default(),
+        };
+        walk.step(&Step::Import(0));
+        walk.step(&Step::Plan(0, 0));
+        walk.step(&Step::Plan(1, 0));
+        walk
+    }
+
+    fn queue(&mut self, operation: Operation) {
+        let number = self.sent.len() as u64;
+        let proposers = matches!(
+            operation,
+            Operation::ImportVenue(_) | Operation::SetSlots(_) | Operation::Expire { .. }
+        );
+        let mut key = [7; 16];
+        // Scattered, so that keys do not come in order.
+        key[..8].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+        let key = (!proposers).then_some(CommandKey(key));
+        let command = Command {
+            key,
+            fingerprint: number,
+            venue: VENUE,
+            operation,
+        };
+        self.sent.push(command.clone());
+        self.pending.push(command);
+    }
+
+    fn known(&self, which: usize) -> BookingId {
+        let stranger = BookingId {
+            venue: VENUE,
+            seq: 1 << 40,
+            secret: 1,
+        };
+        if self.known.is_empty() {
+            stranger
+        } else {
+            self.known[which % self.known.len()]
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Hold { lines, channel } => {
+                let lines = lines
+                    .iter()
+                    .map(|(slot, unit, quantity)| LineRequest {
+                        slot: slot_ref(*slot),
+                        unit: ["adult", "child", "family"][usize::from(*unit)].to_owned(),
+                        quantity: *quantity,
+                    })
+                    .collect();
+                let secret = 1000 + self.sent.len() as u64;
+                self.queue(Operation::Hold(HoldRequest {
+                    secret,
+                    channel: *channel,
+                    lines,
+                }));
+            }
+            Step::Extend(which) => self.queue(Operation::Extend {
+                booking: self.known(*which),
+            }),
+            Step::Confirm(which) => {
+                let booking = self.known(*which);
+                self.queue(Operation::Confirm {
+                    booking,
+                    nonce: booking.secret * 3,
+                });
+            }
+            Step::Release(which) => self.queue(Operation::Release {
+                booking: self.known(*which),
+            }),
+            Step::Cancel(which) => self.queue(Operation::Cancel {
+                booking: self.known(*which),
+            }),
+            Step::Expire(limit) => self.queue(Operation::Expire { limit: *limit }),
+            // What changes a capacity has an entry of its own, so that "did not grow" has a meaning.
+            Step::Capacity(slot, capacity) => {
+                self.end(false);
+                let change = SlotChange::Capacity(*capacity);
+                self.queue(Operation::ChangeSlot {
+                    slot: slot_ref(*slot),
+                    change,
+                });
+                self.end(false);
+            }
+            Step::Close(slot, closed) => {
+                self.queue(Operation::ChangeSlot {
+                    slot: slot_ref(*slot),
+                    change: SlotChange::Closed(*closed),
+                });
+            }
+            Step::Import(variant) => {
+                self.end(false);
+                let definition = definition(*variant);
+                self.revision = catalogue::revision(&definition);
+                self.queue(Operation::ImportVenue(Box::new(definition)));
+                self.end(false);
+            }
+            Step::Plan(product, variant) => {
+                self.end(false);
+                self.queue(Operation::SetSlots(plan(self.revision, *product, *variant)));
+                self.end(false);
+            }
+            Step::Again(which) => {
+                if !self.sent.is_empty() {
+                    self.pending.push(self.sent[which % self.sent.len()].clone());
+                }
+                self.end_if_capacity_changes();
+            }
+            Step::Reused(which) => {
+                if let Some(command) = self
+                    .sent
+                    .get(which % self.sent.len().max(1))
+                    .filter(|sent| sent.key.is_some())
+                {
+                    let fingerprint = command.fingerprint + 1_000_000;
+                    self.pending.push(Command {
+                        fingerprint,
+                        ..command.clone()
+                    });
+                }
+            }
+            Step::Minutes(minutes) => {
+                self.end(false);
+                self.now += minutes * MINUTE;
+            }
+            Step::End(restart) => self.end(*restart),
+        }
+    }
+
+    /// Repeating what has no key takes effect again; where that is a catalogue or a plan it gets its own entry.
+    fn end_if_capacity_changes(&mut self) {
+        let Some(last) = self.pending.pop() else { return };
+        if matches!(last.operation, Operation::ImportVenue(_) | Operation::SetSlots(_)) {
+            if let Operation::ImportVenue(definition) = &last.operation {
+                self.revision = catalogue::revision(definition);
+            }
+            self.end(false);
+            self.pending.push(last);
+            self.end(false);
+        } else {
+            self.pending.push(last);
+        }
+    }
+
+    fn end(&mut self, restart: bool) {
+        if restart {
+            self.second.inventory.load(&self.second.rows).unwrap();
+        }
+        if self.pending.is_empty() {
+            return;
+        }
+        self.index += 1;
+        let commands = std::mem::take(&mut self.pending);
+        let entry = Entry {
+            stamp: Timestamp(self.now),
+            commands,
+        };
+        let replies = self.first.apply(self.index, &entry);
+        // The second replica gets the entry as it comes out of the log.
+        let decoded = codec::decode_entry(&codec::encode_entry(&entry)).unwrap();
+        assert_eq!(decoded, entry);
+        assert_eq!(
+            self.second.apply(self.index, &decoded),
+            replies,
+            "replicas answer alike"
+        );
+        assert_eq!(self.second.rows, self.first.rows, "replicas hold the same rows");
+        assert_eq!(self.second.inventory.state_hash(), self.first.inventory.state_hash());
+        for (command, reply) in entry.commands.iter().zip(&replies) {
+            self.check_reply(command, reply);
+        }
+        self.counted = audit(&self.first.rows, &self.first.inventory, &self.counted);
+        self.check_views();
+    }
+
+    fn check_reply(&mut self, command: &Command, reply: &Reply) {
+        if let Some((first, answer)) = command.key.and_then(|key| self.answered.get(&key)) {
+            if first.fingerprint == command.fingerprint {
+                let expected = Reply {
+                    replayed: true,
+                    ..answer.clone()
+                };
+                assert_eq!(
+                    codec::encode_reply(reply),
+                    codec::encode_reply(&expected),
+                    "a replay is the stored answer"
+                );
+            } else {
+                let code = match &reply.outcome {
+                    Outcome::Refused(refusal) => Some(refusal.code),
+                    _ => None,
+                };
+                assert_eq!(code, Some(RefusalCode::IdempotencyKeyReused));
+            }
+            return;
+        }
+        assert!(!reply.replayed);
+        assert_eq!(reply.index, self.index);
+        if let Some(key) = command.key {
+            self.answered.insert(key, (command.clone(), reply.clone()));
+        }
+        if let Outcome::Booking(view) = &reply.outcome {
+            if matches!(command.operation, Operation::Hold(_)) {
+                self.known.push(view.id);
+            }
+            self.latest.insert(view.id, view.clone());
+        }
+    }
+
+    /// A query shows each booking as the last command left it; only time may have ended a hold since.
+    fn check_views(&self) {
+        for (id, latest) in &self.latest {
+            let answer = queries::answer(&self.first.rows, &Query::Booking { booking: *id }).unwrap();
+            let Answer::Booking(view) = answer else {
+                panic!("{id:?} is gone")
+            };
+            if view.status == BookingStatus::Expired {
+                assert_eq!(latest.status, BookingStatus::Held);
+                assert!(
+                    view.ended_at >= latest.expires_at,
+                    "nothing expires before its deadline"
+                );
+            } else {
+                assert_eq!(&view, latest);
+            }
+        }
+    }
+
+    /// Releases and cancels everything there is.
+    fn give_back(&mut self) {
+        self.end(false);
+        for (_, seq, booking) in bookings(&self.first.rows) {
+            let id = BookingId {
+                venue: VENUE,
+                seq,
+                secret: booking.secret,
+            };
+            match booking.status {
+                BookingStatus::Held => self.queue(Operation::Release { booking: id }),
+                BookingStatus::Confirmed => self.queue(Operation::Cancel { booking: id }),
+                _ => {}
+            }
+        }
+        self.end(false);
+        assert_eq!(
+            self.counted,
+            Counted::default(),
+            "what was taken is given back, to the last place"
+        );
+        for (_, slot) in table::<Slot>(&self.first.rows, Table::Slot) {
+            assert_eq!(slot.used(), 0);
+            assert!(!slot.lowered);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_commands_keeps_every_promise(steps in steps()) {
+        let mut walk = Walk::new();
+        for step in &steps {
+            walk.step(step);
+        }
+        walk.give_back();
+    }
+}
+
+#[test]
+fn importing_the_same_catalogue_again_changes_no_row() {
+    let mut walk = Walk::new();
+    let before = walk.first.rows.clone();
+    walk.step(&Step::Import(0));
+    assert_eq!(walk.first.rows, before);
+}
