@@ -1,6 +1,6 @@
 //! The catalogue as a venue keeps it: validated, defaults filled in, instants resolved.
 //!
-//! A file of a whole network is read into a [`NetworkDescription`], which mirrors it field by field; [`validate`] turns
+//! A file of a whole network is read into a [`NetworkDescription`], which mirrors it field by field; [`validate()`] turns
 //! that into a [`NetworkDefinition`] or into everything that is wrong with it. The definitions enter the log, venue by
 //! venue, so apply never sees a name of a zone that it would have to look up.
 

@@ -1,7 +1,7 @@
 //! The catalogue as people write it: the fields of the file under their names, nothing checked, nothing filled in.
 //!
 //! Days, dates and times are texts and numbers are wide and signed, so that a wrong one gets as far as
-//! [`super::validate`] and is reported together with all the others. Whoever reads a file (the router's door, a test)
+//! [`super::validate()`] and is reported together with all the others. Whoever reads a file (the router's door, a test)
 //! deserialises into types of its own and fills these; this crate knows no file format.
 
 /// A whole network.

@@ -3,7 +3,7 @@
 //! Little-endian numbers of fixed width; a text is its length in bytes (u32) and UTF-8; a list its count (u32) and its
 //! items; an option a byte 0 or 1 and the value. A version byte goes first. The form is canonical: a definition has
 //! one encoding, and bytes that decode are the encoding of what they decode to. Decoding checks the form, not the rules
-//! ([`super::validate`] did that before the definition entered the log), and never panics, whatever the bytes.
+//! ([`super::validate()`] did that before the definition entered the log), and never panics, whatever the bytes.
 
 use super::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::time::{ServiceDay, Timestamp};

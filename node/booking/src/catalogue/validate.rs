@@ -1,6 +1,6 @@
 //! From what people wrote to what may enter the log, or everything that is wrong with it.
 //!
-//! The importer (the router's door, tests) calls [`validate`] on the whole file before anything changes. All problems
+//! The importer (the router's door, tests) calls [`validate()`] on the whole file before anything changes. All problems
 //! are found in one go, each with a JSON pointer into the file and with what to write instead. This is the only part of
 //! the catalogue that opens tables (zones, currencies): what it finds there is written into the definition.
 //!
