@@ -17,6 +17,11 @@ use crate::state::{Progress, StateDb};
 use crate::state_machine::StateMachine;
 use crate::types::TypeConfig;
 
+/// For openraft's `max_in_snapshot_log_to_keep`: its own policy purges nothing. With a smaller number it would purge up to
+/// the snapshot as soon as one is noted, and our snapshots reach up to the last applied entry: no entry would be kept for
+/// followers that lag, and each purge would force a flush.
+pub const KEEP_LOG_UNTIL_CHECKPOINT: u64 = u64::MAX;
+
 /// How long openraft may take to note a snapshot, which costs it one read.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -31,10 +31,12 @@ mod snapshot;
 mod state;
 mod state_machine;
 mod store;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use blocking::Blocking;
-pub use checkpoint::{Checkpoint, Checkpointed};
+pub use checkpoint::{Checkpoint, Checkpointed, KEEP_LOG_UNTIL_CHECKPOINT};
 pub use error::{FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
 pub use log_store::{LogReader, LogStore};
 pub use machine::Machine;

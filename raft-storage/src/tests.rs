@@ -1,0 +1,194 @@
+//! The store under test as a whole: upstream's conformance suite, this crate's own contract, damage, and death at every
+//! step. What a single module promises is tested beside it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod cluster;
+mod codec;
+mod conformance;
+mod contract;
+mod crash;
+mod damage;
+mod snapshots;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream;
+use openraft::EntryPayload;
+use openraft::storage::{EntryResponder, IOFlushed, RaftLogStorage, RaftStateMachine};
+use openraft::type_config::TypeConfigExt;
+use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
+use parking_lot::Mutex;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::blocking::Blocking;
+use crate::error::MachineError;
+use crate::machine::Machine;
+use crate::state::{StateTxn, StateView};
+use crate::store::{Group, Identity, Store, StoreConfig};
+use crate::types::{Entry, GroupId, LogId, Payload, TypeConfig};
+
+/// The group that tests use.
+const GROUP: GroupId = GroupId(3);
+/// Its replica.
+const REPLICA: u64 = 7;
+
+/// A machine of sixteen registers: the entry at index i with payload "i" sets register i mod 16 to i, so the state after an
+/// index is known without the log. Other payloads are "key=value".
+#[derive(Default)]
+struct Registers {
+    hash: u128,
+    observed: Arc<Mutex<Option<u64>>>,
+}
+
+fn digest(key: &[u8], value: &[u8]) -> u128 {
+    xxh3_128(&[key, b"=", value].concat())
+}
+
+fn row_key(name: &[u8]) -> Vec<u8> {
+    [&[1], name].concat()
+}
+
+fn register(index: u64) -> String {
+    format!("r{:02}", index % 16)
+}
+
+impl Machine for Registers {
+    fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
+        self.hash = 0;
+        state.scan(&[1], &[2], &mut |key, value| {
+            self.hash = self.hash.wrapping_add(digest(&key[1..], value));
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        index: u64,
+        payload: &Bytes,
+        txn: &mut StateTxn<'_>,
+        want_reply: bool,
+    ) -> Result<Bytes, MachineError> {
+        if payload.as_ref() == b"nonsense" {
+            return Err(MachineError::new("the payload is nonsense"));
+        }
+        if payload.as_ref() == b"table 0" {
+            txn.put(&[0, 1], b"mine");
+            return Ok(Bytes::new());
+        }
+        let mut parts = payload.splitn(2, |byte| *byte == b'=');
+        let (name, value) = match (parts.next(), parts.next()) {
+            (Some(name), Some(value)) => (name.to_vec(), value.to_vec()),
+            _ => (register(index).into_bytes(), payload.to_vec()),
+        };
+        let key = row_key(&name);
+        let before = txn.get(&key)?;
+        if let Some(before) = &before {
+            self.hash = self.hash.wrapping_sub(digest(&name, before));
+        }
+        self.hash = self.hash.wrapping_add(digest(&name, &value));
+        txn.put(&key, &value);
+        assert_eq!(txn.get(&key)?, before, "an entry does not see its own puts");
+        Ok(if want_reply {
+            before.unwrap_or_default()
+        } else {
+            Bytes::new()
+        })
+    }
+
+    fn state_hash(&self) -> [u8; 16] {
+        self.hash.to_be_bytes()
+    }
+
+    fn applied_observer(&mut self, index: u64) {
+        *self.observed.lock() = Some(index);
+    }
+}
+
+fn id(term: u64, index: u64) -> LogId {
+    LogId {
+        leader_id: LeaderId::new(term, REPLICA),
+        index,
+    }
+}
+
+/// The entry that sets its register.
+fn entry(term: u64, index: u64) -> Entry {
+    entry_with(term, index, index.to_string())
+}
+
+fn entry_with(term: u64, index: u64, payload: impl Into<Bytes>) -> Entry {
+    Entry {
+        log_id: id(term, index),
+        payload: EntryPayload::Normal(Payload(payload.into())),
+    }
+}
+
+/// A store's configuration whose first failed write panics where it happens, instead of ending the test process.
+fn config(dir: &Path) -> StoreConfig {
+    StoreConfig {
+        memory_bytes: crate::memory::MIN_MEMORY_BYTES,
+        keep_log_entries: 0,
+        blocking: Blocking::Pool,
+        fatal: Arc::new(|what| eprintln!("latched: {what}")),
+        ..StoreConfig::new(
+            dir,
+            Identity {
+                cluster: "test".to_owned(),
+                node: 1,
+            },
+        )
+    }
+}
+
+fn open(dir: &Path) -> (Store, Group<Registers>) {
+    let store = Store::open(config(dir)).unwrap();
+    let group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+    (store, group)
+}
+
+/// Appends, and waits until it is synced.
+async fn append(group: &mut Group<Registers>, entries: impl IntoIterator<Item = Entry>) {
+    let (done, synced) = TypeConfig::oneshot();
+    group
+        .log
+        .append(entries.into_iter().collect::<Vec<_>>(), IOFlushed::signal(done))
+        .await
+        .unwrap();
+    synced.await.unwrap().unwrap();
+}
+
+async fn apply(group: &mut Group<Registers>, entries: impl IntoIterator<Item = Entry>) -> std::io::Result<()> {
+    let entries: Vec<Result<EntryResponder<TypeConfig>, std::io::Error>> =
+        entries.into_iter().map(|entry| Ok((entry, None))).collect();
+    group.machine.apply(stream::iter(entries)).await
+}
+
+/// Every row of a view, as text.
+fn rows(view: &StateView) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    view.scan(&[1], &[2], &mut |key, value| {
+        rows.push((
+            String::from_utf8_lossy(&key[1..]).into_owned(),
+            String::from_utf8_lossy(value).into_owned(),
+        ));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    rows
+}
+
+/// What the registers hold after `index`.
+fn expected_rows(index: u64) -> Vec<(String, String)> {
+    let mut rows: Vec<_> = (0..=index)
+        .rev()
+        .take(16)
+        .map(|index| (register(index), index.to_string()))
+        .collect();
+    rows.sort();
+    rows
+}

@@ -1,0 +1,335 @@
+//! What this store promises beyond upstream's suite.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use openraft::RaftLogReader;
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
+use openraft::type_config::TypeConfigExt;
+use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
+
+use super::{GROUP, REPLICA, Registers, append, apply, config, entry, entry_with, expected_rows, id, open, rows};
+use crate::error::OpenError;
+use crate::record::{self, StoredIdentity};
+use crate::store::{Identity, Store, StoreConfig};
+use crate::types::{GroupId, TypeConfig, Vote};
+
+fn vote(term: u64) -> Vote {
+    Vote {
+        leader_id: LeaderId::new(term, REPLICA),
+        committed: true,
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_the_same_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (_store, mut group) = open(dir.path());
+        append(&mut group, (0..100).map(|index| entry(1, index))).await;
+        group.log.save_vote(&vote(2)).await.unwrap();
+        group.log.truncate_after(Some(id(1, 79))).await.unwrap();
+        append(&mut group, (80..90).map(|index| entry(2, index))).await;
+        apply(&mut group, (0..50).map(|index| entry(1, index))).await.unwrap();
+        group.log.purge(id(1, 29)).await.unwrap();
+        group.log.save_committed(Some(id(2, 85))).await.unwrap();
+        group.log.save_vote(&vote(3)).await.unwrap();
+    }
+    let (store, mut group) = open(dir.path());
+    let state = group.log.get_log_state().await.unwrap();
+    assert_eq!(state.last_purged_log_id, Some(id(1, 29)));
+    assert_eq!(state.last_log_id, Some(id(2, 89)));
+    let mut reader = group.log.get_log_reader().await;
+    assert_eq!(reader.read_vote().await.unwrap(), Some(vote(3)));
+    assert_eq!(group.log.read_committed().await.unwrap(), Some(id(2, 85)));
+    let entries = reader.try_get_log_entries(..).await.unwrap();
+    let expected: Vec<_> = (30..80)
+        .map(|index| entry(1, index))
+        .chain((80..90).map(|index| entry(2, index)))
+        .collect();
+    assert_eq!(entries, expected);
+    assert_eq!(
+        store.read_log(GROUP, 88, usize::MAX).await.unwrap(),
+        [entry(2, 88), entry(2, 89)]
+    );
+    assert_eq!(group.machine.applied_state().await.unwrap().0, Some(id(1, 49)));
+    assert_eq!(rows(&group.reader.view().unwrap()), expected_rows(49));
+}
+
+#[tokio::test]
+async fn committed_is_never_beyond_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    append(&mut group, [entry(1, 0), entry(1, 1)]).await;
+    group.log.save_committed(Some(id(1, 5))).await.unwrap();
+    assert_eq!(group.log.read_committed().await.unwrap(), Some(id(1, 1)));
+}
+
+#[tokio::test]
+async fn entries_are_readable_as_soon_as_append_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    let mut reader = group.log.get_log_reader().await;
+    for index in 0..200 {
+        let (done, synced) = TypeConfig::oneshot();
+        group
+            .log
+            .append([entry(1, index)], IOFlushed::signal(done))
+            .await
+            .unwrap();
+        assert_eq!(
+            reader.try_get_log_entries(index..=index).await.unwrap(),
+            [entry(1, index)]
+        );
+        drop(synced);
+    }
+}
+
+#[tokio::test]
+async fn a_log_larger_than_the_cache_is_read_in_bounded_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    let large = |index: u64| entry_with(1, index, format!("k={}", index.to_string().repeat(30_000)));
+    let total = 200;
+    for index in 0..total {
+        append(&mut group, [large(index)]).await;
+    }
+    let mut reader = group.log.get_log_reader().await;
+    let (mut next, mut pieces) = (0, 0);
+    while next < total {
+        let piece = reader.limited_get_log_entries(next, total).await.unwrap();
+        assert!(!piece.is_empty());
+        assert!(
+            piece.len() <= 40,
+            "{} entries of 30 kB and more in one piece",
+            piece.len()
+        );
+        for entry in piece {
+            assert_eq!(entry, large(next));
+            next += 1;
+        }
+        pieces += 1;
+    }
+    assert!(pieces > 5);
+    // One read over the border between database and cache, and the stream that apply uses.
+    assert_eq!(reader.try_get_log_entries(0..total).await.unwrap().len(), 200);
+    let streamed = futures::StreamExt::collect::<Vec<_>>(reader.entries_stream(10..total).await).await;
+    assert_eq!(streamed.len(), 190);
+    assert!(
+        streamed
+            .into_iter()
+            .zip(10..)
+            .all(|(entry, index)| entry.unwrap() == large(index))
+    );
+}
+
+#[tokio::test]
+async fn a_hole_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    append(&mut group, [entry(1, 0)]).await;
+    let (done, _synced) = TypeConfig::oneshot();
+    let refused = group
+        .log
+        .append([entry(1, 2)], IOFlushed::signal(done))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("hole"), "{refused}");
+    append(&mut group, [entry(1, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_purge_waits_until_the_state_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    append(&mut group, (0..20).map(|index| entry(1, index))).await;
+    apply(&mut group, (0..20).map(|index| entry(1, index))).await.unwrap();
+    assert_eq!(group.checkpoint.progress.durable_next(), 0);
+    group.log.purge(id(1, 9)).await.unwrap();
+    assert_eq!(group.checkpoint.progress.durable_next(), 20);
+}
+
+#[tokio::test]
+async fn an_entry_that_does_not_apply_stops_everything() {
+    for payload in ["nonsense", "table 0"] {
+        let dir = tempfile::tempdir().unwrap();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let store = Store::open(StoreConfig {
+            fatal: Arc::new(move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }),
+            ..config(dir.path())
+        })
+        .unwrap();
+        let mut group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+        apply(&mut group, [entry(1, 0)]).await.unwrap();
+        apply(&mut group, [entry_with(1, 1, payload)]).await.unwrap_err();
+        assert_eq!(group.reader.applied_index(), Some(0));
+        // Latched: nothing is written any more, and nobody is told that it was.
+        group.log.save_vote(&vote(9)).await.unwrap_err();
+        let (done, synced) = TypeConfig::oneshot();
+        group.log.append([entry(1, 0)], IOFlushed::signal(done)).await.unwrap();
+        synced.await.unwrap().unwrap_err();
+        apply(&mut group, [entry(1, 1)]).await.unwrap_err();
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert_eq!(group.log.get_log_reader().await.read_vote().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_view_stays_as_it_was_while_applies_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, mut group) = open(dir.path());
+    apply(&mut group, (0..5).map(|index| entry(1, index))).await.unwrap();
+    let view = group.reader.view().unwrap();
+    let hash = view.state_hash();
+    apply(&mut group, (5..40).map(|index| entry(1, index))).await.unwrap();
+    assert_eq!((view.applied_index(), rows(&view)), (Some(4), expected_rows(4)));
+    let later = group.reader.view().unwrap();
+    assert_eq!((later.applied_index(), rows(&later)), (Some(39), expected_rows(39)));
+    assert_ne!(later.state_hash(), hash);
+    assert_eq!(
+        view.get(&[1, b'r', b'0', b'3']).unwrap().as_deref(),
+        Some(b"3".as_slice())
+    );
+    assert_eq!(view.get(&[1, b'x']).unwrap(), None);
+}
+
+#[tokio::test]
+async fn groups_do_not_see_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut three) = open(dir.path());
+    let mut four = store.open_group(GroupId(4), 8, Registers::default()).unwrap();
+    append(&mut three, (0..10).map(|index| entry(1, index))).await;
+    append(&mut four, (0..3).map(|index| entry(5, index))).await;
+    apply(&mut three, (0..10).map(|index| entry(1, index))).await.unwrap();
+    three.log.truncate_after(None).await.unwrap();
+    assert_eq!(four.log.get_log_state().await.unwrap().last_log_id, Some(id(5, 2)));
+    assert_eq!(rows(&four.reader.view().unwrap()), []);
+    assert_eq!(
+        store.descriptors().keys().copied().collect::<Vec<_>>(),
+        [GROUP, GroupId(4)]
+    );
+}
+
+#[tokio::test]
+async fn an_epoch_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (store, _group) = open(dir.path());
+        store.put_epoch(GROUP, 12).unwrap();
+        store.put_epoch(GroupId(99), 12).unwrap_err();
+    }
+    let store = Store::open(config(dir.path())).unwrap();
+    assert_eq!(store.descriptors()[&GROUP].epoch, 12);
+    assert_eq!(store.descriptors()[&GROUP].replica_id, REPLICA);
+}
+
+fn with_identity(dir: &std::path::Path, cluster: &str, node: u32) -> StoreConfig {
+    StoreConfig {
+        identity: Identity {
+            cluster: cluster.to_owned(),
+            node,
+        },
+        ..config(dir)
+    }
+}
+
+#[tokio::test]
+async fn anothers_directory_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(config(dir.path())).unwrap());
+    let other_cluster = Store::open(with_identity(dir.path(), "elsewhere", 1)).err().unwrap();
+    assert!(
+        matches!(&other_cluster, OpenError::OtherCluster { found, .. } if found == "test"),
+        "{other_cluster}"
+    );
+    assert!(other_cluster.to_string().contains("nothing was changed"));
+    let other_node = Store::open(with_identity(dir.path(), "test", 2)).err().unwrap();
+    assert!(
+        matches!(
+            other_node,
+            OpenError::OtherNode {
+                found: 1,
+                expected: 2,
+                ..
+            }
+        ),
+        "{other_node}"
+    );
+    drop(Store::open(config(dir.path())).unwrap());
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(config(dir.path())).unwrap();
+    let in_use = Store::open(config(dir.path())).err().unwrap();
+    assert!(matches!(in_use, OpenError::InUse { .. }), "{in_use}");
+    drop(store);
+    drop(Store::open(config(dir.path())).unwrap());
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(config(dir.path())).unwrap());
+    {
+        let db = rocksdb::DB::open_default(dir.path().join("raftdb")).unwrap();
+        let newer = StoredIdentity {
+            format: 2,
+            cluster: "test".to_owned(),
+            node: 1,
+        };
+        db.put(crate::keys::IDENTITY, record::encode_identity(&newer)).unwrap();
+    }
+    let refused = Store::open(config(dir.path())).err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            OpenError::NewerFormat {
+                found: 2,
+                supported: 1,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn another_replica_id_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let store = Store::open(config(dir.path())).unwrap();
+    let refused = store.open_group(GROUP, 8, Registers::default()).err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            OpenError::OtherReplica {
+                found: REPLICA,
+                expected: 8,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    let _open = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+    let twice = store.open_group(GROUP, REPLICA, Registers::default()).err().unwrap();
+    assert!(matches!(twice, OpenError::AlreadyOpen { .. }), "{twice}");
+}
+
+#[tokio::test]
+async fn observers_hear_only_of_what_is_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(config(dir.path())).unwrap();
+    let machine = Registers::default();
+    let observed = Arc::clone(&machine.observed);
+    let mut group = store.open_group(GROUP, REPLICA, machine).unwrap();
+    for index in 0..50 {
+        apply(&mut group, [entry(1, index)]).await.unwrap();
+        assert_eq!(*observed.lock(), Some(index));
+        assert_eq!(group.reader.view().unwrap().applied_index(), Some(index));
+    }
+}
