@@ -1,3 +1,5 @@
+//! Records come back as they went, and any bytes are taken without a panic.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use proptest::collection::vec;

@@ -1,3 +1,5 @@
+//! What a map answers, and which maps are refused.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use proptest::collection::{btree_map, vec};

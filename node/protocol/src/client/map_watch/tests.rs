@@ -1,3 +1,5 @@
+//! Maps only move forward, and stay with their cluster.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::*;

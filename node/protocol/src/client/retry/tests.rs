@@ -1,3 +1,5 @@
+//! Where a call goes after each kind of setback, told as stories of three replicas.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! How calls share frames, and what happens to those under way when a stream breaks.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use futures::{FutureExt, StreamExt};
