@@ -74,13 +74,13 @@ impl<M: Machine> Group<M> {
         let opened = host.store.open_group(GroupId(id), replica, machine)?;
         let network = Network::new(id, replica, host.peers.clone());
         let raft =
-            Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log_store, opened.state_machine).await?;
+            Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
         let leadership = Arc::new(Leadership::new(replicas));
         let group = Arc::new(Self {
             id,
             replica,
             reads: Reads::spawn(raft.clone(), Arc::clone(&leadership)),
-            facing: Arc::new(Replica::new(replica, raft.clone(), opened.receiver)),
+            facing: Arc::new(Replica::new(replica, raft.clone(), opened.snapshots)),
             reader: opened.reader,
             checkpoint: opened.checkpoint,
             raft,
@@ -144,11 +144,17 @@ impl<M: Machine> Group<M> {
             .map(|(id, _)| id)
     }
 
+    /// Applied index and the state hash there, of one moment. Zeros where nothing is applied or the store fails, which
+    /// the next apply will say louder.
+    fn applied_state(&self) -> (u64, [u8; 16]) {
+        self.reader.view().map_or((0, [0; 16]), |view| (view.applied_index().unwrap_or(0), view.state_hash()))
+    }
+
     /// How it stands.
     #[must_use]
     pub fn status(&self, epoch: u64) -> ReplicaStatus {
         let metrics = self.raft.metrics().borrow_watched().clone();
-        let (applied, state_hash) = self.reader.applied_state();
+        let (applied, state_hash) = self.applied_state();
         ReplicaStatus {
             shard: self.id,
             replica: self.replica,
@@ -194,10 +200,10 @@ impl<M: Machine> Group<M> {
         tokio::time::sleep(CHECKPOINT_INTERVAL.mul_f64(rand::random::<f64>())).await;
         let mut last = 0;
         loop {
-            let (applied, _) = self.reader.applied_state();
+            let applied = self.reader.applied_index().unwrap_or(0);
             if applied >= last + CHECKPOINT_ENTRIES {
                 match self.checkpoint.checkpoint(&self.raft).await {
-                    Ok(()) => last = applied,
+                    Ok(_) => last = applied,
                     Err(error) => tracing::warn!(group = self.id, %error, "checkpoint failed; the log is kept longer"),
                 }
             }

@@ -82,7 +82,7 @@ impl Page {
     pub fn render(&self) -> String {
         gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         self.process.collect();
-        self.store.publish_metrics();
+        self.store.publish();
         publish(&self.meta.group.status(1));
         for shard in self.shards.all() {
             publish(&shard.group.status(shard.epoch));

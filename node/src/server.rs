@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rotunda_booking::inventory::Limits;
 use rotunda_protocol::proto::admin::admin_server::AdminServer;
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::proto::raft::raft_server::RaftServer;
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
 use crate::admin_http::{self, AdminState};
+use crate::budget::Budget;
 use crate::clock::watch::ClockHealth;
 use crate::config::Config;
 use crate::group::Host;
@@ -37,9 +37,6 @@ const HANDOVER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Leaders that are handed over at once when a node stops.
 const HANDOVERS_AT_ONCE: usize = 4;
-
-/// Of the memory budget, what the decoded caches of all shards may take.
-const CACHE_SHARE: f64 = 0.25;
 
 /// A service with our message limits: tonic's traits name no common one for them.
 macro_rules! limits {
@@ -81,7 +78,8 @@ impl Server {
             admin: format!("http://{}", admin.local_addr()?),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let store = open_store(&config).await?;
+        let budget = Budget::divide(config.memory_bytes, config.shards);
+        let store = open_store(&config, budget.store_bytes).await?;
         let caller = Caller { cluster: config.cluster.clone(), node: config.node_id };
         let peers = Peers::new(caller.clone());
         for (node, address) in &config.peers {
@@ -145,7 +143,7 @@ impl Server {
             config: config.clone(),
             meta: Arc::clone(&meta),
             shards: shards.clone(),
-            limits: cache_limits(&config),
+            limits: budget.limits,
             record,
         };
         let controller = tokio::spawn(controller.run());
@@ -179,8 +177,7 @@ impl Server {
             let _ = shard.group.raft.shutdown().await;
         }
         let _ = self.meta.group.raft.shutdown().await;
-        let store = self.host.store.clone();
-        tokio::task::spawn_blocking(move || store.close()).await?.context("closing the data")?;
+        self.host.store.flush().await.context("flushing the state")?;
         tracing::info!(node = self.config.node_id, "stopped");
         Ok(())
     }
@@ -225,18 +222,14 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
+async fn open_store(config: &Config, store_bytes: usize) -> anyhow::Result<Store> {
+    let identity = Identity { cluster: config.cluster.clone(), node: config.node_id };
     let settings = StoreConfig {
-        dir: config.data.clone(),
-        identity: Identity { cluster: config.cluster.clone(), node: config.node_id },
-        memory_bytes: config.memory_bytes,
+        memory_bytes: store_bytes,
         keep_log_entries: config.keep_log_entries,
+        ..StoreConfig::new(&config.data, identity)
     };
     Ok(tokio::task::spawn_blocking(move || Store::open(settings)).await??)
-}
-
-fn cache_limits(_config: &Config) -> Limits {
-    Limits::default()
 }
 
 fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {

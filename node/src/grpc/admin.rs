@@ -139,34 +139,12 @@ impl Admin for AdminDoor {
     async fn read_log(&self, request: Request<ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
         let request = request.into_inner();
         let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
-        let (last, _) = shard.group.reader.applied_state();
+        let last = shard.group.reader.applied_index().unwrap_or(0);
         let (sender, entries) = mpsc::channel(LOG_ENTRIES_AHEAD);
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut next = request.from;
-            while next <= last {
-                let batch = match store.read_log(GroupId(request.shard), next, LOG_BYTES_AT_A_TIME) {
-                    Ok(batch) if !batch.is_empty() => batch,
-                    Ok(_) => return,
-                    Err(error) => {
-                        let _ = sender.blocking_send(Err(Status::internal(error.to_string())));
-                        return;
-                    }
-                };
-                for entry in batch {
-                    let (index, term) = (entry.log_id.index, entry.log_id.committed_leader_id().term);
-                    if index > last {
-                        return;
-                    }
-                    next = index + 1;
-                    let payload = match entry.payload {
-                        openraft::EntryPayload::Normal(payload) => payload.0,
-                        openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
-                    };
-                    if sender.blocking_send(Ok(LogEntry { index, term, payload })).is_err() {
-                        return;
-                    }
-                }
+        tokio::spawn(async move {
+            if let Err(status) = send_log(&store, &request, last, &sender).await {
+                let _ = sender.send(Err(status)).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(entries)))
@@ -192,4 +170,38 @@ impl Admin for AdminDoor {
         let detail = if done { "done" } else { "the other replica did not take over in time" };
         Ok(Response::new(TransferLeaderReply { started: done, detail: detail.into() }))
     }
+}
+
+/// Entries from `request.from` to `last`; ends early where the auditor has gone.
+async fn send_log(
+    store: &Store,
+    request: &ReadLogRequest,
+    last: u64,
+    sender: &mpsc::Sender<Result<LogEntry, Status>>,
+) -> Result<(), Status> {
+    let mut next = request.from;
+    while next <= last {
+        let batch = store
+            .read_log(GroupId(request.shard), next, LOG_BYTES_AT_A_TIME)
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
+        if batch.is_empty() {
+            break;
+        }
+        for entry in batch {
+            let (index, term) = (entry.log_id.index, entry.log_id.committed_leader_id().term);
+            if index > last {
+                return Ok(());
+            }
+            next = index + 1;
+            let payload = match entry.payload {
+                openraft::EntryPayload::Normal(payload) => payload.0,
+                openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
+            };
+            if sender.send(Ok(LogEntry { index, term, payload })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rotunda_booking::inventory::Limits;
-use rotunda_protocol::MAX_MESSAGE_BYTES;
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::rejection::Rejection;
@@ -166,7 +165,7 @@ impl Controller {
             if !here || self.shards.get(*id).is_some() {
                 continue;
             }
-            let shard = Shard::start(&self.host, *id, record, self.limits.clone()).await?;
+            let shard = Shard::start(&self.host, *id, record, self.limits).await?;
             self.shards.insert(Arc::clone(&shard));
             tokio::spawn(expiry::run(Arc::clone(&shard)));
             tokio::spawn(calendar::run(Arc::clone(&shard), self.meta.watch()));
@@ -189,7 +188,8 @@ impl Controller {
         let address = map.nodes.get(&leader).map(|node| node.grpc.clone()).or_else(|| self.config.peers.get(&leader).cloned());
         let Some(address) = address else { return };
         let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
-            let mut client = AdminClient::connect(address).await?.max_decoding_message_size(MAX_MESSAGE_BYTES);
+            let channel = tonic::transport::Endpoint::from_shared(address)?.connect().await?;
+            let mut client = AdminClient::new(channel);
             let node = proto::Node {
                 id: self.record.id,
                 grpc: self.record.grpc.clone(),

@@ -19,6 +19,9 @@ use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_raft_storage::{ReplicaNode, SnapshotData, TypeConfig};
 use serde::de::DeserializeOwned;
 
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
 use super::peer::{PeerError, Peers};
 use super::wire;
 
@@ -28,6 +31,9 @@ const PIPELINE_DEPTH: usize = 32;
 /// A peer that accepts a message and does not answer for so long is treated as gone. Far above openraft's own time-out
 /// (a heartbeat): a slow fsync on the other side is no reason to send everything again.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Chunks read ahead of the receiver. When full, reading waits.
+const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 
 /// Makes connections for one group.
 #[derive(Clone)]
@@ -78,7 +84,7 @@ impl Connection {
         kind: Kind,
         request: &Q,
         limit: Duration,
-    ) -> impl Future<Output = Rpc<A>> + Send + 'static {
+    ) -> impl Future<Output = Rpc<A>> + Send + use<Q, A> {
         let (id, target) = (self.from, self.target);
         let pending = match (self.peers.get(self.node), wire::encode(request)) {
             (Some(peer), Ok(body)) => Ok(peer.call(self.group, self.target, kind, body)),
@@ -171,16 +177,26 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let header = wire::encode(&wire::SnapshotHeader { vote, meta: snapshot.meta })
             .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
         let (group, to) = (self.group, self.target);
-        let first = stream::once(async move { SnapshotChunk { group, to, header, data: Bytes::new() } });
-        // A chunk that cannot be read ends the stream early; the receiver finds the checksum missing and refuses.
-        let chunks = snapshot
-            .snapshot
-            .chunks()
-            .scan((), |(), chunk| async move {
-                chunk.inspect_err(|error| tracing::error!(%error, "reading the snapshot to send failed")).ok()
-            })
-            .map(move |data| SnapshotChunk { group, to, header: Bytes::new(), data });
-        let sent = tokio::time::timeout(option.hard_ttl(), peer.snapshot(first.chain(chunks)));
+        let (feed, stream) = mpsc::channel(SNAPSHOT_CHUNKS_AHEAD);
+        let mut chunks = snapshot.snapshot.chunks();
+        tokio::spawn(async move {
+            let mut next = Some(SnapshotChunk { group, to, header, data: Bytes::new() });
+            while let Some(chunk) = next {
+                if feed.send(chunk).await.is_err() {
+                    return;
+                }
+                next = match chunks.next().await {
+                    Some(Ok(data)) => Some(SnapshotChunk { group, to, header: Bytes::new(), data }),
+                    // The stream ends early; the receiver finds the checksum missing and refuses.
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "reading the snapshot to send failed");
+                        None
+                    }
+                    None => None,
+                };
+            }
+        });
+        let sent = tokio::time::timeout(option.hard_ttl(), peer.snapshot(ReceiverStream::new(stream)));
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             answer = sent => match answer {

@@ -177,7 +177,7 @@ impl Peer {
     /// Where the node cannot be reached or refuses.
     pub async fn snapshot(
         &self,
-        chunks: impl futures::Stream<Item = SnapshotChunk> + Send + 'static,
+        chunks: ReceiverStream<SnapshotChunk>,
     ) -> Result<Bytes, tonic::Status> {
         let mut client = self.client(self.dial().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?);
         let request = self.identified(tonic::Request::new(chunks))?;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, Fatal};
-use openraft::impls::OneshotResponder;
 use openraft::raft::ClientWriteResult;
+use openraft::raft::responder::ProgressResponder;
 use rotunda_booking::codec::{self, EntryBuilder};
 use rotunda_booking::time::Timestamp;
 use rotunda_protocol::frame::ReplyRecord;
@@ -218,7 +218,7 @@ impl Batcher {
         #[expect(clippy::cast_precision_loss, reason = "a count for a histogram")]
         batch_size.record(replies.len() as f64);
         let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), wall_ms());
-        let (responder, applied) = OneshotResponder::new_pair();
+        let (responder, applied) = ProgressResponder::complete_only();
         let proposed = self.raft.client_write_ff(Payload(entry.finish(Timestamp(stamp))), Some(responder)).await;
         if let Err(stopped) = proposed {
             let stopped: Fatal<TypeConfig> = stopped;

@@ -71,7 +71,7 @@ impl Shard {
         let view = self.group.reader.view().map_err(|error| ShardError::Broken(error.to_string()))?;
         let answer =
             queries::answer(&ViewRows(&view), query).map_err(|error| ShardError::Broken(error.to_string()))?;
-        Ok((view.applied_index(), answer))
+        Ok((view.applied_index().unwrap_or(0), answer))
     }
 
     /// Proposes an operation of this node's own.
