@@ -29,7 +29,7 @@ pub struct KeyWindow {
 impl Default for KeyWindow {
     fn default() -> Self {
         Self {
-            recent: 1 << 17,
+            recent: 1 << 15,
             spill: 1 << 12,
         }
     }
