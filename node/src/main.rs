@@ -1,5 +1,6 @@
 //! `rotunda-node`: arguments, logging, signals. Everything else is the library's.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -43,7 +44,10 @@ fn main() -> ExitCode {
 
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_env("ROTUNDA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use openraft::{Config, ConfigError, SnapshotPolicy};
-use rotunda_raft_storage::{Machine, SnapshotReceiver, StateMachine, TypeConfig};
+use rotunda_raft_storage::{KEEP_LOG_UNTIL_CHECKPOINT, Machine, SnapshotReceiver, StateMachine, TypeConfig};
 
 use crate::config::Timing;
 
@@ -44,7 +44,7 @@ pub fn raft_config(cluster: &str, timing: &Timing) -> Result<Arc<Config>, Config
         replication_lag_threshold: REPLICATION_LAG_ENTRIES,
         // A purge must follow durable applied state, which only the checkpointer knows.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 0,
+        max_in_snapshot_log_to_keep: KEEP_LOG_UNTIL_CHECKPOINT,
         api_channel_size: Some(API_QUEUE_PER_GROUP),
         enable_pre_vote: Some(true),
         // 0.10 replicates before its own fsync: a leader that resumes its term with a shorter log

@@ -21,7 +21,7 @@ use crate::budget::Budget;
 use crate::clock::watch::ClockHealth;
 use crate::config::Config;
 use crate::group::Host;
-use crate::grpc::{admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
+use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
 use crate::meta::command::NodeRecord;
 use crate::meta::controller::{Controller, Meta};
 use crate::metrics::Page;
@@ -96,18 +96,19 @@ impl Server {
         let shards = Shards::default();
         shards.insert_facing(meta.group.id, Arc::clone(&meta.group.facing));
 
-        let (shutdown, stop) = watch::channel(false);
+        let (shutdown, stop) = Stop::channel();
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<BookingServer<BookingDoor>>().await;
         let doors = {
-            let booking = BookingDoor::new(shards.clone(), Arc::clone(&meta));
-            let raft = PeerDoor::new(caller, shards.clone());
+            let booking = BookingDoor::new(shards.clone(), Arc::clone(&meta), stop.clone());
+            let raft = PeerDoor::new(caller, shards.clone(), stop.clone());
             let door = AdminDoor {
                 record: record.clone(),
                 cluster: config.cluster.clone(),
                 meta: Arc::clone(&meta),
                 shards: shards.clone(),
                 store: store.clone(),
+                stop: stop.clone(),
             };
             let serve = tonic::transport::Server::builder()
                 .tcp_nodelay(true)
@@ -121,7 +122,7 @@ impl Server {
                 .add_service(limits!(AdminServer::new(door)))
                 .serve_with_incoming_shutdown(
                     TcpIncoming::from(grpc).with_nodelay(Some(true)),
-                    stopped(stop.clone()),
+                    stop.clone().stopped(),
                 );
             tokio::spawn(async move { serve.await.context("the gRPC door failed") })
         };
@@ -216,11 +217,6 @@ impl Server {
     }
 }
 
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
 
 async fn open_store(config: &Config, store_bytes: usize) -> anyhow::Result<Store> {
     let identity = Identity { cluster: config.cluster.clone(), node: config.node_id };

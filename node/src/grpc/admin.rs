@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, WatchStream};
 use tonic::{Request, Response, Status};
 
+use super::Stop;
 use crate::calendar;
 use crate::meta::command::{MetaCommand, NodeRecord};
 use crate::meta::controller::Meta;
@@ -44,6 +45,8 @@ pub struct AdminDoor {
     pub shards: Shards,
     /// For the log.
     pub store: Store,
+    /// Ends the watchers.
+    pub stop: Stop,
 }
 
 /// (not leader, leader node) for replies that carry a hint instead of an error.
@@ -66,7 +69,8 @@ impl Admin for AdminDoor {
         // Before the founding there is no map; the stream waits for it.
         let maps = WatchStream::new(self.meta.watch())
             .filter(move |state| std::future::ready(!state.shards.is_empty() && state.version > after))
-            .map(move |state| Ok(state.to_proto(&cluster)));
+            .map(move |state| Ok(state.to_proto(&cluster)))
+            .take_until(self.stop.clone().stopped());
         Ok(Response::new(maps.boxed()))
     }
 

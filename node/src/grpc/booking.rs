@@ -13,6 +13,7 @@ use rotunda_protocol::rejection::Rejection;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::Stop;
 use crate::meta::controller::Meta;
 use crate::shards::batcher::{ReplyTo, Submission};
 use crate::shards::shard::ShardError;
@@ -29,13 +30,14 @@ const REPLIES_PER_FRAME: usize = 1_024;
 pub struct BookingDoor {
     shards: Shards,
     meta: Arc<Meta>,
+    stop: Stop,
 }
 
 impl BookingDoor {
     /// Over these shards.
     #[must_use]
-    pub fn new(shards: Shards, meta: Arc<Meta>) -> Self {
-        Self { shards, meta }
+    pub fn new(shards: Shards, meta: Arc<Meta>, stop: Stop) -> Self {
+        Self { shards, meta, stop }
     }
 }
 
@@ -45,10 +47,16 @@ impl Booking for BookingDoor {
 
     async fn submit(&self, request: Request<Streaming<CommandFrame>>) -> Result<Response<Self::SubmitStream>, Status> {
         let (places, replies) = mpsc::channel::<ReplyRecord>(CALLS_PER_STREAM);
-        let (shards, meta) = (self.shards.clone(), Arc::clone(&self.meta));
+        let (shards, meta, stop) = (self.shards.clone(), Arc::clone(&self.meta), self.stop.clone());
         tokio::spawn(async move {
-            if let Err(error) = take_commands(request.into_inner(), places, &shards, &meta).await {
-                tracing::debug!(%error, "a stream of commands ended");
+            tokio::select! {
+                taken = take_commands(request.into_inner(), places, &shards, &meta) => {
+                    if let Err(error) = taken {
+                        tracing::debug!(%error, "a stream of commands ended");
+                    }
+                }
+                // What was taken is answered, then the stream ends; a command not yet read goes to another node, under its key.
+                () = stop.stopped() => {}
             }
         });
         let frames = futures::stream::unfold((replies, Vec::new()), |(mut replies, mut buffer)| async move {

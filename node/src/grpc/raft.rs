@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::Stop;
 use crate::clock::wall_ms;
 use crate::raft::Unavailable;
 use crate::raft::peer::{CLUSTER_HEADER, Caller, FROM_HEADER, TO_HEADER};
@@ -30,13 +31,14 @@ const REQUESTS_IN_WORK: usize = 4_096;
 pub struct PeerDoor {
     me: Caller,
     groups: Shards,
+    stop: Stop,
 }
 
 impl PeerDoor {
     /// Over these groups.
     #[must_use]
-    pub fn new(me: Caller, groups: Shards) -> Self {
-        Self { me, groups }
+    pub fn new(me: Caller, groups: Shards, stop: Stop) -> Self {
+        Self { me, groups, stop }
     }
 
     /// Refuses a caller of another cluster, or one that means another node: a stale address must not split a group's brain.
@@ -69,7 +71,13 @@ impl Raft for PeerDoor {
     async fn exchange(&self, request: Request<Streaming<PeerFrame>>) -> Result<Response<Self::ExchangeStream>, Status> {
         let from = self.check(request.metadata())?;
         let (sender, responses) = mpsc::channel(RESPONSE_QUEUE_FRAMES);
-        tokio::spawn(serve(from, request.into_inner(), sender, self.groups.clone()));
+        let (groups, stop) = (self.groups.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = serve(from, request.into_inner(), sender, groups) => {}
+                () = stop.stopped() => {}
+            }
+        });
         Ok(Response::new(ReceiverStream::new(responses).map(Ok).boxed()))
     }
 
