@@ -420,10 +420,12 @@ proptest! {
         flip in any::<u8>(),
     ) {
         let entry = encode_entry(&Entry { stamp: Timestamp(1), commands: vec![command] });
-        for encoded in [entry, encode_reply(&reply), encode_replies(&[reply])] {
+        prop_assert!(decode_entry(&entry[..cut.index(entry.len())]).is_err());
+        let encoded = encode_reply(&reply);
+        prop_assert!(decode_reply(&encoded[..cut.index(encoded.len())]).is_err());
+        for encoded in [entry, encoded, encode_replies(&[reply])] {
             let mut bytes = encoded.to_vec();
             let at = cut.index(bytes.len());
-            prop_assert!(decode_entry(&bytes[..at]).is_err() && decode_reply(&bytes[..at]).is_err());
             decode_everything(&bytes[..at]);
             bytes[at] ^= flip;
             decode_everything(&bytes);

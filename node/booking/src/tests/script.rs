@@ -307,7 +307,10 @@ impl World {
                     _ => output.push_str("not found\n"),
                 }
             }
-            "slots?" => self.show_slots(VenueNo(number), words.get(1).copied(), output),
+            "slots?" => {
+                let product = words[1..].iter().find(|word| !word.contains('='));
+                self.show_slots(VenueNo(number), product.copied(), output);
+            }
             "plan?" => {
                 let query = Query::Venue { venue: VenueNo(number) };
                 match queries::answer(&self.rows, &query).unwrap() {
