@@ -43,7 +43,7 @@ pub use machine::Machine;
 pub use metrics::describe_metrics;
 pub use record::ReplicaDescriptor;
 pub use snapshot::{CHUNK_BYTES, SnapshotData, SnapshotReceiver, SnapshotWriter};
-pub use state::{StateReader, StateTxn, StateView};
+pub use state::{RowVisitor, StateReader, StateTxn, StateView};
 pub use state_machine::{SnapshotBuilder, StateMachine};
 pub use store::{Group, Identity, Store, StoreConfig};
 pub use types::{

@@ -21,6 +21,9 @@ use crate::keys::{self, StatePrefix};
 use crate::record::{self, Applied};
 use crate::types::LogId;
 
+/// Called with a row's key, as the machine wrote it, and its value. Breaks to stop.
+pub type RowVisitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// How far one group is. Indexes are kept as "next", so that 0 means nothing yet.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -208,12 +211,7 @@ impl StateView {
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    pub fn scan(&self, from: &[u8], to: &[u8], visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
         if from >= to {
             return Ok(());
         }
@@ -244,11 +242,7 @@ impl StateView {
     }
 
     /// Visits rows after `after` (all rows if `None`), without their prefix and without the row [00].
-    pub(crate) fn rows_after(
-        &self,
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    pub(crate) fn rows_after(&self, after: Option<&[u8]>, visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
         let mut from = Vec::new();
         match after {
             // The lowest row's key begins with 1: 0 is the row [00].
@@ -271,10 +265,7 @@ fn bounds(prefix: &StatePrefix, from: &[u8], to: &[u8]) -> rocksdb::ReadOptions 
     db::range(&lower, &upper)
 }
 
-fn walk(
-    mut rows: rocksdb::DBRawIterator<'_>,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), ReadError> {
+fn walk(mut rows: rocksdb::DBRawIterator<'_>, visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
     rows.seek_to_first();
     while let Some((key, value)) = rows.item() {
         if visit(&key[size_of::<StatePrefix>()..], value).is_break() {
@@ -354,12 +345,7 @@ impl<'a> StateTxn<'a> {
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    pub fn scan(&self, from: &[u8], to: &[u8], visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
         if from >= to {
             return Ok(());
         }

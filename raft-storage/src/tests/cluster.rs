@@ -17,7 +17,7 @@ use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{Config, OptionalSend, Raft, RaftNetworkFactory, RaftNetworkV2, SnapshotPolicy};
 use parking_lot::Mutex;
 
-use super::{GROUP, Registers, config, expected_rows, rows};
+use super::{GROUP, Registers, config, register, rows};
 use crate::checkpoint::Checkpoint;
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::StateReader;
@@ -223,11 +223,13 @@ async fn a_checkpoint_purges_only_what_is_durable_and_a_restart_finds_the_rest()
         .await
         .unwrap();
     let view = replica.reader.view().unwrap();
-    assert!(
-        expected_rows(last).iter().all(|row| rows(&view).contains(row)),
-        "{:?}",
-        rows(&view)
-    );
+    for index in last - 4..=last {
+        assert!(
+            rows(&view).contains(&(register(index), index.to_string())),
+            "register of {index}: {:?}",
+            rows(&view)
+        );
+    }
     replica.raft.shutdown().await.unwrap();
 }
 
