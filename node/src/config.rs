@@ -268,7 +268,7 @@ impl Config {
         if raw.shards == 0 || raw.shards > MAX_SHARDS {
             return wrong("shards", format!("expected 1 to {MAX_SHARDS}"));
         }
-        if raw.replication == 0 || raw.replication % 2 == 0 || raw.replication > peers.len() {
+        if raw.replication.is_multiple_of(2) || raw.replication > peers.len() {
             let count = peers.len();
             return wrong("replication", format!("expected an odd number, at most the number of peers ({count})"));
         }

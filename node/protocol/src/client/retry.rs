@@ -76,9 +76,12 @@ pub(crate) enum Advice {
 pub(crate) struct Itinerary {
     backoff: Backoff,
     directed: Option<u32>,
+    /// The next choice passes over the cached leader.
+    detour: bool,
     last: Option<u32>,
     hints: u32,
     dead_ends: usize,
+    overloads: u32,
     overloaded_since: Option<Instant>,
 }
 
@@ -108,11 +111,12 @@ impl Itinerary {
         let chosen = self
             .directed
             .filter(fit)
-            .or_else(|| leaders.leader(shard).filter(fit))
+            .or_else(|| leaders.leader(shard).filter(|_| !self.detour).filter(fit))
             .or_else(|| in_turn().find(fit))
             // Shunned, all of them: better one of those than nobody.
             .or_else(|| in_turn().find(|node| !busy(*node)));
         self.directed = None;
+        self.detour = false;
         if chosen.is_some() {
             self.last = chosen;
         }
@@ -151,7 +155,8 @@ impl Itinerary {
         shard: u64,
         now: Instant,
     ) -> Advice {
-        if rejection.kind != RejectionKind::Overloaded {
+        // Only a node that takes commands ends the overload; that another is not the leader does not.
+        if !matches!(rejection.kind, RejectionKind::Overloaded | RejectionKind::NotLeader) {
             self.overloaded_since = None;
         }
         match rejection.kind {
@@ -182,11 +187,18 @@ impl Itinerary {
                 if now.duration_since(since) >= OVERLOAD_PATIENCE {
                     return Advice::Overloaded;
                 }
-                self.directed = Some(node);
+                // Mostly the node has too much to do. But it may also be a leader that has lost its quorum and does not
+                // know yet that there is another, so every second time somebody else is asked.
+                self.overloads += 1;
+                self.detour = self.overloads.is_multiple_of(2);
+                self.directed = (!self.detour).then_some(node);
                 Advice::Pause(self.backoff.next())
             }
             RejectionKind::Unknown => {
-                leaders.refuted(shard, node, None);
+                leaders.refuted(shard, node, rejection.leader_node);
+                self.directed = rejection
+                    .leader_node
+                    .filter(|&n| n != node && !leaders.is_shunned(shard, n, now));
                 Advice::Pause(self.backoff.next())
             }
             RejectionKind::Malformed => Advice::GiveUp(rejection.detail.clone()),
@@ -195,7 +207,7 @@ impl Itinerary {
 
     fn dead_end(&mut self, candidates: usize) -> Duration {
         self.dead_ends += 1;
-        if self.dead_ends % candidates.max(1) == 0 {
+        if self.dead_ends.is_multiple_of(candidates.max(1)) {
             self.backoff.next()
         } else {
             Duration::ZERO
