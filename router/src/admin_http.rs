@@ -23,7 +23,10 @@ pub fn health() -> Router<Arc<Door>> {
 
 /// All of the admin port.
 pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
-    health().route("/metrics", get(metrics)).layer(Extension(page)).with_state(door)
+    health()
+        .route("/metrics", get(metrics))
+        .layer(Extension(page))
+        .with_state(door)
 }
 
 async fn livez() -> &'static str {
@@ -32,16 +35,37 @@ async fn livez() -> &'static str {
 
 async fn readyz(State(door): State<Arc<Door>>, uri: Uri) -> Response {
     let checks = [
-        (!door.is_draining(), "draining", "not draining", "draining: this router is about to stop"),
-        (door.backend.map().version() > 0, "shard_map", "a shard map is there", "no shard map yet: is a node reachable?"),
+        (
+            !door.is_draining(),
+            "serving",
+            "requests are taken",
+            "draining, this router is about to stop",
+        ),
+        (
+            door.backend.map().version() > 0,
+            "shard_map",
+            "there is one",
+            "none yet; is a node reachable?",
+        ),
     ];
     let ready = checks.iter().all(|check| check.0);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let mut text = String::new();
-    let verbose = uri.query().is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
+    let verbose = uri
+        .query()
+        .is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
     for (ok, name, good, bad) in checks {
         if verbose || !ok {
-            let _ = writeln!(text, "[{}] {name}: {}", if ok { '+' } else { '-' }, if ok { good } else { bad });
+            let _ = writeln!(
+                text,
+                "[{}] {name}: {}",
+                if ok { '+' } else { '-' },
+                if ok { good } else { bad }
+            );
         }
     }
     text.push_str(if ready { "ok\n" } else { "not ready\n" });

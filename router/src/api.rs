@@ -63,7 +63,10 @@ pub fn app(door: Arc<Door>) -> Router {
         .merge(docs::pages(openapi)) //                  GET  /openapi.json, /docs
         .fallback(async || Problem::new(Code::NotFound, "There is no such route; /docs lists them."))
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "The route does not take this method; the Allow header lists those it does.")
+            Problem::new(
+                Code::MethodNotAllowed,
+                "The route does not take this method; the Allow header lists those it does.",
+            )
         });
     // Balancers ask every second and must hear even from an overrun door.
     let open = Router::new().route("/", get(docs::root)).merge(admin_http::health());

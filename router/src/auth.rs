@@ -84,8 +84,16 @@ impl Tokens {
         let mut known = Vec::new();
         for (n, secret) in config.admin_token.iter().enumerate() {
             // The name scopes idempotency keys: it must not change when the secret beside it is rotated.
-            let name = if n == 0 { "admin".to_owned() } else { format!("admin-{}", n + 1) };
-            known.push(Known { digest: digest_of(&name, secret)?, name: name.into(), admin: true });
+            let name = if n == 0 {
+                "admin".to_owned()
+            } else {
+                format!("admin-{}", n + 1)
+            };
+            known.push(Known {
+                digest: digest_of(&name, secret)?,
+                name: name.into(),
+                admin: true,
+            });
         }
         for setting in &config.token {
             let name = &setting.name;
@@ -97,7 +105,11 @@ impl Tokens {
             if known.iter().any(|other| *other.name == **name) {
                 return Err(TokenError::SameName(name.clone()));
             }
-            known.push(Known { digest, name: name.as_str().into(), admin: setting.admin });
+            known.push(Known {
+                digest,
+                name: name.as_str().into(),
+                admin: setting.admin,
+            });
         }
         if known.len() > MAX_TOKENS {
             return Err(TokenError::TooMany);
@@ -108,12 +120,13 @@ impl Tokens {
     fn find(&self, secret: &[u8]) -> Option<&Known> {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         // No early exit: the time taken says nothing about which token came near.
-        self.known.iter().fold(
-            None,
-            |found, token| {
-                if bool::from(token.digest.ct_eq(&digest)) { Some(token) } else { found }
-            },
-        )
+        self.known.iter().fold(None, |found, token| {
+            if bool::from(token.digest.ct_eq(&digest)) {
+                Some(token)
+            } else {
+                found
+            }
+        })
     }
 }
 
@@ -195,11 +208,14 @@ pub(crate) async fn identify(State(door): State<Arc<Door>>, mut request: Request
 /// Layer: turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token.
 /// Behind the rate limiter.
 pub(crate) async fn admit(request: Request, next: Next) -> Result<Response, Problem> {
-    let admin_only = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with(ADMIN));
+    let admin_only = request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_some_and(|path| path.as_str().starts_with(ADMIN));
     match request.extensions().get::<Caller>().map(|caller| &caller.credential) {
-        Some(Credential::Unknown) => {
-            Err(unauthorized("The bearer token is not known here. Check it for typing errors, or leave the header out."))
-        }
+        Some(Credential::Unknown) => Err(unauthorized(
+            "The bearer token is not known here. Check it for typing errors, or leave the header out.",
+        )),
         Some(Credential::Token { admin: true, .. }) => Ok(next.run(request).await),
         Some(Credential::Token { .. }) if admin_only => Err(Problem::new(
             Code::Forbidden,
@@ -216,17 +232,24 @@ fn unauthorized(detail: &'static str) -> Problem {
 
 fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Credential::None };
+    let Some(value) = values.next() else {
+        return Credential::None;
+    };
     if values.next().is_some() {
         return Credential::Unknown;
     }
     let bytes = value.as_bytes();
-    let Some((scheme, secret)) = bytes.split_at_checked(7) else { return Credential::Unknown };
+    let Some((scheme, secret)) = bytes.split_at_checked(7) else {
+        return Credential::Unknown;
+    };
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
         return Credential::Unknown;
     }
     match tokens.find(secret.trim_ascii()) {
-        Some(known) => Credential::Token { name: known.name.clone(), admin: known.admin },
+        Some(known) => Credential::Token {
+            name: known.name.clone(),
+            admin: known.admin,
+        },
         None => Credential::Unknown,
     }
 }
@@ -239,10 +262,15 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr
     if !is_trusted(nearest) {
         return nearest;
     }
-    let values: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     for hop in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MAX_HOPS) {
-        let Some(address) = hop_address(hop.trim()) else { return nearest };
+        let Some(address) = hop_address(hop.trim()) else {
+            return nearest;
+        };
         nearest = address.to_canonical();
         if !is_trusted(nearest) {
             return nearest;
@@ -253,9 +281,14 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr
 
 /// A hop is an address, perhaps with a port: `203.0.113.7`, `203.0.113.7:5000`, `[2001:db8::1]:5000`.
 fn hop_address(text: &str) -> Option<IpAddr> {
-    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip())).or_else(|| {
-        text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).and_then(|inner| inner.parse().ok())
-    })
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| {
+            text.strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+                .and_then(|inner| inner.parse().ok())
+        })
 }
 
 /// An address range, as `10.0.0.0/8` or one address.
@@ -345,21 +378,33 @@ mod tests {
     fn behind_proxies_the_rightmost_untrusted_hop_counts() {
         let trusted = ["10.0.0.0/8"];
         assert_eq!(seen("10.0.0.1", &["198.51.100.7"], &trusted), "198.51.100.7");
-        assert_eq!(seen("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"], &trusted), "198.51.100.7");
+        assert_eq!(
+            seen("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"], &trusted),
+            "198.51.100.7"
+        );
         // The client's own header, kept as a line of its own by the proxy that appended the second one.
-        assert_eq!(seen("10.0.0.1", &["9.9.9.9", "198.51.100.7:4711"], &trusted), "198.51.100.7");
+        assert_eq!(
+            seen("10.0.0.1", &["9.9.9.9", "198.51.100.7:4711"], &trusted),
+            "198.51.100.7"
+        );
         assert_eq!(seen("10.0.0.1", &["[2001:db8::7]:443"], &trusted), "2001:db8::7");
     }
 
     #[test]
     fn a_hop_that_is_no_address_ends_the_chain() {
-        assert_eq!(seen("10.0.0.1", &["1.2.3.4, unknown, 10.0.0.2"], &["10.0.0.0/8"]), "10.0.0.2");
+        assert_eq!(
+            seen("10.0.0.1", &["1.2.3.4, unknown, 10.0.0.2"], &["10.0.0.0/8"]),
+            "10.0.0.2"
+        );
         assert_eq!(seen("10.0.0.1", &[""], &["10.0.0.0/8"]), "10.0.0.1");
     }
 
     #[test]
     fn an_ipv4_peer_on_an_ipv6_socket_is_matched_as_ipv4() {
-        assert_eq!(seen("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
+        assert_eq!(
+            seen("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]),
+            "198.51.100.7"
+        );
     }
 
     #[test]
@@ -367,7 +412,12 @@ mod tests {
         let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // sha256("secret")
         let config = Config {
             admin_token: vec!["open-sesame".to_owned()],
-            token: vec![TokenSetting { name: "shop".to_owned(), secret: None, sha256: Some(hex.to_owned()), admin: false }],
+            token: vec![TokenSetting {
+                name: "shop".to_owned(),
+                secret: None,
+                sha256: Some(hex.to_owned()),
+                admin: false,
+            }],
             ..Config::default()
         };
         let tokens = Tokens::new(&config).unwrap();
@@ -378,7 +428,10 @@ mod tests {
 
     #[test]
     fn tokens_that_would_let_everybody_in_are_refused() {
-        let with = |token: &str| Config { admin_token: vec![token.to_owned()], ..Config::default() };
+        let with = |token: &str| Config {
+            admin_token: vec![token.to_owned()],
+            ..Config::default()
+        };
         assert!(matches!(Tokens::new(&with("")), Err(TokenError::BadSecret(_))));
         assert!(matches!(Tokens::new(&with("two words")), Err(TokenError::BadSecret(_))));
     }

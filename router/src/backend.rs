@@ -21,11 +21,7 @@ pub trait Backend: Send + Sync + 'static {
     fn map(&self) -> Arc<ShardMap>;
 
     /// Has a command applied; retries with the same command until the deadline.
-    fn submit<'a>(
-        &'a self,
-        command: &'a Command,
-        deadline: Instant,
-    ) -> BoxFuture<'a, Result<Submitted, ClientError>>;
+    fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>>;
 
     /// Asks a question, of a state that shows at least the log index `at_least`.
     fn query<'a>(
@@ -48,7 +44,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Asks every node of the map how it stands. A backend without real nodes says that none answers.
     fn node_status(&self, _deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {
         let nodes = self.map().nodes().to_vec();
-        Box::pin(async move { nodes.into_iter().map(|node| (node, Err(ClientError::Unavailable))).collect() })
+        Box::pin(async move {
+            nodes
+                .into_iter()
+                .map(|node| (node, Err(ClientError::Unavailable)))
+                .collect()
+        })
     }
 }
 
@@ -57,11 +58,7 @@ impl Backend for ClusterClient {
         ClusterClient::map(self)
     }
 
-    fn submit<'a>(
-        &'a self,
-        command: &'a Command,
-        deadline: Instant,
-    ) -> BoxFuture<'a, Result<Submitted, ClientError>> {
+    fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
         Box::pin(ClusterClient::submit(self, command, deadline))
     }
 

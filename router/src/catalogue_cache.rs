@@ -59,7 +59,10 @@ impl CatalogueCache {
     /// Copies are asked for again when they are older than `fresh`.
     #[must_use]
     pub fn keeping(fresh: Duration) -> Self {
-        Self { copies: Mutex::new(HashMap::new()), fresh }
+        Self {
+            copies: Mutex::new(HashMap::new()),
+            fresh,
+        }
     }
 
     /// The venue's catalogue, at most a second old, or showing at least `at_least`. `None` where the shard has no such
@@ -77,12 +80,31 @@ impl CatalogueCache {
         let now = Instant::now();
         let copy = self.copies.lock().get(&venue).cloned();
         let shows = |known: &Arc<Known>| at_least.is_none_or(|index| known.index >= index);
-        if let Some(known) = copy.as_ref().filter(|known| shows(known) && now.duration_since(known.fetched) < self.fresh) {
+        if let Some(known) = copy
+            .as_ref()
+            .filter(|known| shows(known) && now.duration_since(known.fetched) < self.fresh)
+        {
             return Ok(Some(known.clone()));
         }
         match backend.query(&Query::Venue { venue }, at_least, deadline).await {
-            Ok(Answered { shard, index, answer: Answer::Venue { revision, planned_through, definition } }) => {
-                let known = Arc::new(Known { shard, index, revision, planned_through, definition, fetched: now });
+            Ok(Answered {
+                shard,
+                index,
+                answer:
+                    Answer::Venue {
+                        revision,
+                        planned_through,
+                        definition,
+                    },
+            }) => {
+                let known = Arc::new(Known {
+                    shard,
+                    index,
+                    revision,
+                    planned_through,
+                    definition,
+                    fetched: now,
+                });
                 self.keep(venue, known.clone());
                 Ok(Some(known))
             }
@@ -105,7 +127,10 @@ impl CatalogueCache {
     fn keep(&self, venue: VenueNo, known: Arc<Known>) {
         let mut copies = self.copies.lock();
         if copies.len() >= CAPACITY && !copies.contains_key(&venue) {
-            let oldest = copies.iter().min_by_key(|(_, known)| known.fetched).map(|(&venue, _)| venue);
+            let oldest = copies
+                .iter()
+                .min_by_key(|(_, known)| known.fetched)
+                .map(|(&venue, _)| venue);
             oldest.map(|oldest| copies.remove(&oldest));
         }
         copies.insert(venue, known);

@@ -281,7 +281,13 @@ impl Config {
             .map_err(|error| ConfigError::Setting(error.to_string()))?;
         if let Some(path) = &config.admin_token_file {
             let tokens = read(path, "--admin-token-file")?;
-            config.admin_token.extend(tokens.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+            config.admin_token.extend(
+                tokens
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty())
+                    .map(str::to_owned),
+            );
         }
         config.check()?;
         Ok(config)
@@ -292,8 +298,14 @@ impl Config {
         if self.node.is_empty() {
             return problem("no node is named; give at least one --node http://host:port");
         }
-        if let Some(bad) = self.node.iter().find(|node| !node.starts_with("http://") && !node.starts_with("https://")) {
-            return Err(ConfigError::Setting(format!("--node {bad} has no scheme; write http://{bad}")));
+        if let Some(bad) = self
+            .node
+            .iter()
+            .find(|node| !node.starts_with("http://") && !node.starts_with("https://"))
+        {
+            return Err(ConfigError::Setting(format!(
+                "--node {bad} has no scheme; write http://{bad}"
+            )));
         }
         if self.workers == 0 || self.max_in_flight == 0 || self.max_connections == 0 {
             return problem("workers, max_in_flight and max_connections must be at least 1");
@@ -306,7 +318,11 @@ impl Config {
 }
 
 fn read(path: &Path, given_by: &'static str) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|cause| ConfigError::File { path: path.to_owned(), given_by, cause })
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::File {
+        path: path.to_owned(),
+        given_by,
+        cause,
+    })
 }
 
 /// A length of time as people write it: `250ms`, `10s`, `2m`.
@@ -365,9 +381,16 @@ where
     }
     let texts = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::Many(texts) => texts,
-        OneOrMany::One(text) => text.split(',').map(|part| part.trim().to_owned()).filter(|p| !p.is_empty()).collect(),
+        OneOrMany::One(text) => text
+            .split(',')
+            .map(|part| part.trim().to_owned())
+            .filter(|p| !p.is_empty())
+            .collect(),
     };
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
 }
 
 #[cfg(test)]
@@ -379,7 +402,11 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "max_in_flight = 7\nrequest_deadline = \"3s\"\ntrusted_proxy = [\"10.0.0.0/8\"]").unwrap();
+        writeln!(
+            file,
+            "max_in_flight = 7\nrequest_deadline = \"3s\"\ntrusted_proxy = [\"10.0.0.0/8\"]"
+        )
+        .unwrap();
         let path = file.path().to_str().unwrap();
         let config =
             Config::from_arguments(["rotunda-router", "--config", path, "--request-deadline", "1500ms"]).unwrap();
@@ -401,7 +428,10 @@ mod tests {
     fn a_missing_file_is_named_with_the_flag_that_gave_it() {
         let error = Config::from_arguments(["rotunda-router", "--config", "/nowhere/router.toml"]).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("/nowhere/router.toml") && text.contains("--config"), "{text}");
+        assert!(
+            text.contains("/nowhere/router.toml") && text.contains("--config"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -433,8 +463,13 @@ mod tests {
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/router.toml");
         let mut tokens = tempfile::NamedTempFile::new().unwrap();
         writeln!(tokens, "an-admin-token").unwrap();
-        let arguments =
-            ["rotunda-router", "--config", sample, "--admin-token-file", tokens.path().to_str().unwrap()];
+        let arguments = [
+            "rotunda-router",
+            "--config",
+            sample,
+            "--admin-token-file",
+            tokens.path().to_str().unwrap(),
+        ];
         let config = Config::from_arguments(arguments).unwrap();
         assert_eq!(config.node.len(), 3);
         assert_eq!(config.token[0].name, "web-shop");

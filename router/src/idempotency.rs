@@ -34,13 +34,16 @@ impl Key {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };
         let invalid = |detail: String| {
-            Err(Problem::new(Code::IdempotencyKeyInvalid, detail).issue("Idempotency-Key:", Code::IdempotencyKeyInvalid.remedy()))
+            Err(Problem::new(Code::IdempotencyKeyInvalid, detail)
+                .issue("Idempotency-Key:", Code::IdempotencyKeyInvalid.remedy()))
         };
         if values.next().is_some() {
             return invalid("The header is there more than once.".to_owned());
         }
         let Some(key) = unquote(value.as_bytes()) else {
-            return invalid(format!("A key has 1 to {MAX_KEY} printable ASCII characters, quoted or not."));
+            return invalid(format!(
+                "A key has 1 to {MAX_KEY} printable ASCII characters, quoted or not."
+            ));
         };
         if !caller.has_token() && key.len() < MIN_ANONYMOUS_KEY {
             return invalid(format!(
@@ -70,7 +73,11 @@ impl Key {
     #[must_use]
     pub fn command(&self, caller: &Caller, operation: &'static str, venue: VenueNo) -> CommandKey {
         let mut digest = Fingerprint::of("rotunda command key 1");
-        digest.text(&caller.principal()).text(operation).number(u64::from(venue.0)).text(&self.0);
+        digest
+            .text(&caller.principal())
+            .text(operation)
+            .number(u64::from(venue.0))
+            .text(&self.0);
         let bytes = digest.finish();
         let mut key = [0; 16];
         key.copy_from_slice(&bytes[..16]);
@@ -152,10 +159,16 @@ mod tests {
 
     fn caller(token: Option<&str>, address: &str) -> Caller {
         let credential = match token {
-            Some(name) => Credential::Token { name: name.into(), admin: false },
+            Some(name) => Credential::Token {
+                name: name.into(),
+                admin: false,
+            },
             None => Credential::None,
         };
-        Caller { address: address.parse::<IpAddr>().unwrap(), credential }
+        Caller {
+            address: address.parse::<IpAddr>().unwrap(),
+            credential,
+        }
     }
 
     fn key(text: &[u8], caller: &Caller) -> Result<Option<Key>, Problem> {
@@ -177,7 +190,16 @@ mod tests {
     fn what_is_no_key_is_refused() {
         let shop = caller(Some("shop"), "203.0.113.1");
         let long = vec![b'k'; 256];
-        for wrong in [&b""[..], b"\"\"", b"\"abc", b"\"a\"b\"", b"\"a\\b\"", b"sch\xc3\xb6n", b"a\tb", &long] {
+        for wrong in [
+            &b""[..],
+            b"\"\"",
+            b"\"abc",
+            b"\"a\"b\"",
+            b"\"a\\b\"",
+            b"sch\xc3\xb6n",
+            b"a\tb",
+            &long,
+        ] {
             let problem = key(wrong, &shop).unwrap_err();
             assert_eq!(problem.code(), Code::IdempotencyKeyInvalid, "{wrong:?}");
         }
@@ -187,7 +209,11 @@ mod tests {
     #[test]
     fn without_a_token_a_short_key_is_refused_with_the_reason() {
         let problem = key(b"order-17", &caller(None, "203.0.113.1")).unwrap_err();
-        assert!(problem.detail().contains("known by its key alone"), "{}", problem.detail());
+        assert!(
+            problem.detail().contains("known by its key alone"),
+            "{}",
+            problem.detail()
+        );
         assert!(key(b"order-17", &caller(Some("shop"), "203.0.113.1")).is_ok());
     }
 
@@ -200,7 +226,10 @@ mod tests {
 
     #[test]
     fn callers_operations_and_venues_do_not_share_keys() {
-        let (shop, kiosk) = (caller(Some("shop"), "203.0.113.1"), caller(Some("kiosk"), "203.0.113.1"));
+        let (shop, kiosk) = (
+            caller(Some("shop"), "203.0.113.1"),
+            caller(Some("kiosk"), "203.0.113.1"),
+        );
         let key = key(UUID, &shop).unwrap().unwrap();
         let base = key.command(&shop, "hold", VenueNo(1));
         assert_ne!(base, key.command(&kiosk, "hold", VenueNo(1)));
@@ -213,7 +242,10 @@ mod tests {
         // `token:` stands before the name, so a token called `anonymous` does not share keys with callers without one.
         let (stranger, named) = (caller(None, "203.0.113.1"), caller(Some("anonymous"), "203.0.113.1"));
         let key = key(UUID, &stranger).unwrap().unwrap();
-        assert_ne!(key.command(&stranger, "hold", VenueNo(1)), key.command(&named, "hold", VenueNo(1)));
+        assert_ne!(
+            key.command(&stranger, "hold", VenueNo(1)),
+            key.command(&named, "hold", VenueNo(1))
+        );
     }
 
     #[test]

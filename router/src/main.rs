@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
 use rotunda_router::config::{Config, LogFormat};
+use rotunda_router::metrics;
 use rotunda_router::server::{Bound, Door};
 use rotunda_router::trace::OsDraw;
-use rotunda_router::metrics;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let bound = Bound::bind(&config).await?;
     let page = metrics::install().context("cannot set up metrics")?;
     tokio::spawn(page.clone().upkeep());
-    let backend = ClusterClient::connect(ClientConfig { seeds: config.node.clone(), ..ClientConfig::default() });
+    let backend = ClusterClient::connect(ClientConfig {
+        seeds: config.node.clone(),
+        ..ClientConfig::default()
+    });
     let door = Door::new(&config, Arc::new(backend), Arc::new(OsDraw))?;
     let stop = CancellationToken::new();
     if config.exit_with_parent {
@@ -91,10 +94,17 @@ fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
 }
 
 fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
-        .with_context(|| format!("`{}` is not a log filter; write --log info or --log rotunda_router=debug,info", config.log))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).with_context(|| {
+        format!(
+            "`{}` is not a log filter; write --log info or --log rotunda_router=debug,info",
+            config.log
+        )
+    })?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     match config.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

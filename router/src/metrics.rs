@@ -21,8 +21,8 @@ use crate::api::error::Outcome;
 /// Upper bounds of the latency histograms, in seconds: from a read that is answered at once to a request that waited
 /// out a failover.
 const LATENCY_BUCKETS: &[f64] = &[
-    0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0,
-    10.0,
+    0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0,
+    5.0, 10.0,
 ];
 
 /// How often samples are moved from buffers into buckets; without it buffers grow until somebody looks at the page.
@@ -72,7 +72,10 @@ impl Page {
         // By hand: the recorder's counters are whole numbers, and whole seconds of CPU are too coarse to take a rate of.
         if let Some(seconds) = cpu_seconds {
             let name = "process_cpu_seconds_total";
-            let _ = writeln!(page, "# HELP {name} User and system CPU time spent.\n# TYPE {name} counter\n{name} {seconds}");
+            let _ = writeln!(
+                page,
+                "# HELP {name} User and system CPU time spent.\n# TYPE {name} counter\n{name} {seconds}"
+            );
         }
         page
     }
@@ -119,7 +122,8 @@ impl Metrics {
         Self {
             routes: RwLock::new(HashMap::new()),
             in_flight: gauge!("rotunda_router_inflight_requests"),
-            shed: ["in_flight", "connections", "cluster"].map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
+            shed: ["in_flight", "connections", "cluster"]
+                .map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
             rate_limited: counter!("rotunda_router_rate_limited_total"),
         }
     }
@@ -154,7 +158,10 @@ impl Metrics {
         let mut methods = self.routes.write();
         let routes = methods.entry(method).or_default();
         let route = if routes.len() < MAX_ROUTES { route } else { "other" };
-        routes.entry(route.to_owned()).or_insert_with(|| Arc::new(Route::new(route, method))).clone()
+        routes
+            .entry(route.to_owned())
+            .or_insert_with(|| Arc::new(Route::new(route, method)))
+            .clone()
     }
 }
 
@@ -166,8 +173,7 @@ impl Route {
                 "route" => route.to_owned(), "method" => method, "outcome" => outcome.as_str()
             )
         });
-        let seconds =
-            histogram!("rotunda_http_request_seconds", "route" => route.to_owned(), "method" => method);
+        let seconds = histogram!("rotunda_http_request_seconds", "route" => route.to_owned(), "method" => method);
         Self { outcomes, seconds }
     }
 }
@@ -192,23 +198,42 @@ fn revision() -> &'static str {
 }
 
 fn describe() {
-    describe_counter!("rotunda_http_requests_total", "Requests answered, by route, method and outcome.");
+    describe_counter!(
+        "rotunda_http_requests_total",
+        "Requests answered, by route, method and outcome."
+    );
     describe_histogram!(
         "rotunda_http_request_seconds",
         Unit::Seconds,
         "Time from a request's head to its answer, by route and method."
     );
     describe_gauge!("rotunda_router_inflight_requests", "Requests being worked on.");
-    describe_gauge!("rotunda_router_concurrency_limit", "Requests that may be worked on at once.");
-    describe_counter!("rotunda_router_shed_total", "Requests refused because too much is going on, by reason.");
-    describe_counter!("rotunda_router_rate_limited_total", "Requests refused because the caller's quota is used up.");
-    describe_counter!("rotunda_tickets_issued_total", "Tickets issued by confirmed bookings, by venue and channel.");
+    describe_gauge!(
+        "rotunda_router_concurrency_limit",
+        "Requests that may be worked on at once."
+    );
+    describe_counter!(
+        "rotunda_router_shed_total",
+        "Requests refused because too much is going on, by reason."
+    );
+    describe_counter!(
+        "rotunda_router_rate_limited_total",
+        "Requests refused because the caller's quota is used up."
+    );
+    describe_counter!(
+        "rotunda_tickets_issued_total",
+        "Tickets issued by confirmed bookings, by venue and channel."
+    );
     describe_gauge!("rotunda_build_info", "Always 1; the labels say what runs.");
     describe_gauge!("process_open_fds", "Open file descriptors.");
     describe_gauge!("process_max_fds", "File descriptors that may be open.");
     describe_gauge!("process_virtual_memory_bytes", Unit::Bytes, "Virtual memory.");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Resident memory.");
-    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process started, since 1970.");
+    describe_gauge!(
+        "process_start_time_seconds",
+        Unit::Seconds,
+        "When the process started, since 1970."
+    );
     describe_gauge!("process_threads", "Threads of the operating system.");
 }
 

@@ -40,7 +40,11 @@ impl Quota {
     /// `count` requests in `time`; unlimited where either is nothing.
     #[must_use]
     pub fn per(count: u32, time: Duration) -> Self {
-        Self(NonZeroU32::new(count).filter(|_| !time.is_zero()).map(|count| (count, time)))
+        Self(
+            NonZeroU32::new(count)
+                .filter(|_| !time.is_zero())
+                .map(|count| (count, time)),
+        )
     }
 
     /// No limit.
@@ -127,7 +131,11 @@ impl Limit {
             Credential::Token { name, .. } => Key::Token(name.clone()),
             Credential::None | Credential::Unknown => {
                 let address = network_of(caller.address);
-                if self.crowded.load(Ordering::Relaxed) { Key::Crowd(bucket_of(address)) } else { Key::Address(address) }
+                if self.crowded.load(Ordering::Relaxed) {
+                    Key::Crowd(bucket_of(address))
+                } else {
+                    Key::Address(address)
+                }
             }
         }
     }
@@ -137,7 +145,10 @@ impl Limit {
             Ok(Ok(state)) => {
                 let left = state.remaining_burst_capacity();
                 let spent = state.quota().burst_size().get().saturating_sub(left);
-                Decision::Go { left, full_in: self.cost.saturating_mul(spent) }
+                Decision::Go {
+                    left,
+                    full_in: self.cost.saturating_mul(spent),
+                }
             }
             Ok(Err(until)) => Decision::Wait(until.wait_time_from(self.clock.now())),
             Err(InsufficientCapacity(_)) => Decision::Wait(Duration::from_secs(60)),
@@ -173,7 +184,11 @@ impl Limits {
     /// Quotas of tokens, of callers on this machine, of all other callers.
     #[must_use]
     pub fn new(token: Quota, loopback: Quota, address: Quota) -> Self {
-        Self { token: Limit::new(token), loopback: Limit::new(loopback), address: Limit::new(address) }
+        Self {
+            token: Limit::new(token),
+            loopback: Limit::new(loopback),
+            address: Limit::new(address),
+        }
     }
 
     fn of(&self, caller: &Caller) -> Option<&Limit> {
@@ -197,7 +212,11 @@ impl Limits {
 
 /// Layer: spends one request of the caller's quota, or refuses.
 pub(crate) async fn spend(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some((limit, caller)) = request.extensions().get::<Caller>().and_then(|c| Some((door.limits.of(c)?, c))) else {
+    let Some((limit, caller)) = request
+        .extensions()
+        .get::<Caller>()
+        .and_then(|c| Some((door.limits.of(c)?, c)))
+    else {
         return Ok(next.run(request).await);
     };
     match limit.spend(caller, NonZeroU32::MIN) {
@@ -212,7 +231,8 @@ pub(crate) async fn spend(State(door): State<Arc<Door>>, request: Request, next:
         Decision::Wait(wait) => {
             door.metrics.rate_limited();
             let seconds = whole_seconds(wait);
-            let detail = format!("Your quota is used up. Send the request again in {seconds} s; this one had no effect.");
+            let detail =
+                format!("Your quota is used up. Send the request again in {seconds} s; this one had no effect.");
             Err(Problem::new(Code::RateLimited, detail)
                 .header("retry-after", HeaderValue::from(seconds))
                 .header("ratelimit-policy", limit.policy.clone())
@@ -254,7 +274,10 @@ mod tests {
     use super::*;
 
     fn stranger(address: &str) -> Caller {
-        Caller { address: address.parse().unwrap(), credential: Credential::None }
+        Caller {
+            address: address.parse().unwrap(),
+            credential: Credential::None,
+        }
     }
 
     fn limit(text: &str) -> Limit {
@@ -299,19 +322,32 @@ mod tests {
     fn a_flood_of_addresses_shares_buckets_and_stays_bounded() {
         let limit = limit("5/1000m");
         for n in 0..2_000_u32 {
-            allowed(&limit, &stranger(&std::net::Ipv4Addr::from(n + 0x0b00_0000).to_string()));
+            allowed(
+                &limit,
+                &stranger(&std::net::Ipv4Addr::from(n + 0x0b00_0000).to_string()),
+            );
         }
         limit.tidy(1_000);
         let before = limit.keyed.len();
         for n in 0..20_000_u32 {
-            allowed(&limit, &stranger(&std::net::Ipv4Addr::from(n + 0x0c00_0000).to_string()));
+            allowed(
+                &limit,
+                &stranger(&std::net::Ipv4Addr::from(n + 0x0c00_0000).to_string()),
+            );
         }
-        assert!(limit.keyed.len() <= before + usize::from(CROWD), "{} callers", limit.keyed.len());
+        assert!(
+            limit.keyed.len() <= before + usize::from(CROWD),
+            "{} callers",
+            limit.keyed.len()
+        );
     }
 
     #[test]
     fn quotas_are_read_as_people_write_them() {
-        assert_eq!("100/60s".parse::<Quota>().unwrap(), Quota::per(100, Duration::from_secs(60)));
+        assert_eq!(
+            "100/60s".parse::<Quota>().unwrap(),
+            Quota::per(100, Duration::from_secs(60))
+        );
         assert_eq!("off".parse::<Quota>().unwrap(), Quota::off());
         for wrong in ["", "100", "0/1s", "-1/1s", "5/0s", "4000000000/1ms", "5/1h"] {
             assert!(wrong.parse::<Quota>().is_err(), "{wrong}");

@@ -114,7 +114,10 @@ impl Door {
             draw,
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,
-            addresses: Addresses { http: config.http, admin: config.admin },
+            addresses: Addresses {
+                http: config.http,
+                admin: config.admin,
+            },
             complaints: DefaultDirectRateLimiter::direct(governor::Quota::per_second(COMPLAINTS_PER_SECOND)),
             draining: AtomicBool::new(false),
         }))
@@ -158,7 +161,12 @@ impl BindError {
             }
             _ => format!("Choose another address with {flag}"),
         };
-        Self { address, flag, cause, remedy }
+        Self {
+            address,
+            flag,
+            cause,
+            remedy,
+        }
     }
 }
 
@@ -280,8 +288,8 @@ impl Accept {
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
-            .pipeline_flush(true);
+            // No `pipeline_flush`: with it hyper drops its answer (400, 431) to a head that it cannot read.
+            .max_headers(MAX_HEADERS);
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
@@ -318,8 +326,15 @@ impl Accept {
             });
         }
         drop(self.listener);
-        if tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await.is_err() && !self.drain_timeout.is_zero() {
-            tracing::warn!(in_flight = self.door.in_flight.now(), "drain timeout: what is left is cut off");
+        if tokio::time::timeout(self.drain_timeout, graceful.shutdown())
+            .await
+            .is_err()
+            && !self.drain_timeout.is_zero()
+        {
+            tracing::warn!(
+                in_flight = self.door.in_flight.now(),
+                "drain timeout: what is left is cut off"
+            );
         }
     }
 }

@@ -84,7 +84,11 @@ impl InFlight {
     /// At most `limit` at once.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { now: AtomicUsize::new(0), limit, lingering: AtomicUsize::new(0) }
+        Self {
+            now: AtomicUsize::new(0),
+            limit,
+            lingering: AtomicUsize::new(0),
+        }
     }
 
     /// How many there are.
@@ -129,7 +133,9 @@ struct Observation {
 impl Drop for Observation {
     fn drop(&mut self) {
         let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
-        self.door.metrics.answered(route, &self.method, self.outcome, self.started.elapsed());
+        self.door
+            .metrics
+            .answered(route, &self.method, self.outcome, self.started.elapsed());
     }
 }
 
@@ -150,7 +156,7 @@ async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next
     observation.outcome = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => {
             let code = problem.code();
-            if code.outcome() == Outcome::Error {
+            if code.outcome() == Outcome::Error && observation.door.complaints.check().is_ok() {
                 tracing::warn!(
                     trace_id = trace.id(), method = %observation.method, path = uri.path(), code = code.as_str(),
                     "answered with an error: {}", problem.detail()
@@ -180,7 +186,11 @@ async fn catch_panic(request: Request, next: Next) -> Response {
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
                 .unwrap_or("a panic without words");
             tracing::error!(panic = text, "a request panicked");
-            Problem::new(Code::Internal, "The router made a mistake; it is in its log under this trace id.").into_response()
+            Problem::new(
+                Code::Internal,
+                "The router made a mistake; it is in its log under this trace id.",
+            )
+            .into_response()
         }
     }
 }
@@ -198,34 +208,53 @@ async fn shed(State(door): State<Arc<Door>>, request: Request, next: Next) -> Re
 }
 
 async fn deadline(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let allowed = if is_import(&request) { door.import_deadline } else { door.request_deadline };
+    let allowed = if is_import(&request) {
+        door.import_deadline
+    } else {
+        door.request_deadline
+    };
     let until = Instant::now() + allowed;
     request.extensions_mut().insert(Deadline(until));
     let safe = request.method().is_safe();
     match tokio::time::timeout_at(until + GRACE, next.run(request)).await {
         Ok(response) => Ok(response),
-        Err(_) if safe => Err(Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
-            .header("retry-after", HeaderValue::from_static("1"))),
+        Err(_) if safe => Err(
+            Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
+                .header("retry-after", HeaderValue::from_static("1")),
+        ),
         Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())),
     }
 }
 
 async fn read_body(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let limit = if is_import(&request) { MAX_NETWORK_BYTES } else { MAX_BODY_BYTES };
+    let limit = if is_import(&request) {
+        MAX_NETWORK_BYTES
+    } else {
+        MAX_BODY_BYTES
+    };
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
     let too_large = || {
-        Problem::new(Code::BodyTooLarge, format!("A body here has at most {} KiB.", limit / 1024))
-            .header("connection", HeaderValue::from_static("close"))
+        Problem::new(
+            Code::BodyTooLarge,
+            format!("A body here has at most {} KiB.", limit / 1024),
+        )
+        .header("connection", HeaderValue::from_static("close"))
     };
-    let declared = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let declared = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         linger(door, body);
         return Err(too_large());
     }
-    let until = parts.extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
+    let until = parts
+        .extensions
+        .get::<Deadline>()
+        .map_or_else(Instant::now, |deadline| deadline.0);
     match tokio::time::timeout_at(until, collect(body, limit)).await {
         Ok(Ok(bytes)) => Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await),
         Ok(Err(Collect::TooLarge(body))) => {
@@ -247,7 +276,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Collect> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Collect::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Collect::Broken)?.into_data() else {
+            continue;
+        };
         if first.len() + more.len() + data.len() > limit {
             return Err(Collect::TooLarge(body));
         }
@@ -289,5 +320,8 @@ fn linger(door: Arc<Door>, mut body: Body) {
 }
 
 fn is_import(request: &Request) -> bool {
-    request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == ADMIN_NETWORK)
+    request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_some_and(|path| path.as_str() == ADMIN_NETWORK)
 }

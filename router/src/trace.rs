@@ -34,11 +34,17 @@ impl Trace {
     /// The caller's trace id where it sent a valid `traceparent`, else a new one.
     #[must_use]
     pub fn of(headers: &HeaderMap, draw: &dyn Draw) -> Self {
-        let id = headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())).unwrap_or_else(|| {
-            let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
-            id.max(1) // zero is not a trace id
-        });
-        let request_id = headers.get("x-request-id").filter(|value| may_echo(value.as_bytes())).cloned();
+        let id = headers
+            .get("traceparent")
+            .and_then(|value| trace_id(value.as_bytes()))
+            .unwrap_or_else(|| {
+                let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
+                id.max(1) // zero is not a trace id
+            });
+        let request_id = headers
+            .get("x-request-id")
+            .filter(|value| may_echo(value.as_bytes()))
+            .cloned();
         Self { id, request_id }
     }
 
@@ -51,14 +57,19 @@ impl Trace {
     /// For `x-request-id`: the caller's own, else the trace id.
     #[must_use]
     pub fn request_id(&self) -> HeaderValue {
-        self.request_id.clone().or_else(|| HeaderValue::try_from(self.id()).ok()).unwrap_or(HeaderValue::from_static("-"))
+        self.request_id
+            .clone()
+            .or_else(|| HeaderValue::try_from(self.id()).ok())
+            .unwrap_or(HeaderValue::from_static("-"))
     }
 }
 
 fn may_echo(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes.len() <= MAX_REQUEST_ID
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
 }
 
 /// `00-<32 digits>-<16 digits>-<2 digits>`, small letters; later versions may go on after a hyphen
@@ -115,13 +126,20 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(trace("traceparent", broken).id(), "00000000000000070000000000000007", "{broken}");
+            assert_eq!(
+                trace("traceparent", broken).id(),
+                "00000000000000070000000000000007",
+                "{broken}"
+            );
         }
     }
 
     #[test]
     fn a_request_id_is_echoed_unless_it_could_do_harm_in_a_log() {
         assert_eq!(trace("x-request-id", "order-42.a").request_id(), "order-42.a");
-        assert_eq!(trace("x-request-id", "two words").request_id(), "00000000000000070000000000000007");
+        assert_eq!(
+            trace("x-request-id", "two words").request_id(),
+            "00000000000000070000000000000007"
+        );
     }
 }

@@ -22,7 +22,11 @@ use rotunda_router::metrics;
 #[tokio::test]
 async fn the_page_counts_what_happened_and_lints_clean() {
     let page = metrics::install().unwrap();
-    let house = House::furnished(Config { rate_limit: "2/1000m".parse().unwrap(), ..config() }).await;
+    let house = House::furnished(Config {
+        rate_limit: "2/1000m".parse().unwrap(),
+        ..config()
+    })
+    .await;
 
     // A booking of three, confirmed, and its confirm replayed.
     let held = house.post("/v1/bookings", &key(1), &hold(3)).await;
@@ -37,7 +41,12 @@ async fn the_page_counts_what_happened_and_lints_clean() {
     assert_eq!(house.post(&confirm, &key(5), "").await.code(), "already_confirmed");
     assert_eq!(house.post("/v1/bookings", &key(6), "{").await.status, 400);
     for n in 0..3 {
-        house.send_from("203.0.113.5:1", request("GET", &format!("/v1/venues?limit={}", n + 1), &[], String::new())).await;
+        house
+            .send_from(
+                "203.0.113.5:1",
+                request("GET", &format!("/v1/venues?limit={}", n + 1), &[], String::new()),
+            )
+            .await;
     }
     house.fake.meet(Trouble::Overloaded);
     assert_eq!(house.post("/v1/bookings", &key(7), &hold(1)).await.status, 503);
@@ -48,11 +57,18 @@ async fn the_page_counts_what_happened_and_lints_clean() {
 
     let text = page.render();
     let value = |line: &str| {
-        let found = text.lines().find_map(|page_line| page_line.strip_prefix(line)?.strip_prefix(' '));
-        found.unwrap_or_else(|| panic!("{line} is not in\n{text}")).parse::<f64>().unwrap()
+        let found = text
+            .lines()
+            .find_map(|page_line| page_line.strip_prefix(line)?.strip_prefix(' '));
+        found
+            .unwrap_or_else(|| panic!("{line} is not in\n{text}"))
+            .parse::<f64>()
+            .unwrap()
     };
     let requests = |route: &str, method: &str, outcome: &str| {
-        value(&format!("rotunda_http_requests_total{{route=\"{route}\",method=\"{method}\",outcome=\"{outcome}\"}}"))
+        value(&format!(
+            "rotunda_http_requests_total{{route=\"{route}\",method=\"{method}\",outcome=\"{outcome}\"}}"
+        ))
     };
     assert_eq!(requests("/v1/bookings", "POST", "ok"), 2.0);
     assert_eq!(requests("/v1/bookings", "POST", "sold_out"), 1.0);
@@ -63,12 +79,18 @@ async fn the_page_counts_what_happened_and_lints_clean() {
     assert_eq!(requests("/v1/bookings/{booking}/confirm", "POST", "conflict"), 1.0);
     assert_eq!(requests("/v1/venues", "GET", "quota"), 1.0);
     assert_eq!(requests("unmatched", "GET", "client_error"), 1.0);
-    assert_eq!(value("rotunda_tickets_issued_total{venue=\"lisbon-tides\",channel=\"web\"}"), 3.0);
+    assert_eq!(
+        value("rotunda_tickets_issued_total{venue=\"lisbon-tides\",channel=\"web\"}"),
+        3.0
+    );
     assert_eq!(value("rotunda_router_shed_total{reason=\"cluster\"}"), 1.0);
     assert_eq!(value("rotunda_router_rate_limited_total"), 1.0);
     assert_eq!(value("rotunda_router_inflight_requests"), 0.0);
     assert_eq!(value("rotunda_router_concurrency_limit"), 4096.0);
-    assert_eq!(value("rotunda_http_request_seconds_count{route=\"/v1/bookings/{booking}/confirm\",method=\"POST\"}"), 3.0);
+    assert_eq!(
+        value("rotunda_http_request_seconds_count{route=\"/v1/bookings/{booking}/confirm\",method=\"POST\"}"),
+        3.0
+    );
     assert!(value("process_resident_memory_bytes") > 0.0);
     assert!(!text.contains("secret-id"), "a path became a label");
 
@@ -80,7 +102,9 @@ async fn the_page_counts_what_happened_and_lints_clean() {
 /// `_total` and nothing else does, base units.
 fn lint(text: &str) {
     let of = |word: &str| -> BTreeMap<&str, &str> {
-        let lines = text.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')?.split_once(' '));
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')?.split_once(' '));
         lines.collect()
     };
     let (help, types) = (of("# HELP"), of("# TYPE"));
@@ -89,12 +113,19 @@ fn lint(text: &str) {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| line.split(['{', ' ']).next().unwrap())
         .map(|name| {
-            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
-            family.filter(|family| types.get(family) == Some(&"histogram")).unwrap_or(name)
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix));
+            family
+                .filter(|family| types.get(family) == Some(&"histogram"))
+                .unwrap_or(name)
         })
         .collect();
     for name in names {
-        assert!(help.get(name).is_some_and(|help| !help.is_empty()), "{name} has no help");
+        assert!(
+            help.get(name).is_some_and(|help| !help.is_empty()),
+            "{name} has no help"
+        );
         let counter = types.get(name) == Some(&"counter");
         assert_eq!(counter, name.ends_with("_total"), "{name} is a {:?}", types.get(name));
         for unit in ["_ms", "_milliseconds", "_kb", "_megabytes", "_percent", "_minutes"] {
@@ -106,7 +137,11 @@ fn lint(text: &str) {
 /// The real one, where there is one.
 fn promtool(text: &str) {
     let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {

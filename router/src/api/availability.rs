@@ -45,9 +45,13 @@ pub(crate) struct Availability<'a> {
 pub(crate) async fn slots(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
     let [product, from, to] = call.parameters(["product", "from", "to"])?;
     let day = |name: &str, text: &str| {
-        text.parse::<ServiceDay>().map_err(|error| parameter(name, format!("{error}; write a day as 2027-01-15")))
+        text.parse::<ServiceDay>()
+            .map_err(|error| parameter(name, error.to_string()))
     };
-    let from = day("from", &from.ok_or_else(|| parameter("from", "it is missing; write a day as 2027-01-15"))?)?;
+    let from = day(
+        "from",
+        &from.ok_or_else(|| parameter("from", "it is missing; write a day as 2027-01-15"))?,
+    )?;
     let to = to.map_or(Ok(from), |text| day("to", &text))?;
     if to < from {
         return Err(parameter("to", "it is before `from`"));
@@ -57,13 +61,20 @@ pub(crate) async fn slots(call: Call, Segments(slug): Segments<String>) -> Resul
     }
     let venue = call.venue(&slug, "{venue}")?;
     let known = known(&call, &slug).await?;
-    let query = Query::Availability { venue: venue.number, product: product.clone(), from, to };
+    let query = Query::Availability {
+        venue: venue.number,
+        product: product.clone(),
+        from,
+        to,
+    };
     let answered = call.query(&query, venue.shard).await?;
     let (time, slots) = match (answered.answer, product) {
         (Answer::Availability { time, slots }, _) => (time, slots),
         (_, Some(product)) => {
-            return Err(Problem::new(Code::UnknownProduct, format!("`{slug}` has no product `{product}`."))
-                .issue("?product", "no such product"));
+            return Err(
+                Problem::new(Code::UnknownProduct, format!("`{slug}` has no product `{product}`."))
+                    .issue("?product", "no such product"),
+            );
         }
         (_, None) => return Err(unknown_venue(&slug, "{venue}")),
     };
@@ -79,12 +90,24 @@ pub(crate) async fn slots(call: Call, Segments(slug): Segments<String>) -> Resul
             (product.slug.as_str(), product.units.iter().map(price).collect())
         })
         .collect();
-    let prices_of = |product: &str| prices.iter().find(|(slug, _)| *slug == product).map(|(_, prices)| prices.as_slice());
+    let prices_of = |product: &str| {
+        prices
+            .iter()
+            .find(|(slug, _)| *slug == product)
+            .map(|(_, prices)| prices.as_slice())
+    };
     let (shard, index) = (answered.shard, answered.index);
     let body = Availability {
         venue: &slug,
-        as_of: AsOf { shard, index, time: Some(time.to_rfc3339(0)) },
-        slots: slots.iter().map(|slot| Slot::new(slot, prices_of(&slot.slot.product))).collect(),
+        as_of: AsOf {
+            shard,
+            index,
+            time: Some(time.to_rfc3339(0)),
+        },
+        slots: slots
+            .iter()
+            .map(|slot| Slot::new(slot, prices_of(&slot.slot.product)))
+            .collect(),
     };
     let mut response = tagged(&call, format!("\"{shard}-{index}\""), &body);
     response.headers_mut().insert(COMMIT, commit(shard, index));

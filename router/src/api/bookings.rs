@@ -90,7 +90,11 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
         key: Some(key.command(&call.caller, "hold", venue.number)),
         fingerprint: fingerprint.short(),
         venue: venue.number,
-        operation: Operation::Hold(HoldRequest { secret: call.door.draw.draw(), channel, lines }),
+        operation: Operation::Hold(HoldRequest {
+            secret: call.door.draw.draw(),
+            channel,
+            lines,
+        }),
     };
     let mut response = submit(&call, &command, StatusCode::CREATED, "/v1/bookings".to_owned()).await?;
     // The id is in the answer; only a booking that came to be has one.
@@ -126,7 +130,8 @@ pub(crate) async fn one(call: Call, Segments(booking): Segments<String>) -> Resu
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             Ok(response)
         }
-        _ => Err(Problem::new(Code::UnknownBooking, "There is no booking with this id.").issue("{booking}", "no such booking")),
+        _ => Err(Problem::new(Code::UnknownBooking, "There is no booking with this id.")
+            .issue("{booking}", "no such booking")),
     }
 }
 
@@ -143,7 +148,10 @@ pub(crate) async fn one(call: Call, Segments(booking): Segments<String>) -> Resu
     ),
 )]
 pub(crate) async fn extend(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "extend", |booking, _| Operation::Extend { booking }).await
+    change(call, booking, bytes, "extend", |booking, _| Operation::Extend {
+        booking,
+    })
+    .await
 }
 
 /// Sell what is held.
@@ -160,8 +168,16 @@ pub(crate) async fn extend(call: Call, Segments(booking): Segments<String>, byte
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn confirm(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "confirm", |booking, nonce| Operation::Confirm { booking, nonce }).await
+pub(crate) async fn confirm(
+    call: Call,
+    Segments(booking): Segments<String>,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    change(call, booking, bytes, "confirm", |booking, nonce| Operation::Confirm {
+        booking,
+        nonce,
+    })
+    .await
 }
 
 /// Give a hold back.
@@ -176,8 +192,15 @@ pub(crate) async fn confirm(call: Call, Segments(booking): Segments<String>, byt
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn release(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "release", |booking, _| Operation::Release { booking }).await
+pub(crate) async fn release(
+    call: Call,
+    Segments(booking): Segments<String>,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    change(call, booking, bytes, "release", |booking, _| Operation::Release {
+        booking,
+    })
+    .await
 }
 
 /// Cancel a confirmed booking.
@@ -193,7 +216,10 @@ pub(crate) async fn release(call: Call, Segments(booking): Segments<String>, byt
     ),
 )]
 pub(crate) async fn cancel(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "cancel", |booking, _| Operation::Cancel { booking }).await
+    change(call, booking, bytes, "cancel", |booking, _| Operation::Cancel {
+        booking,
+    })
+    .await
 }
 
 /// One operation on one booking.
@@ -216,7 +242,13 @@ async fn change(
         venue: venue.number,
         operation: make(id, call.door.draw.draw()),
     };
-    submit(&call, &command, StatusCode::OK, format!("/v1/bookings/{canonical}/{operation}")).await
+    submit(
+        &call,
+        &command,
+        StatusCode::OK,
+        format!("/v1/bookings/{canonical}/{operation}"),
+    )
+    .await
 }
 
 /// A booking came to be.
@@ -232,10 +264,14 @@ async fn submit(call: &Call, command: &Command, success: StatusCode, instance: S
     let mut response = match reply.outcome {
         Outcome::Booking(view) => {
             if confirmed && !reply.replayed {
-                call.door.metrics.tickets_issued(&view.venue, channel_label(view.channel), tickets(&view));
+                call.door
+                    .metrics
+                    .tickets_issued(&view.venue, channel_label(view.channel), tickets(&view));
             }
             let mut response = json(success, &Booking::from(&view));
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+                .headers_mut()
+                .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response.extensions_mut().insert(Created(view.id));
             response
         }
@@ -243,12 +279,19 @@ async fn submit(call: &Call, command: &Command, success: StatusCode, instance: S
             let stored = refusal.code != RefusalCode::IdempotencyKeyReused;
             let part = pointer_within(refusal.code);
             let problem = Problem::refused(refusal, |line| format!("/lines/{line}{part}"));
-            let problem = if stored { problem.of_command(name(command.key, command.venue), instance) } else { problem };
+            let problem = if stored {
+                problem.of_command(name(command.key, command.venue), instance)
+            } else {
+                problem
+            };
             problem.into_response()
         }
         other => {
             tracing::error!(?other, "a booking command came back with an outcome of another kind");
-            return Err(Problem::new(Code::Internal, "The cluster answered with something else."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The cluster answered with something else.",
+            ));
         }
     };
     let headers = response.headers_mut();
@@ -284,20 +327,30 @@ fn pointer_within(code: RefusalCode) -> &'static str {
 
 fn lines(lines: Vec<HoldLine>) -> Result<Vec<LineRequest>, Problem> {
     if lines.is_empty() {
-        return Err(Problem::new(Code::InvalidBody, "A booking needs at least one line.").issue("/lines", "at least one line"));
+        return Err(
+            Problem::new(Code::InvalidBody, "A booking needs at least one line.").issue("/lines", "at least one line")
+        );
     }
     let mut issues = Vec::new();
     let mut requests = Vec::with_capacity(lines.len());
     for (n, line) in lines.into_iter().enumerate() {
         match line.slot.parse::<SlotRef>() {
-            Ok(slot) => requests.push(LineRequest { slot, unit: line.unit, quantity: line.quantity }),
+            Ok(slot) => requests.push(LineRequest {
+                slot,
+                unit: line.unit,
+                quantity: line.quantity,
+            }),
             Err(error) => issues.push(Issue::new(format!("/lines/{n}/slot"), error.to_string())),
         }
     }
     if issues.is_empty() {
         Ok(requests)
     } else {
-        Err(Problem::new(Code::InvalidBody, "A slot's id looks like `general@2027-01-15T10:00+00:00`.").issues(issues))
+        Err(Problem::new(
+            Code::InvalidBody,
+            "A slot's id looks like `general@2027-01-15T10:00+00:00`.",
+        )
+        .issues(issues))
     }
 }
 

@@ -45,7 +45,10 @@ impl FromRequestParts<Arc<Door>> for Call {
         let caller = parts.extensions.get::<Caller>().cloned();
         let deadline = parts.extensions.get::<Deadline>().copied();
         let (Some(caller), Some(Deadline(deadline))) = (caller, deadline) else {
-            return Err(Problem::new(Code::Internal, "The request came past the layers that name its caller."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The request came past the layers that name its caller.",
+            ));
         };
         Ok(Self {
             door: door.clone(),
@@ -62,15 +65,28 @@ impl Call {
     /// nothing had been asked for.
     pub(crate) fn parameters<const N: usize>(&self, names: [&'static str; N]) -> Result<[Option<String>; N], Problem> {
         let mut values = [const { None }; N];
-        let uri = http::Uri::builder().path_and_query(format!("/?{}", self.query)).build().ok();
+        let uri = http::Uri::builder()
+            .path_and_query(format!("/?{}", self.query))
+            .build()
+            .ok();
         let pairs = uri.and_then(|uri| axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok());
         let Some(axum::extract::Query(pairs)) = pairs else {
-            return Err(Problem::new(Code::InvalidParameter, "The query cannot be read; is it percent-encoded UTF-8?"));
+            return Err(Problem::new(
+                Code::InvalidParameter,
+                "The query cannot be read; is it percent-encoded UTF-8?",
+            ));
         };
         for (name, value) in pairs {
             let Some(n) = names.iter().position(|known| *known == name) else {
-                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                return Err(parameter(&name, format!("there is no such parameter; there are: {known}")));
+                let known = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                return Err(parameter(
+                    &name,
+                    format!("there is no such parameter; there are: {known}"),
+                ));
             };
             if values[n].replace(value).is_some() {
                 return Err(parameter(&name, "the parameter is there twice"));
@@ -90,15 +106,23 @@ impl Call {
 
     /// The venue of this id.
     pub(crate) fn venue(&self, slug: &str, pointer: &str) -> Result<VenueInfo, Problem> {
-        self.map()?.venue(slug).cloned().ok_or_else(|| unknown_venue(slug, pointer))
+        self.map()?
+            .venue(slug)
+            .cloned()
+            .ok_or_else(|| unknown_venue(slug, pointer))
     }
 
     /// The booking that a path names, and its venue.
     pub(crate) fn booking(&self, text: &str) -> Result<(BookingId, VenueInfo), Problem> {
         let unknown = |detail: String| Problem::new(Code::UnknownBooking, detail).issue("{booking}", "no such booking");
-        let id: BookingId = text.parse().map_err(|error| unknown(format!("That is no booking's id: {error}.")))?;
+        let id: BookingId = text
+            .parse()
+            .map_err(|error| unknown(format!("That is no booking's id: {error}.")))?;
         let venue = self.map()?.venue_no(id.venue).cloned();
-        Ok((id, venue.ok_or_else(|| unknown("There is no booking with this id.".to_owned()))?))
+        Ok((
+            id,
+            venue.ok_or_else(|| unknown("There is no booking with this id.".to_owned()))?,
+        ))
     }
 
     /// The log index of `shard` that the caller has seen and wants to see again.
@@ -111,8 +135,11 @@ impl Call {
                     Some((shard.parse::<u64>().ok()?, index.parse::<u64>().ok()?))
                 });
                 let Some((token_shard, token_index)) = token else {
-                    return Err(Problem::new(Code::InvalidParameter, "Send back the Rotunda-Commit header as it came, or leave it out.")
-                        .issue("Rotunda-Commit:", "not of the form <shard>:<index>"));
+                    return Err(Problem::new(
+                        Code::InvalidParameter,
+                        "Send back the Rotunda-Commit header as it came, or leave it out.",
+                    )
+                    .issue("Rotunda-Commit:", "not of the form <shard>:<index>"));
                 };
                 if token_shard == shard {
                     index = index.max(Some(token_index));
@@ -124,19 +151,31 @@ impl Call {
 
     /// Has a command applied.
     pub(crate) async fn submit(&self, command: &Command) -> Result<Submitted, Problem> {
-        self.door.backend.submit(command, self.deadline).await.map_err(|error| self.problem(error))
+        self.door
+            .backend
+            .submit(command, self.deadline)
+            .await
+            .map_err(|error| self.problem(error))
     }
 
     /// Asks a question of a state that the caller's commit token is in.
     pub(crate) async fn query(&self, query: &Query, shard: u64) -> Result<Answered, Problem> {
         let at_least = self.at_least(shard)?;
-        self.door.backend.query(query, at_least, self.deadline).await.map_err(|error| self.problem(error))
+        self.door
+            .backend
+            .query(query, at_least, self.deadline)
+            .await
+            .map_err(|error| self.problem(error))
     }
 
     /// The venue's catalogue.
     pub(crate) async fn catalogue(&self, venue: &VenueInfo) -> Result<Option<Arc<Known>>, Problem> {
         let at_least = self.at_least(venue.shard)?;
-        let known = self.door.catalogue.get(&*self.door.backend, venue.number, at_least, self.deadline).await;
+        let known = self
+            .door
+            .catalogue
+            .get(&*self.door.backend, venue.number, at_least, self.deadline)
+            .await;
         known.map_err(|error| self.problem(error))
     }
 
@@ -153,21 +192,34 @@ impl Call {
             ClientError::UnknownVenue => Problem::new(Code::UnknownVenue, "The cluster has no such venue."),
             ClientError::Overloaded => {
                 self.door.metrics.shed(ShedReason::Cluster);
-                Problem::new(Code::Overloaded, "The venue's shard has too much to do. Nothing was done.")
-                    .header("retry-after", HeaderValue::from_static("1"))
+                Problem::new(
+                    Code::Overloaded,
+                    "The venue's shard has too much to do. Nothing was done.",
+                )
+                .header("retry-after", HeaderValue::from_static("1"))
             }
             ClientError::Rejected(detail) => {
                 tracing::error!(detail, "the cluster rejected a call as malformed");
-                Problem::new(Code::Internal, "Router and cluster do not understand each other. Nothing was done.")
+                Problem::new(
+                    Code::Internal,
+                    "Router and cluster do not understand each other. Nothing was done.",
+                )
             }
         }
     }
 
     /// True where the caller has what the entity tag names.
     pub(crate) fn has(&self, tag: &str) -> bool {
-        self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-            value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-        })
+        self.headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .map(str::trim)
+                    .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+            })
     }
 }
 
@@ -178,13 +230,20 @@ fn unavailable(detail: &'static str) -> Problem {
 /// One query parameter is wrong.
 pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Problem {
     let detail = detail.into();
-    Problem::new(Code::InvalidParameter, format!("The parameter `{name}` is wrong: {detail}.")).issue(format!("?{name}"), detail)
+    Problem::new(
+        Code::InvalidParameter,
+        format!("The parameter `{name}` is wrong: {detail}."),
+    )
+    .issue(format!("?{name}"), detail)
 }
 
 /// The catalogue has no such venue.
 pub(crate) fn unknown_venue(slug: &str, pointer: &str) -> Problem {
-    Problem::new(Code::UnknownVenue, format!("There is no venue `{slug}`; GET /v1/venues lists them."))
-        .issue(pointer, "no such venue")
+    Problem::new(
+        Code::UnknownVenue,
+        format!("There is no venue `{slug}`; GET /v1/venues lists them."),
+    )
+    .issue(pointer, "no such venue")
 }
 
 /// Parts of a path; one that cannot be decoded is a problem like any other.
@@ -203,9 +262,12 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Door>> for Segments<T> {
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
-        }
+        Ok(bytes) => (
+            status,
+            [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            bytes,
+        )
+            .into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer cannot be written as JSON");
             Problem::new(Code::Internal, "The answer cannot be written as JSON.").into_response()
@@ -215,8 +277,11 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// A JSON answer that a cache may keep and must ask about; 304 where the caller has it.
 pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Response {
-    let mut response =
-        if call.has(&tag) { StatusCode::NOT_MODIFIED.into_response() } else { json(StatusCode::OK, body) };
+    let mut response = if call.has(&tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        json(StatusCode::OK, body)
+    };
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(ETAG, tag);

@@ -108,7 +108,10 @@ pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
         .map(|(node, status)| (node, status.ok()))
         .collect();
     let body = Cluster {
-        nodes: answers.iter().map(|(node, status)| seen(node, status.as_ref())).collect(),
+        nodes: answers
+            .iter()
+            .map(|(node, status)| seen(node, status.as_ref()))
+            .collect(),
         shards: map.shards().iter().map(|info| shard(&map, info, &answers)).collect(),
         routers: vec![Router {
             http: format!("http://{}", call.door.addresses.http),
@@ -117,7 +120,9 @@ pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
         }],
     };
     let mut response = json(StatusCode::OK, &body);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
@@ -135,18 +140,34 @@ fn seen(node: &NodeInfo, status: Option<&NodeStatus>) -> Node {
 fn shard(map: &ShardMap, info: &ShardInfo, answers: &[(NodeInfo, Option<NodeStatus>)]) -> Shard {
     let replica_on = |node: u32| -> Option<&ReplicaStatus> {
         let (_, status) = answers.iter().find(|(known, _)| known.id == node)?;
-        status.as_ref()?.replicas.iter().find(|replica| replica.shard == info.id)
+        status
+            .as_ref()?
+            .replicas
+            .iter()
+            .find(|replica| replica.shard == info.id)
     };
-    let answering: Vec<(u32, &ReplicaStatus)> =
-        info.replicas.iter().filter_map(|replica| Some((replica.node, replica_on(replica.node)?))).collect();
+    let answering: Vec<(u32, &ReplicaStatus)> = info
+        .replicas
+        .iter()
+        .filter_map(|replica| Some((replica.node, replica_on(replica.node)?)))
+        .collect();
     // A deposed leader that has not noticed yet says that it leads, too: the highest term is the true one.
-    let leader = answering.iter().filter(|(_, replica)| replica.role == "leader").max_by_key(|(_, replica)| replica.term);
+    let leader = answering
+        .iter()
+        .filter(|(_, replica)| replica.role == "leader")
+        .max_by_key(|(_, replica)| replica.term);
     let term = answering.iter().map(|(_, replica)| replica.term).max();
-    let committed = answering.iter().map(|(_, replica)| replica.committed).max().unwrap_or(0);
+    let committed = answering
+        .iter()
+        .map(|(_, replica)| replica.committed)
+        .max()
+        .unwrap_or(0);
     Shard {
         id: info.id,
         epoch: info.epoch,
-        leader: leader.filter(|(_, replica)| Some(replica.term) == term).map(|(node, _)| *node),
+        leader: leader
+            .filter(|(_, replica)| Some(replica.term) == term)
+            .map(|(node, _)| *node),
         term,
         replicas: info
             .replicas
@@ -155,7 +176,11 @@ fn shard(map: &ShardMap, info: &ShardInfo, answers: &[(NodeInfo, Option<NodeStat
                 let status = replica_on(known.node);
                 Replica {
                     node: known.node,
-                    role: if status.is_some_and(|status| status.role == "learner") { "learner" } else { "voter" },
+                    role: if status.is_some_and(|status| status.role == "learner") {
+                        "learner"
+                    } else {
+                        "voter"
+                    },
                     applied: status.map(|status| status.applied),
                     lag: status.map(|status| committed.saturating_sub(status.applied)),
                 }

@@ -42,7 +42,9 @@ struct AdminToken;
 
 impl Modify for AdminToken {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An admin token of the router's configuration"));
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An admin token of the router's configuration"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin", SecurityScheme::Http(scheme.build()));
     }
@@ -77,7 +79,10 @@ impl From<Code> for CodeEntry {
 /// Every code that an error can have.
 #[utoipa::path(get, path = "/problems", tag = "about", responses((status = 200, body = [CodeEntry])))]
 pub(crate) async fn problems() -> Response {
-    json(StatusCode::OK, &Code::ALL.iter().map(|&code| CodeEntry::from(code)).collect::<Vec<_>>())
+    json(
+        StatusCode::OK,
+        &Code::ALL.iter().map(|&code| CodeEntry::from(code)).collect::<Vec<_>>(),
+    )
 }
 
 /// What one code means.
@@ -92,7 +97,10 @@ pub(crate) async fn problems() -> Response {
 pub(crate) async fn problem(Segments(text): Segments<String>) -> Result<Response, Problem> {
     match Code::ALL.iter().find(|code| code.as_str() == text) {
         Some(&code) => Ok(json(StatusCode::OK, &CodeEntry::from(code))),
-        None => Err(Problem::new(Code::NotFound, "There is no such code; GET /problems lists them.")),
+        None => Err(Problem::new(
+            Code::NotFound,
+            "There is no such code; GET /problems lists them.",
+        )),
     }
 }
 
@@ -104,15 +112,25 @@ pub(crate) async fn root() -> Redirect {
 /// `/openapi.json` and `/docs`.
 pub(crate) fn pages(mut document: utoipa::openapi::OpenApi) -> Router<Arc<Door>> {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-    let text = document.to_pretty_json().map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from);
-    let openapi = get(async move || ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()));
+    let text = document
+        .to_pretty_json()
+        .map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from);
+    let openapi = get(async move || {
+        (
+            [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            text.clone(),
+        )
+    });
     let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
     let index = config.clone();
     Router::new()
         .route("/openapi.json", openapi)
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async move || page("", index.clone())))
-        .route("/docs/{*file}", get(async move |Segments(file): Segments<String>| page(&file, config.clone())))
+        .route(
+            "/docs/{*file}",
+            get(async move |Segments(file): Segments<String>| page(&file, config.clone())),
+        )
 }
 
 fn page(file: &str, config: Arc<utoipa_swagger_ui::Config<'static>>) -> Result<Response, Problem> {
@@ -128,6 +146,9 @@ fn page(file: &str, config: Arc<utoipa_swagger_ui::Config<'static>>) -> Result<R
             }
             Ok(response)
         }
-        _ => Err(Problem::new(Code::NotFound, "There is no such page; /docs/ is the first.")),
+        _ => Err(Problem::new(
+            Code::NotFound,
+            "There is no such page; /docs/ is the first.",
+        )),
     }
 }

@@ -41,8 +41,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in order of its number.
-    pub const ALL: [Outcome; 7] =
-        [Self::Ok, Self::SoldOut, Self::Conflict, Self::ClientError, Self::Quota, Self::Shed, Self::Error];
+    pub const ALL: [Outcome; 7] = [
+        Self::Ok,
+        Self::SoldOut,
+        Self::Conflict,
+        Self::ClientError,
+        Self::Quota,
+        Self::Shed,
+        Self::Error,
+    ];
 
     /// The label's value.
     #[must_use]
@@ -216,7 +223,11 @@ impl Issue {
     /// `detail` is wrong at `pointer`.
     #[must_use]
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into(), left: None }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+            left: None,
+        }
     }
 }
 
@@ -287,7 +298,11 @@ impl Problem {
         let errors = refusal
             .lines
             .into_iter()
-            .map(|line| Issue { pointer: pointer(line.line), detail: line.detail, left: line.left })
+            .map(|line| Issue {
+                pointer: pointer(line.line),
+                detail: line.detail,
+                left: line.left,
+            })
             .collect();
         Self::new(Code::of_refusal(refusal.code), refusal.detail).issues(errors)
     }
@@ -348,7 +363,15 @@ impl Problem {
     /// The body, for the request at `path`.
     #[must_use]
     pub(crate) fn body(&self, path: &str, trace_id: &str) -> Bytes {
-        let Inner { code, detail, errors, trace_id: own_trace, instance, more, .. } = &*self.0;
+        let Inner {
+            code,
+            detail,
+            errors,
+            trace_id: own_trace,
+            instance,
+            more,
+            ..
+        } = &*self.0;
         let body = ProblemBody {
             type_uri: code.type_uri(),
             title: code.title(),
@@ -393,7 +416,12 @@ mod tests {
     fn only_our_faults_count_as_errors() {
         for &code in Code::ALL {
             let ours = code.status() >= 500;
-            assert_eq!(matches!(code.outcome(), Outcome::Error | Outcome::Shed), ours, "{}", code.as_str());
+            assert_eq!(
+                matches!(code.outcome(), Outcome::Error | Outcome::Shed),
+                ours,
+                "{}",
+                code.as_str()
+            );
         }
     }
 }

@@ -68,7 +68,12 @@ pub(crate) struct ImportedVenue {
 pub(crate) async fn import(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let network = read(&call, &bytes)?;
     let slugs: Vec<String> = network.venues.iter().map(|venue| venue.slug.clone()).collect();
-    let map = call.door.backend.assign_venues(&slugs, call.deadline).await.map_err(|error| call.problem(error))?;
+    let map = call
+        .door
+        .backend
+        .assign_venues(&slugs, call.deadline)
+        .await
+        .map_err(|error| call.problem(error))?;
     let mut imported = Vec::with_capacity(network.venues.len());
     let mut refused = Vec::new();
     for (n, definition) in network.venues.into_iter().enumerate() {
@@ -84,12 +89,16 @@ pub(crate) async fn import(call: Call, bytes: Bytes) -> Result<Response, Problem
             refused.len(),
             imported.len()
         );
-        return Err(Problem::new(Code::CatalogueConflict, detail).issues(refused).member("venues", value(&imported)));
+        return Err(Problem::new(Code::CatalogueConflict, detail)
+            .issues(refused)
+            .member("venues", value(&imported)));
     }
     let commits = commits(&imported);
     let body = Imported {
         network: network.id,
-        changed: imported.iter().any(|venue| venue.changed || venue.slots_added + venue.slots_removed > 0),
+        changed: imported
+            .iter()
+            .any(|venue| venue.changed || venue.slots_added + venue.slots_removed > 0),
         venues: imported,
     };
     let mut response = json(StatusCode::OK, &body);
@@ -107,7 +116,11 @@ fn read(call: &Call, bytes: &[u8]) -> Result<NetworkDefinition, Problem> {
         "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => file::parse_yaml(bytes)?,
         // What curl sends where nobody tells it otherwise: look at the body itself. JSON begins with a brace.
         "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-            if bytes.trim_ascii_start().starts_with(b"{") { body::parse(bytes)? } else { file::parse_yaml(bytes)? }
+            if bytes.trim_ascii_start().starts_with(b"{") {
+                body::parse(bytes)?
+            } else {
+                file::parse_yaml(bytes)?
+            }
         }
         other => {
             return Err(Problem::new(
@@ -118,9 +131,16 @@ fn read(call: &Call, bytes: &[u8]) -> Result<NetworkDefinition, Problem> {
         }
     };
     catalogue::validate(&description.into()).map_err(|problems| {
-        let issues: Vec<Issue> = problems.into_iter().map(|problem| Issue::new(problem.pointer, problem.detail)).collect();
+        let issues: Vec<Issue> = problems
+            .into_iter()
+            .map(|problem| Issue::new(problem.pointer, problem.detail))
+            .collect();
         let plural = if issues.len() == 1 { "problem" } else { "problems" };
-        Problem::new(Code::InvalidCatalogue, format!("{} {plural}; nothing was changed.", issues.len())).issues(issues)
+        Problem::new(
+            Code::InvalidCatalogue,
+            format!("{} {plural}; nothing was changed.", issues.len()),
+        )
+        .issues(issues)
     })
 }
 
@@ -146,11 +166,25 @@ async fn import_venue(
         Outcome::Refused(refusal) => return Ok(Err(refusal)),
         other => {
             tracing::error!(?other, "an import came back with an outcome of another kind");
-            return Err(Problem::new(Code::Internal, "The cluster answered with something else."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The cluster answered with something else.",
+            ));
         }
     };
-    let filled = call.door.backend.fill_calendar(number, call.deadline).await.map_err(|error| call.problem(error))?;
-    tracing::info!(venue = slug, shard = submitted.shard, changed, slots_added = filled.added, "imported");
+    let filled = call
+        .door
+        .backend
+        .fill_calendar(number, call.deadline)
+        .await
+        .map_err(|error| call.problem(error))?;
+    tracing::info!(
+        venue = slug,
+        shard = submitted.shard,
+        changed,
+        slots_added = filled.added,
+        "imported"
+    );
     Ok(Ok(ImportedVenue {
         id: slug,
         shard: submitted.shard,
@@ -164,7 +198,11 @@ async fn import_venue(
 
 /// The import broke off; whatever the reason, the remedy is to send the file again.
 fn interrupted(reason: &Problem, imported: &[ImportedVenue]) -> Problem {
-    let detail = format!("{} venues are in place, then: {} Send the file again.", imported.len(), reason.detail());
+    let detail = format!(
+        "{} venues are in place, then: {} Send the file again.",
+        imported.len(),
+        reason.detail()
+    );
     Problem::new(Code::ImportInterrupted, detail)
         .header("retry-after", HeaderValue::from_static("1"))
         .member("venues", value(imported))
@@ -181,6 +219,9 @@ fn commits(imported: &[ImportedVenue]) -> String {
         let index = highest.entry(venue.shard).or_insert(venue.index);
         *index = venue.index.max(*index);
     }
-    let tokens: Vec<String> = highest.into_iter().map(|(shard, index)| format!("{shard}:{index}")).collect();
+    let tokens: Vec<String> = highest
+        .into_iter()
+        .map(|(shard, index)| format!("{shard}:{index}"))
+        .collect();
     tokens.join(", ")
 }

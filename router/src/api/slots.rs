@@ -67,14 +67,16 @@ pub(crate) async fn change(
     };
     let venue = call.venue(&slug, "{venue}")?;
     let slot: SlotRef = slot.parse().map_err(|error| {
-        Problem::new(Code::UnknownSlot, format!("That is no slot's id: {error}. One looks like `general@2027-01-15T10:00+00:00`."))
-            .issue("{slot}", "no such slot")
+        Problem::new(Code::UnknownSlot, format!("There is no such slot: {error}.")).issue("{slot}", "no such slot")
     })?;
     let canonical = slot.to_string();
     let mut fingerprint = Fingerprint::of("change-slot");
     fingerprint.text(&canonical).text(what).number(value);
     // Without a key of the caller's the router draws one, so that its own retries do not undo a change made meanwhile.
-    let key = key.map_or_else(|| drawn(&call), |key| key.command(&call.caller, "change-slot", venue.number));
+    let key = key.map_or_else(
+        || drawn(&call),
+        |key| key.command(&call.caller, "change-slot", venue.number),
+    );
     let command = Command {
         key: Some(key),
         fingerprint: fingerprint.short(),
@@ -89,7 +91,10 @@ pub(crate) async fn change(
             .into_response(),
         other => {
             tracing::error!(?other, "a slot change came back with an outcome of another kind");
-            return Err(Problem::new(Code::Internal, "The cluster answered with something else."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The cluster answered with something else.",
+            ));
         }
     };
     let headers = response.headers_mut();
@@ -101,7 +106,11 @@ pub(crate) async fn change(
 }
 
 fn changed(view: &SlotView) -> ChangedSlot<'_> {
-    ChangedSlot { slot: Slot::new(view, None), held: view.held, confirmed: view.confirmed }
+    ChangedSlot {
+        slot: Slot::new(view, None),
+        held: view.held,
+        confirmed: view.confirmed,
+    }
 }
 
 fn drawn(call: &Call) -> CommandKey {

@@ -170,9 +170,14 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
         },
     };
     let open_on: Option<ServiceDay> = open_on
-        .map(|text| text.parse().map_err(|_| parameter("open_on", "it must be a day, as 2027-01-15")))
+        .map(|text| {
+            text.parse()
+                .map_err(|_| parameter("open_on", "it must be a day, as 2027-01-15"))
+        })
         .transpose()?;
-    let after = cursor.map(|text| unseal(&text).ok_or_else(|| parameter("cursor", "send back `next_cursor` as it came"))).transpose()?;
+    let after = cursor
+        .map(|text| unseal(&text).ok_or_else(|| parameter("cursor", "send back `next_cursor` as it came")))
+        .transpose()?;
 
     let map = call.map()?;
     let mut venues: Vec<&VenueInfo> = map.venues().iter().collect();
@@ -191,7 +196,10 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
                 continue;
             }
             if data.len() == limit {
-                next_cursor = data.last().map(|entry: &VenueEntry| seal(&entry.id)).unwrap_or_default();
+                next_cursor = data
+                    .last()
+                    .map(|entry: &VenueEntry| seal(&entry.id))
+                    .unwrap_or_default();
                 break 'pages;
             }
             tag.text(&known.definition.slug).number(known.revision);
@@ -199,7 +207,11 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
         }
     }
     tag.text(&next_cursor);
-    let page = VenuePage { has_more: !next_cursor.is_empty(), next_cursor, data };
+    let page = VenuePage {
+        has_more: !next_cursor.is_empty(),
+        next_cursor,
+        data,
+    };
     Ok(tagged(&call, format!("\"{:016x}\"", tag.short()), &page))
 }
 
@@ -228,7 +240,11 @@ pub(crate) async fn one(call: Call, Segments(slug): Segments<String>) -> Result<
         building_capacity: definition.building_capacity,
         opening: definition.opening.iter().map(hours).collect(),
         closed: definition.closed.iter().map(ToString::to_string).collect(),
-        products: definition.products.iter().map(|product| product.slug.as_str()).collect(),
+        products: definition
+            .products
+            .iter()
+            .map(|product| product.slug.as_str())
+            .collect(),
         as_of: as_of(&known),
     };
     Ok(tagged(&call, revision_tag(&known), &venue))
@@ -252,11 +268,23 @@ pub(crate) async fn products(call: Call, Segments(slug): Segments<String>) -> Re
     let products = definition.products.iter().zip(planned);
     let body = Products {
         venue: &definition.slug,
-        products: products.map(|(product, planned)| Product::new(product, planned, &definition.currency)).collect(),
+        products: products
+            .map(|(product, planned)| Product::new(product, planned, &definition.currency))
+            .collect(),
         as_of: as_of(&known),
     };
-    let planned_tag = known.planned_through.iter().flatten().map(|day| day.0).max().unwrap_or_default();
-    Ok(tagged(&call, format!("\"{:016x}-{planned_tag}\"", known.revision), &body))
+    let planned_tag = known
+        .planned_through
+        .iter()
+        .flatten()
+        .map(|day| day.0)
+        .max()
+        .unwrap_or_default();
+    Ok(tagged(
+        &call,
+        format!("\"{:016x}-{planned_tag}\"", known.revision),
+        &body,
+    ))
 }
 
 impl<'a> Product<'a> {
@@ -304,7 +332,9 @@ impl<'a> Unit<'a> {
 pub(crate) async fn known(call: &Call, slug: &str) -> Result<Arc<Known>, Problem> {
     let venue = call.venue(slug, "{venue}")?;
     // Assigned but not imported yet is as good as not there.
-    call.catalogue(&venue).await?.ok_or_else(|| unknown_venue(slug, "{venue}"))
+    call.catalogue(&venue)
+        .await?
+        .ok_or_else(|| unknown_venue(slug, "{venue}"))
 }
 
 fn entry(definition: &VenueDefinition) -> VenueEntry {
@@ -318,7 +348,11 @@ fn entry(definition: &VenueDefinition) -> VenueEntry {
 }
 
 fn as_of(known: &Known) -> AsOf {
-    AsOf { shard: known.shard, index: known.index, time: None }
+    AsOf {
+        shard: known.shard,
+        index: known.index,
+        time: None,
+    }
 }
 
 fn revision_tag(known: &Known) -> String {
@@ -327,17 +361,32 @@ fn revision_tag(known: &Known) -> String {
 
 fn hours(opening: &Opening) -> OpeningHours {
     let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-    let days = DAYS.iter().enumerate().filter(|(n, _)| opening.days >> n & 1 == 1).map(|(_, day)| *day);
-    OpeningHours { days: days.collect(), from: time(opening.from_minute), to: time(opening.to_minute) }
+    let days = DAYS
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| opening.days >> n & 1 == 1)
+        .map(|(_, day)| *day);
+    OpeningHours {
+        days: days.collect(),
+        from: time(opening.from_minute),
+        to: time(opening.to_minute),
+    }
 }
 
 fn matches(definition: &VenueDefinition, city: Option<&str>, q: Option<&str>, open_on: Option<ServiceDay>) -> bool {
     let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
     city.is_none_or(|city| definition.city.to_lowercase() == city.to_lowercase())
-        && q.is_none_or(|q| [&definition.slug, &definition.name, &definition.city].into_iter().any(|text| has(text, q)))
+        && q.is_none_or(|q| {
+            [&definition.slug, &definition.name, &definition.city]
+                .into_iter()
+                .any(|text| has(text, q))
+        })
         && open_on.is_none_or(|day| {
             !definition.closed.contains(&day)
-                && definition.opening.iter().any(|opening| opening.days >> day.weekday() & 1 == 1)
+                && definition
+                    .opening
+                    .iter()
+                    .any(|opening| opening.days >> day.weekday() & 1 == 1)
         })
 }
 
@@ -351,8 +400,13 @@ fn seal(slug: &str) -> String {
 }
 
 fn unseal(cursor: &str) -> Option<String> {
-    let hex = cursor.strip_prefix("v1").filter(|hex| hex.len() % 2 == 0 && hex.is_ascii() && hex.len() <= 1_024)?;
-    let bytes: Result<Vec<u8>, _> = (0..hex.len()).step_by(2).map(|n| u8::from_str_radix(&hex[n..n + 2], 16)).collect();
+    let hex = cursor
+        .strip_prefix("v1")
+        .filter(|hex| hex.len() % 2 == 0 && hex.is_ascii() && hex.len() <= 1_024)?;
+    let bytes: Result<Vec<u8>, _> = (0..hex.len())
+        .step_by(2)
+        .map(|n| u8::from_str_radix(&hex[n..n + 2], 16))
+        .collect();
     String::from_utf8(bytes.ok()?).ok()
 }
 
@@ -371,8 +425,15 @@ mod tests {
 
     #[test]
     fn opening_hours_read_as_in_the_file() {
-        let opening = Opening { days: 0b011_0000, from_minute: 600, to_minute: 1440 };
+        let opening = Opening {
+            days: 0b011_0000,
+            from_minute: 600,
+            to_minute: 1440,
+        };
         let hours = hours(&opening);
-        assert_eq!((hours.days, hours.from.as_str(), hours.to.as_str()), (vec!["fri", "sat"], "10:00", "24:00"));
+        assert_eq!(
+            (hours.days, hours.from.as_str(), hours.to.as_str()),
+            (vec!["fri", "sat"], "10:00", "24:00")
+        );
     }
 }

@@ -20,7 +20,10 @@ pub(crate) struct Money {
 
 impl Money {
     pub(crate) fn new(amount: i64, currency: &str) -> Self {
-        Self { amount, currency: currency.to_owned() }
+        Self {
+            amount,
+            currency: currency.to_owned(),
+        }
     }
 }
 

@@ -29,10 +29,16 @@ async fn every_problem_has_all_its_members() {
         assert_eq!(answer.header("content-type"), "application/problem+json");
         let problem = answer.json();
         for member in ["type", "title", "detail", "instance", "code", "trace_id"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{member} in {problem}"
+            );
         }
         assert_eq!(problem["status"], answer.status.as_u16());
-        assert!(problem["errors"].is_array() && problem["retryable"].is_boolean(), "{problem}");
+        assert!(
+            problem["errors"].is_array() && problem["retryable"].is_boolean(),
+            "{problem}"
+        );
         // The type can be looked up.
         let described = house.get(problem["type"].as_str().unwrap()).await;
         assert_eq!(described.json()["code"], problem["code"]);
@@ -43,7 +49,9 @@ async fn every_problem_has_all_its_members() {
 async fn a_request_is_named_by_its_trace_parent() {
     let house = House::empty(config());
     let parent = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
-    let answer = house.request("GET", "/v1/venues/atlantis", &parent, String::new()).await;
+    let answer = house
+        .request("GET", "/v1/venues/atlantis", &parent, String::new())
+        .await;
     assert_eq!(answer.header("x-request-id"), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(answer.json()["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     let (one, other) = (house.get("/v1/venues").await, house.get("/v1/venues").await);
@@ -54,10 +62,19 @@ async fn a_request_is_named_by_its_trace_parent() {
 async fn the_openapi_document_has_every_route() {
     let house = House::empty(config());
     let document = house.get("/openapi.json").await.json();
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1"),
+        "{}",
+        document["openapi"]
+    );
     let mut routes: Vec<String> = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys().filter(|key| ["get", "put", "post"].contains(&key.as_str())) {
+        for method in item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| ["get", "put", "post"].contains(&key.as_str()))
+        {
             routes.push(format!("{} {path}", method.to_uppercase()));
         }
     }
@@ -67,6 +84,7 @@ async fn the_openapi_document_has_every_route() {
         [
             "GET /problems",
             "GET /problems/{code}",
+            "GET /v1/admin/cluster",
             "GET /v1/bookings/{booking}",
             "GET /v1/venues",
             "GET /v1/venues/{venue}",
@@ -123,7 +141,10 @@ async fn a_draining_router_says_so_and_still_lives() {
     let answer = house.get("/readyz?verbose").await;
     assert_eq!(answer.status, 503);
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(text.contains("[-] draining") && text.contains("[+] shard_map"), "{text}");
+    assert!(
+        text.contains("[-] serving: draining") && text.contains("[+] shard_map"),
+        "{text}"
+    );
     assert_eq!(house.get("/livez").await.status, 200);
 }
 
@@ -138,7 +159,14 @@ async fn a_page_that_the_caller_has_is_not_sent_again() {
     ] {
         let first = house.get(path).await;
         let tag = first.header("etag").to_owned();
-        let again = house.request("GET", path, &[("if-none-match", &format!("\"x\", {tag}"))], String::new()).await;
+        let again = house
+            .request(
+                "GET",
+                path,
+                &[("if-none-match", &format!("\"x\", {tag}"))],
+                String::new(),
+            )
+            .await;
         assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
         assert_eq!(again.header("etag"), tag);
     }
@@ -146,7 +174,9 @@ async fn a_page_that_the_caller_has_is_not_sent_again() {
     let path = "/v1/venues/lisbon-tides/availability?from=2026-12-01";
     let tag = house.get(path).await.header("etag").to_owned();
     assert_eq!(house.post("/v1/bookings", &key(1), &hold(2)).await.status, 201);
-    let again = house.request("GET", path, &[("if-none-match", &tag)], String::new()).await;
+    let again = house
+        .request("GET", path, &[("if-none-match", &tag)], String::new())
+        .await;
     assert_eq!(again.status, 200);
 }
 

@@ -122,7 +122,12 @@ impl Fake {
         let venues: Vec<VenueNo> = shard.venues.iter().map(|venue| venue.number).collect();
         for venue in venues {
             let operation = Operation::Expire { limit: 1_000 };
-            shard.apply(Command { key: None, fingerprint: 0, venue, operation });
+            shard.apply(Command {
+                key: None,
+                fingerprint: 0,
+                venue,
+                operation,
+            });
         }
     }
 
@@ -150,7 +155,10 @@ impl Fake {
 impl Shard {
     fn apply(&mut self, command: Command) -> Reply {
         self.index += 1;
-        let entry = Entry { stamp: self.now, commands: vec![command] };
+        let entry = Entry {
+            stamp: self.now,
+            commands: vec![command],
+        };
         let mut replies = self.inventory.apply(&mut self.rows, self.index, &entry).unwrap();
         replies.remove(0)
     }
@@ -159,9 +167,18 @@ impl Shard {
 impl Backend for Fake {
     fn map(&self) -> Arc<ShardMap> {
         let shard = self.shard.lock();
-        let node = NodeInfo { id: 1, grpc: "http://127.0.0.1:1".into(), admin: "http://127.0.0.1:2".into() };
+        let node = NodeInfo {
+            id: 1,
+            grpc: "http://127.0.0.1:1".into(),
+            admin: "http://127.0.0.1:2".into(),
+            version: "0.1.0".into(),
+        };
         let replicas = vec![ReplicaInfo { id: 1, node: 1 }];
-        let shards = vec![ShardInfo { id: SHARD, epoch: 1, replicas }];
+        let shards = vec![ShardInfo {
+            id: SHARD,
+            epoch: 1,
+            replicas,
+        }];
         let version = 1 + shard.venues.len() as u64;
         Arc::new(ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap())
     }
@@ -208,7 +225,11 @@ impl Backend for Fake {
                 return Err(ClientError::Unavailable);
             }
             let answer = queries::answer(&shard.rows, query).unwrap();
-            Ok(Answered { shard: SHARD, index: shard.index, answer })
+            Ok(Answered {
+                shard: SHARD,
+                index: shard.index,
+                answer,
+            })
         }
         .boxed()
     }
@@ -227,7 +248,11 @@ impl Backend for Fake {
                 for slug in slugs {
                     if !shard.venues.iter().any(|venue| venue.slug == *slug) {
                         let number = VenueNo(shard.venues.len() as u32 + 1);
-                        shard.venues.push(VenueInfo { number, slug: slug.clone(), shard: SHARD });
+                        shard.venues.push(VenueInfo {
+                            number,
+                            slug: slug.clone(),
+                            shard: SHARD,
+                        });
                     }
                 }
             }
@@ -242,16 +267,29 @@ impl Backend for Fake {
                 return Err(ClientError::Unavailable);
             }
             let mut shard = self.shard.lock();
-            let Answer::Venue { definition, .. } = queries::answer(&shard.rows, &Query::Venue { venue }).unwrap() else {
+            let Answer::Venue { definition, .. } = queries::answer(&shard.rows, &Query::Venue { venue }).unwrap()
+            else {
                 return Err(ClientError::UnknownVenue);
             };
-            let mut filled = Filled { added: 0, removed: 0, index: shard.index };
+            let mut filled = Filled {
+                added: 0,
+                removed: 0,
+                index: shard.index,
+            };
             let (first, last) = calendar::window(&definition, shard.now, calendar::DEFAULT_WINDOW_DAYS).unwrap();
             for product in &definition.products {
                 for day in 0..=last.0 - first.0 {
                     let plan = calendar::plan(&definition, product, first.plus_days(day)).unwrap();
                     let operation = Operation::SetSlots(plan);
-                    match shard.apply(Command { key: None, fingerprint: 0, venue, operation }).outcome {
+                    match shard
+                        .apply(Command {
+                            key: None,
+                            fingerprint: 0,
+                            venue,
+                            operation,
+                        })
+                        .outcome
+                    {
                         Outcome::SlotsSet { added, removed, .. } => {
                             filled.added += u64::from(added);
                             filled.removed += u64::from(removed);
@@ -274,7 +312,11 @@ pub(crate) struct CountingDraw(AtomicU64);
 impl Draw for CountingDraw {
     fn draw(&self) -> u64 {
         // splitmix64 of a counter.
-        let mut z = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut z = self
+            .0
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)

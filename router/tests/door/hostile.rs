@@ -43,7 +43,8 @@ fn bent(good: &'static str, changes: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-const GOOD: &str = r#"{"venue":"lisbon-tides","lines":[{"slot":"general@2026-12-01T10:00+00:00","unit":"adult","quantity":1}]}"#;
+const GOOD: &str =
+    r#"{"venue":"lisbon-tides","lines":[{"slot":"general@2026-12-01T10:00+00:00","unit":"adult","quantity":1}]}"#;
 
 const PATHS: &[&str] = &[
     "/v1/venues",

@@ -75,7 +75,9 @@ impl House {
     /// With the Meridian network in place.
     pub(crate) async fn furnished(config: Config) -> Self {
         let house = Self::empty(config);
-        let answer = house.put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned()).await;
+        let answer = house
+            .put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned())
+            .await;
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         house
     }
@@ -85,11 +87,17 @@ impl House {
     }
 
     pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
-        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
@@ -115,7 +123,13 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request.body(if body.is_empty() { Body::empty() } else { Body::from(body) }).unwrap()
+    request
+        .body(if body.is_empty() {
+            Body::empty()
+        } else {
+            Body::from(body)
+        })
+        .unwrap()
 }
 
 /// A hold of so many adults.

@@ -11,7 +11,10 @@ use rotunda_router::config::{Config, Span};
 use crate::house::{ADMIN, House, NETWORK, config, hold, key, request};
 
 fn strict(rate_limit: &str) -> Config {
-    Config { rate_limit: rate_limit.parse().unwrap(), ..config() }
+    Config {
+        rate_limit: rate_limit.parse().unwrap(),
+        ..config()
+    }
 }
 
 fn hold_request(n: u32, headers: &[(&str, &str)]) -> Request<Body> {
@@ -28,27 +31,56 @@ async fn a_limited_request_has_no_effect() {
         let answer = house.send_from("203.0.113.5:1000", hold_request(n, &[])).await;
         assert_eq!(answer.status, 201);
         assert_eq!(answer.header("ratelimit-policy"), "\"burst\";q=3;w=60000");
-        assert!(answer.header("ratelimit").starts_with(&format!("\"burst\";r={};t=", 2 - n)), "{:?}", answer.headers);
+        assert!(
+            answer
+                .header("ratelimit")
+                .starts_with(&format!("\"burst\";r={};t=", 2 - n)),
+            "{:?}",
+            answer.headers
+        );
     }
     let before = house.fake.state_hash();
     let answer = house.send_from("203.0.113.5:2000", hold_request(9, &[])).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (429, "rate_limited"));
-    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 19_000, "{:?}", answer.headers);
+    assert!(
+        answer.header("retry-after").parse::<u64>().unwrap() > 19_000,
+        "{:?}",
+        answer.headers
+    );
     assert!(answer.header("ratelimit").starts_with("\"burst\";r=0;t="));
     assert_eq!(answer.json()["retryable"], true);
     assert_eq!(house.fake.state_hash(), before);
     // Somebody else, somebody with a token, and whoever looks after the router, are not held up.
-    assert_eq!(house.send_from("203.0.113.6:1000", hold_request(10, &[])).await.status, 201);
+    assert_eq!(
+        house.send_from("203.0.113.6:1000", hold_request(10, &[])).await.status,
+        201
+    );
     let token = [("authorization", "Bearer shop-secret")];
-    assert_eq!(house.send_from("203.0.113.5:1000", hold_request(11, &token)).await.status, 201);
-    assert_eq!(house.send_from("203.0.113.5:1000", request("GET", "/livez", &[], String::new())).await.status, 200);
+    assert_eq!(
+        house
+            .send_from("203.0.113.5:1000", hold_request(11, &token))
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        house
+            .send_from("203.0.113.5:1000", request("GET", "/livez", &[], String::new()))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_forged_forwarded_header_buys_no_quota() {
     let house = House::furnished(strict("1/1000m")).await;
     let from = async |n: u32, forwarded: &str| {
-        house.send_from("203.0.113.5:1000", hold_request(n, &[("x-forwarded-for", forwarded)])).await.status.as_u16()
+        house
+            .send_from("203.0.113.5:1000", hold_request(n, &[("x-forwarded-for", forwarded)]))
+            .await
+            .status
+            .as_u16()
     };
     assert_eq!(from(1, "198.51.100.1").await, 201);
     assert_eq!(from(2, "198.51.100.2").await, 429);
@@ -56,10 +88,17 @@ async fn a_forged_forwarded_header_buys_no_quota() {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_its_own_quota() {
-    let config = Config { trusted_proxy: vec!["10.0.0.0/8".parse().unwrap()], ..strict("1/1000m") };
+    let config = Config {
+        trusted_proxy: vec!["10.0.0.0/8".parse().unwrap()],
+        ..strict("1/1000m")
+    };
     let house = House::furnished(config).await;
     let from = async |n: u32, forwarded: &str| {
-        house.send_from("10.0.0.1:1000", hold_request(n, &[("x-forwarded-for", forwarded)])).await.status.as_u16()
+        house
+            .send_from("10.0.0.1:1000", hold_request(n, &[("x-forwarded-for", forwarded)]))
+            .await
+            .status
+            .as_u16()
     };
     assert_eq!(from(1, "198.51.100.1").await, 201);
     assert_eq!(from(2, "198.51.100.2").await, 201);
@@ -72,14 +111,22 @@ async fn guessing_tokens_spends_the_guessers_quota() {
     let house = House::furnished(strict("2/1000m")).await;
     let guess = async |n: u32| {
         let headers = [("authorization", &*format!("Bearer guess-{n}"))];
-        house.send_from("203.0.113.5:1000", hold_request(n, &headers)).await.status.as_u16()
+        house
+            .send_from("203.0.113.5:1000", hold_request(n, &headers))
+            .await
+            .status
+            .as_u16()
     };
     assert_eq!([guess(1).await, guess(2).await, guess(3).await], [401, 401, 429]);
 }
 
 #[tokio::test]
 async fn the_request_above_the_limit_is_refused_at_once_and_health_is_not() {
-    let house = House::furnished(Config { max_in_flight: 2, ..config() }).await;
+    let house = House::furnished(Config {
+        max_in_flight: 2,
+        ..config()
+    })
+    .await;
     let all = house.fake.gate.acquire_many(1_000_000).await.unwrap();
     let (first, second) = (house.post_later(1), house.post_later(2));
     let waited = async {
@@ -103,7 +150,11 @@ async fn the_request_above_the_limit_is_refused_at_once_and_health_is_not() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_its_place() {
-    let house = House::furnished(Config { max_in_flight: 1, ..config() }).await;
+    let house = House::furnished(Config {
+        max_in_flight: 1,
+        ..config()
+    })
+    .await;
     let all = house.fake.gate.acquire_many(1_000_000).await.unwrap();
     {
         let mut gone = Box::pin(house.post_later(1));
@@ -116,7 +167,11 @@ async fn a_client_that_goes_away_leaves_its_place() {
 
 #[tokio::test]
 async fn at_the_deadline_the_caller_is_told_that_nothing_was_done() {
-    let house = House::furnished(Config { request_deadline: "100ms".parse().unwrap(), ..config() }).await;
+    let house = House::furnished(Config {
+        request_deadline: "100ms".parse().unwrap(),
+        ..config()
+    })
+    .await;
     let _all = house.fake.gate.acquire_many(1_000_000).await.unwrap();
     let answer = house.post("/v1/bookings", &key(1), &hold(1)).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
@@ -126,10 +181,18 @@ async fn at_the_deadline_the_caller_is_told_that_nothing_was_done() {
 #[tokio::test]
 async fn what_forgets_its_deadline_is_cut_off_and_the_caller_told_to_ask_again() {
     // The fake's import pays no heed to the deadline.
-    let house = House::empty(Config { import_deadline: "50ms".parse().unwrap(), ..config() });
+    let house = House::empty(Config {
+        import_deadline: "50ms".parse().unwrap(),
+        ..config()
+    });
     let _all = house.fake.gate.acquire_many(1_000_000).await.unwrap();
-    let answer = house.put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned()).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (504, "outcome_unknown"));
+    let answer = house
+        .put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned())
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (504, "outcome_unknown")
+    );
     assert_eq!(answer.json()["retryable"], true);
 }
 
@@ -139,7 +202,10 @@ async fn a_body_that_says_it_is_too_large_is_not_read() {
     let mut request = hold_request(1, &[("content-length", "10485760")]);
     *request.body_mut() = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
     let answer = house.send(request).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "body_too_large"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (413, "body_too_large")
+    );
     assert_eq!(answer.header("connection"), "close");
 }
 
@@ -159,9 +225,13 @@ async fn an_import_may_be_larger_than_a_booking() {
     let house = House::empty(config());
     let padded = format!("{NETWORK}\n{}", "# padding\n".repeat(40_000));
     assert!(padded.len() > 256 * 1024);
-    let answer = house.put("/v1/admin/network", &[("authorization", ADMIN)], padded.clone()).await;
+    let answer = house
+        .put("/v1/admin/network", &[("authorization", ADMIN)], padded.clone())
+        .await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    let answer = house.put("/v1/admin/network", &[("authorization", ADMIN)], padded.repeat(4)).await;
+    let answer = house
+        .put("/v1/admin/network", &[("authorization", ADMIN)], padded.repeat(4))
+        .await;
     assert_eq!(answer.status, 413);
     // And only for those who may import.
     let answer = house.put("/v1/admin/network", &[], padded).await;
@@ -170,11 +240,18 @@ async fn an_import_may_be_larger_than_a_booking() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
-    let house = House::furnished(Config { request_deadline: Span(Duration::from_millis(100)), ..config() }).await;
+    let house = House::furnished(Config {
+        request_deadline: Span(Duration::from_millis(100)),
+        ..config()
+    })
+    .await;
     let mut request = hold_request(1, &[("content-length", "1000")]);
     *request.body_mut() = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
     let answer = house.send(request).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (408, "request_timeout"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (408, "request_timeout")
+    );
 }
 
 impl House {

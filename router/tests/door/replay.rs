@@ -43,7 +43,9 @@ async fn a_replay_of_a_booking_spelt_otherwise_is_the_same() {
     let first = house.post(&format!("/v1/bookings/{id}/cancel"), &key(2), "").await;
     assert_eq!(first.code(), "not_confirmed");
     let misread = id.to_lowercase().replace('0', "o");
-    let again = house.post(&format!("/v1/bookings/{misread}/cancel"), &key(2), "{}").await;
+    let again = house
+        .post(&format!("/v1/bookings/{misread}/cancel"), &key(2), "{}")
+        .await;
     assert_eq!(again.body, first.body);
     assert_eq!(again.header("idempotency-replayed"), "true");
 }
@@ -54,7 +56,10 @@ async fn one_key_takes_places_once() {
     let vacancies = async || {
         let path = "/v1/venues/lisbon-tides/availability?product=general&from=2026-12-01";
         let slots = house.get(path).await.json()["slots"].as_array().unwrap().clone();
-        let slot = slots.iter().find(|slot| slot["id"] == "general@2026-12-01T10:00+00:00").unwrap();
+        let slot = slots
+            .iter()
+            .find(|slot| slot["id"] == "general@2026-12-01T10:00+00:00")
+            .unwrap();
         slot["vacancies"].as_u64().unwrap()
     };
     let before = vacancies().await;
@@ -84,9 +89,16 @@ async fn tickets_admit_one_person_each_and_reveal_nothing_of_the_booking() {
     let held = house.post("/v1/bookings", &key(1), family).await;
     assert_eq!(held.status, 201, "{}", String::from_utf8_lossy(&held.body));
     let id = held.json()["id"].as_str().unwrap().to_owned();
-    let confirmed = house.post(&format!("/v1/bookings/{id}/confirm"), &key(2), "").await.json();
+    let confirmed = house
+        .post(&format!("/v1/bookings/{id}/confirm"), &key(2), "")
+        .await
+        .json();
     let tickets = confirmed["tickets"].as_array().unwrap();
     assert_eq!(tickets.len(), 4, "a family of four");
     let secret = &id[id.len() - 12..];
-    assert!(tickets.iter().all(|ticket| !ticket["id"].as_str().unwrap().contains(secret)));
+    assert!(
+        tickets
+            .iter()
+            .all(|ticket| !ticket["id"].as_str().unwrap().contains(secret))
+    );
 }

@@ -32,10 +32,17 @@ pub(crate) async fn run(path: &Path) {
     let mut ids: Vec<String> = Vec::new();
     let mut actual = String::new();
     for (n, exchange) in text.split("\n===\n").enumerate() {
-        let asked = exchange.split_once("\n---").map_or(exchange, |(asked, _)| asked).trim_end();
+        let asked = exchange
+            .split_once("\n---")
+            .map_or(exchange, |(asked, _)| asked)
+            .trim_end();
         let answer = perform(&house, asked, &ids).await;
         if answer.status == 201 {
-            ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+            let id = answer.json()["id"].as_str().unwrap().to_owned();
+            // A replay is no other booking.
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
         }
         if n > 0 {
             actual.push_str("\n===\n");
@@ -83,12 +90,17 @@ async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
         ["<meridian.yaml>"] => NETWORK.to_owned(),
         body => substitute(&body.join("\n"), ids),
     };
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     house.send(request(method, path, &headers, body)).await
 }
 
 fn substitute(text: &str, ids: &[String]) -> String {
-    ids.iter().enumerate().rev().fold(text.to_owned(), |text, (n, id)| text.replace(&format!("${}", n + 1), id))
+    ids.iter().enumerate().rev().fold(text.to_owned(), |text, (n, id)| {
+        text.replace(&format!("${}", n + 1), id)
+    })
 }
 
 fn show(answer: &Answer) -> String {
@@ -101,7 +113,11 @@ fn show(answer: &Answer) -> String {
     let body = std::str::from_utf8(&answer.body).unwrap();
     if !body.is_empty() {
         let json = answer.header("content-type").ends_with("json");
-        let _ = write!(text, "\n{}\n", if json { indent(body) } else { body.trim_end().to_owned() });
+        let _ = write!(
+            text,
+            "\n{}\n",
+            if json { indent(body) } else { body.trim_end().to_owned() }
+        );
     }
     text
 }
@@ -139,7 +155,10 @@ pub(crate) fn indent(json: &str) -> String {
 }
 
 fn difference(path: &Path, expected: &str, actual: &str) -> String {
-    let at = expected.lines().zip(actual.lines()).position(|(one, other)| one != other);
+    let at = expected
+        .lines()
+        .zip(actual.lines())
+        .position(|(one, other)| one != other);
     let at = at.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
     let around = |text: &str| {
         let lines: Vec<&str> = text.lines().skip(at.saturating_sub(3)).take(12).collect();

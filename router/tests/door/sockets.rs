@@ -28,13 +28,23 @@ struct Running {
 }
 
 async fn start(config: Config) -> Running {
-    let config = Config { http: ([127, 0, 0, 1], 0).into(), admin: ([127, 0, 0, 1], 0).into(), ..config };
+    let config = Config {
+        http: ([127, 0, 0, 1], 0).into(),
+        admin: ([127, 0, 0, 1], 0).into(),
+        ..config
+    };
     let house = House::furnished(config.clone()).await;
     let bound = Bound::bind(&config).await.unwrap();
     let (http, admin) = (bound.http(), bound.admin());
     let stop = CancellationToken::new();
     let served = tokio::spawn(bound.serve(Arc::clone(&house.door), None, stop.clone()));
-    Running { house, http, admin, stop, served }
+    Running {
+        house,
+        http,
+        admin,
+        stop,
+        served,
+    }
 }
 
 /// Sends bytes and reads until the other side closes or an answer with a known length is whole.
@@ -48,13 +58,21 @@ async fn read_answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let whole = |answer: &[u8]| {
         let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return false;
+        };
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
         length.is_some_and(|length| body.len() >= length)
     };
     while !whole(&answer) {
         let mut buffer = [0; 4096];
-        match timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer comes") {
+        match timeout(PATIENCE, stream.read(&mut buffer))
+            .await
+            .expect("an answer comes")
+        {
             Ok(0) | Err(_) => break,
             Ok(n) => answer.extend_from_slice(&buffer[..n]),
         }
@@ -97,17 +115,27 @@ async fn a_client_that_sends_ten_megabytes_first_and_reads_then_learns_why() {
     request.resize(request.len() + 10_485_760, b' ');
     let answer = exchange(running.http, &request).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("body_too_large") && answer.contains("connection: close"), "{answer}");
+    assert!(
+        answer.contains("body_too_large") && answer.contains("connection: close"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
     let running = start(config()).await;
-    let long = format!("GET /livez HTTP/1.1\r\nhost: here\r\nx-padding: {}\r\n\r\n", "x".repeat(100_000));
+    let long = format!(
+        "GET /livez HTTP/1.1\r\nhost: here\r\nx-padding: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
     let answer = exchange(running.http, long.as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
-    let answer = exchange(running.http, format!("GET /livez HTTP/1.1\r\nhost: here\r\n{many}\r\n").as_bytes()).await;
+    let answer = exchange(
+        running.http,
+        format!("GET /livez HTTP/1.1\r\nhost: here\r\n{many}\r\n").as_bytes(),
+    )
+    .await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let answer = exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -115,24 +143,41 @@ async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
 
 #[tokio::test]
 async fn a_head_that_does_not_arrive_ends_the_connection() {
-    let running = start(Config { header_timeout: "50ms".parse().unwrap(), ..config() }).await;
+    let running = start(Config {
+        header_timeout: "50ms".parse().unwrap(),
+        ..config()
+    })
+    .await;
     let answer = exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: he").await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 #[tokio::test]
 async fn the_connection_above_the_limit_is_told_so() {
-    let running = start(Config { max_connections: 1, ..config() }).await;
+    let running = start(Config {
+        max_connections: 1,
+        ..config()
+    })
+    .await;
     let mut first = TcpStream::connect(running.http).await.unwrap();
-    first.write_all(b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+    first
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
+        .await
+        .unwrap();
     assert!(read_answer(&mut first).await.starts_with("HTTP/1.1 200 "));
     let mut second = TcpStream::connect(running.http).await.unwrap();
     let answer = read_answer(&mut second).await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("overloaded"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("overloaded"),
+        "{answer}"
+    );
     drop(first);
     // Its place is free again, as soon as the server has seen it go.
     let freed = async {
-        while !exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n").await.starts_with("HTTP/1.1 200 ") {
+        while !exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -160,13 +205,20 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_no_more() {
     assert!(!running.served.is_finished());
     drop(all);
     let answer = read_answer(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close"),
+        "{answer}"
+    );
     timeout(PATIENCE, running.served).await.expect("it stops").unwrap();
 }
 
 #[tokio::test]
 async fn a_drain_ends_even_when_a_request_does_not() {
-    let running = start(Config { drain_timeout: "50ms".parse().unwrap(), ..config() }).await;
+    let running = start(Config {
+        drain_timeout: "50ms".parse().unwrap(),
+        ..config()
+    })
+    .await;
     let _all = running.house.fake.gate.acquire_many(1_000_000).await.unwrap();
     let mut stream = TcpStream::connect(running.http).await.unwrap();
     stream.write_all(&post_hold(1)).await.unwrap();
@@ -188,7 +240,10 @@ async fn a_busy_port_is_said_to_be_busy_and_what_to_do() {
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&address) && text.contains("--http") && text.contains("Another process"), "{text}");
+    assert!(
+        text.contains(&address) && text.contains("--http") && text.contains("Another process"),
+        "{text}"
+    );
     assert!(!text.contains("panicked") && !text.contains("backtrace"), "{text}");
 }
 
@@ -199,7 +254,10 @@ fn a_setting_that_cannot_be_used_is_named() {
         (["--trusted-proxy", "home"], "trusted-proxy"),
         (["--config", "/nowhere.toml"], "/nowhere.toml"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_rotunda-router")).args(arguments).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_rotunda-router"))
+            .args(arguments)
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && text.contains(named), "{text}");
     }

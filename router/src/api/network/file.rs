@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use crate::api::body::pointer;
+use crate::api::body::{in_words, pointer};
 use crate::api::error::{Code, Issue, Problem};
 
 /// A network's catalogue.
@@ -143,7 +143,11 @@ impl From<NetworkFile> for NetworkDescription {
 
 impl From<Venue> for VenueDescription {
     fn from(venue: Venue) -> Self {
-        let opening = |opening: Opening| OpeningDescription { days: opening.days, from: opening.from, to: opening.to };
+        let opening = |opening: Opening| OpeningDescription {
+            days: opening.days,
+            from: opening.from,
+            to: opening.to,
+        };
         Self {
             id: venue.id,
             name: venue.name,
@@ -200,7 +204,10 @@ impl From<Unit> for UnitDescription {
 
 impl From<Bundle> for BundleDescription {
     fn from(bundle: Bundle) -> Self {
-        let leg = |leg: Leg| LegDescription { venue: leg.venue, product: leg.product };
+        let leg = |leg: Leg| LegDescription {
+            venue: leg.venue,
+            product: leg.product,
+        };
         let unit = |unit: BundleUnit| BundleUnitDescription {
             id: unit.id,
             legs: unit.legs.into_iter().collect(),
@@ -227,7 +234,7 @@ pub(super) fn parse_yaml(bytes: &[u8]) -> Result<NetworkFile, Problem> {
     });
     read.map_err(|error| {
         let plain = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
-        let text = error.render_with_options(plain);
+        let text = in_words(&error.render_with_options(plain));
         if is_about_shape(error.without_snippet()) {
             let place = place.unwrap_or_default();
             Problem::new(Code::InvalidBody, format!("In `{place}`: {text}.")).issues(vec![Issue::new(place, text)])
@@ -277,7 +284,13 @@ mod tests {
 
     #[test]
     fn broken_yaml_is_said_to_be_so_with_line_and_column() {
-        for broken in ["network: {id: x", "a: b: c", "network:\n\t- x", "&a [*b]", "\u{0}"] {
+        for broken in [
+            "network: {id: x",
+            "network: {id: *nobody}",
+            "network: {\n\tid: [}",
+            "%",
+            "network: \"x",
+        ] {
             let problem = parse_yaml(broken.as_bytes()).unwrap_err();
             assert_eq!(problem.code(), Code::MalformedYaml, "{broken}: {}", problem.detail());
         }
@@ -290,10 +303,18 @@ mod tests {
         let wrong = NETWORK.replacen("price: 1400", "price: many", 1);
         let problem = parse_yaml(wrong.as_bytes()).unwrap_err();
         assert_eq!(problem.code(), Code::InvalidBody);
-        assert!(problem.detail().contains("/venues/0/products/0/units/0/price"), "{}", problem.detail());
+        assert!(
+            problem.detail().contains("/venues/0/products/0/units/0/price"),
+            "{}",
+            problem.detail()
+        );
         let wrong = NETWORK.replacen("building_capacity", "bilding_capacity", 1);
         let problem = parse_yaml(wrong.as_bytes()).unwrap_err();
-        assert!(problem.detail().contains("/venues/0/bilding_capacity"), "{}", problem.detail());
+        assert!(
+            problem.detail().contains("/venues/0/bilding_capacity"),
+            "{}",
+            problem.detail()
+        );
     }
 
     #[test]
