@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Rejection {
     /// What to do.
     pub kind: RejectionKind,
-    /// For [`RejectionKind::NotLeader`]: where the leader was last seen.
+    /// For [`RejectionKind::NotLeader`], and where leadership was lost on the way: where the leader was last seen.
     pub leader_node: Option<u32>,
     /// For [`RejectionKind::StaleEpoch`]: the epoch that the node knows. Else 0.
     pub epoch: u64,

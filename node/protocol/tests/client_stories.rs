@@ -232,7 +232,7 @@ async fn a_silent_leader_does_not_eat_the_deadline() {
 #[tokio::test]
 async fn the_late_reply_of_a_slow_leader_counts_and_it_is_not_asked_twice() {
     let cluster = Cluster::start();
-    let client = client_of_leader_1(&cluster, Duration::from_millis(100)).await;
+    let client = client_of_leader_1(&cluster, Duration::from_secs(1)).await;
     let latch = Latch::default();
     let held = latch.clone();
     cluster.node(1).on_command(move |_| Do::ReplyAfter(held.clone(), 77));
@@ -300,8 +300,11 @@ async fn where_no_replica_takes_the_call_nothing_was_done() {
     let mut cluster = Cluster::start();
     let client = client_of_leader_1(&cluster, FOR_EVER).await;
     cluster.nodes.iter_mut().for_each(fake::FakeNode::kill);
-    // The stream may break while the first attempt goes out; from then on nothing is sent at all.
-    let _ = client.submit(&command(1), soon()).await;
+    // While the nodes are dying a command may still get onto a stream; from then on nothing is sent at all.
+    let give_up = patience();
+    while client.submit(&command(1), soon()).await == Err(ClientError::Unknown) {
+        assert!(Instant::now() < give_up, "never certain that nothing was done");
+    }
     assert_eq!(client.submit(&command(2), soon()).await, Err(ClientError::Unavailable));
     assert_eq!(
         client.query(&venue_query(), None, soon()).await,
@@ -336,7 +339,7 @@ async fn a_moment_of_overload_is_ridden_out() {
         }
     });
     assert_eq!(client.submit(&command(1), patience()).await.unwrap().reply.index, 5);
-    assert_eq!(cluster.commands_seen(), 4, "all at the leader");
+    assert_eq!(cluster.node(1).commands_seen(), 4);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use rotunda_booking::ids::VenueNo;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::metrics::Ending;
 use super::query::setback_of;
@@ -35,6 +35,14 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A log is read in pages of about so many bytes of payload.
 const LOG_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// For calls that are not repeated: what the node said, or that it said nothing.
+fn refused(status: &Status) -> ClientError {
+    match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Cancelled => ClientError::Unavailable,
+        _ => ClientError::Rejected(status.message().to_owned()),
+    }
+}
 
 /// Not the leader; the node that is, where it is known.
 struct NotLeader(u32);
@@ -120,19 +128,15 @@ impl ClusterClient {
     /// entry; an empty page is the end.
     ///
     /// # Errors
-    /// `Unavailable` where the node does not answer, `Rejected` where it has no such shard or purged the entries.
+    /// `Unavailable` where the node does not answer, `Rejected` where it cannot give them, with its reason.
     pub async fn read_log(&self, node: u32, shard: u64, from: u64) -> Result<Vec<LogEntry>, ClientError> {
         let map = self.inner.map.current();
         let connection = self.inner.connections.to(&map, node).ok_or(ClientError::Unavailable)?;
-        let refused = |status: Status| match setback_of(&status) {
-            Setback::Rejected(rejection) => ClientError::Rejected(rejection.to_string()),
-            _ => ClientError::Unavailable,
-        };
         let request = admin::ReadLogRequest { shard, from };
         let opened = timeout(LOG_TIMEOUT, connection.affairs().read_log(request)).await;
         let mut log = opened
             .map_err(|_| ClientError::Unavailable)?
-            .map_err(refused)?
+            .map_err(|status| refused(&status))?
             .into_inner();
         let mut entries = Vec::new();
         let mut bytes = 0;
@@ -140,7 +144,9 @@ impl ClusterClient {
             let message = timeout(LOG_TIMEOUT, log.message())
                 .await
                 .map_err(|_| ClientError::Unavailable)?;
-            let Some(entry) = message.map_err(refused)? else { break };
+            let Some(entry) = message.map_err(|status| refused(&status))? else {
+                break;
+            };
             bytes += entry.payload.len();
             entries.push(LogEntry {
                 index: entry.index,
@@ -151,11 +157,10 @@ impl ClusterClient {
         Ok(entries)
     }
 
-    /// Asks a shard's leader to hand over to the replica on another node. Answers once the leader has begun;
-    /// [`ClusterClient::node_status`] tells when it is done.
+    /// Asks a shard's leader to hand over to the replica on another node.
     ///
     /// # Errors
-    /// `Rejected` where the leader refuses, with its reason; `Unavailable` where no leader is found in time.
+    /// `Rejected` where the leader refuses or the other does not take over, with the reason; `Unavailable` where no leader is found in time.
     pub async fn transfer_leader(&self, shard: u64, to_node: u32, deadline: Instant) -> Result<(), ClientError> {
         self.inner.ready(deadline).await?;
         let statuses = self.node_status(deadline).await;
@@ -172,7 +177,8 @@ impl ClusterClient {
                 reply if reply.started => Ok(()),
                 reply => Err(ClientError::Rejected(reply.detail)),
             },
-            Ok(Err(_)) | Err(_) => Err(ClientError::Unavailable),
+            Ok(Err(status)) => Err(refused(&status)),
+            Err(_) => Err(ClientError::Unavailable),
         }
     }
 

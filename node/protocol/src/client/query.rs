@@ -111,7 +111,11 @@ async fn attempt(
 pub(super) fn setback_of(status: &Status) -> Setback {
     match status.code() {
         Code::ResourceExhausted => Setback::Rejected(Rejection::overloaded(status.message())),
-        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented | Code::NotFound => {
+        Code::NotFound => Setback::Rejected(Rejection {
+            detail: status.message().to_owned(),
+            ..Rejection::not_here()
+        }),
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => {
             Setback::Rejected(Rejection::malformed(status.message()))
         }
         _ => Setback::Broken,

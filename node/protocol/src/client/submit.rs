@@ -4,12 +4,13 @@
 //! first ends it. That is safe because every attempt carries the same command: the log takes its key once, and gives
 //! the stored reply ever after. (Commands without a key reach this client only where they are idempotent by content.)
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use rotunda_booking::codec;
 use rotunda_booking::ids::VenueNo;
 use tokio::time::{Instant, sleep_until};
@@ -44,6 +45,7 @@ struct Attempt {
     node: u32,
     shard: u64,
     since: Instant,
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
 }
 
 struct Submission<'a> {
@@ -88,7 +90,6 @@ pub(super) async fn submit(
         newer_map: NewerMap::default(),
         routed_by: 0,
     };
-    let mut answers = FuturesUnordered::new();
     loop {
         let now = Instant::now();
         if now >= deadline {
@@ -99,13 +100,13 @@ pub(super) async fn submit(
             return Err(submission.without_reply(ClientError::UnknownVenue));
         };
         if submission.current.is_none() && now >= submission.wake {
-            answers.extend(submission.start(&map, shard, now));
+            submission.start(&map, shard, now);
         }
         let wake = submission.wake.min(deadline);
         tokio::select! {
             biased;
-            Some((number, answer)) = answers.next() => {
-                if let Some(result) = submission.ended(number, answer, shard.replicas.len()) {
+            (attempt, answer) = next_answer(&mut submission.under_way) => {
+                if let Some(result) = submission.ended(&attempt, answer, shard.replicas.len()) {
                     return result;
                 }
             }
@@ -117,12 +118,7 @@ pub(super) async fn submit(
 
 impl Submission<'_> {
     /// Starts an attempt at the next node, or makes a pause where none is left to try.
-    fn start(
-        &mut self,
-        map: &ShardMap,
-        shard: &ShardInfo,
-        now: Instant,
-    ) -> Option<impl Future<Output = (u32, Answer)> + use<>> {
+    fn start(&mut self, map: &ShardMap, shard: &ShardInfo, now: Instant) {
         self.newer_map = NewerMap::default();
         let patience = self.inner.attempt_timeout * REPEAT_AFTER_ATTEMPTS;
         let under_way = &self.under_way;
@@ -134,34 +130,35 @@ impl Submission<'_> {
         let candidates = shard.replicas.iter().map(|replica| replica.node);
         let Some(node) = self.way.choose(candidates, &self.inner.leaders, shard.id, now, busy) else {
             self.wake = now + self.way.pause();
-            return None;
+            return;
         };
         self.started += 1;
         self.routed_by = map.version();
         self.current = Some(self.started);
         self.wake = now + self.inner.attempt_timeout;
-        self.under_way.push(Attempt {
-            number: self.started,
-            node,
-            shard: shard.id,
-            since: now,
-        });
-        let number = self.started;
         let connection = self.inner.connections.to(map, node);
-        let attempt = attempt(
+        let answer = attempt(
             connection,
             shard.id,
             shard.epoch,
             self.command.clone(),
             self.sent.clone(),
         );
-        Some(async move { (number, attempt.await) })
+        let number = self.started;
+        self.under_way.push(Attempt {
+            number,
+            node,
+            shard: shard.id,
+            since: now,
+            answer: Box::pin(answer),
+        });
     }
 
     /// An attempt has ended. `Some` where that ends the call.
-    fn ended(&mut self, number: u32, answer: Answer, replicas: usize) -> Option<Result<Submitted, ClientError>> {
-        let position = self.under_way.iter().position(|attempt| attempt.number == number)?;
-        let Attempt { node, shard, .. } = self.under_way.swap_remove(position);
+    fn ended(&mut self, attempt: &Attempt, answer: Answer, replicas: usize) -> Option<Result<Submitted, ClientError>> {
+        let Attempt {
+            number, node, shard, ..
+        } = *attempt;
         let advice = match answer {
             Ok(reply) => {
                 self.inner.metrics.attempt(Ending::Answered);
@@ -241,6 +238,20 @@ impl Submission<'_> {
             nothing_done
         }
     }
+}
+
+/// The first of the attempts to end, taken from among them; for ever pending where there are none. They are one or two,
+/// so all are polled: `FuturesUnordered` would wake the task once more for each.
+async fn next_answer(under_way: &mut Vec<Attempt>) -> (Attempt, Answer) {
+    poll_fn(|context| {
+        for position in 0..under_way.len() {
+            if let Poll::Ready(answer) = under_way[position].answer.as_mut().poll(context) {
+                return Poll::Ready((under_way.swap_remove(position), answer));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn attempt(

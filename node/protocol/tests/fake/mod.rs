@@ -25,13 +25,13 @@ use tokio_stream::wrappers::{ReceiverStream, WatchStream};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-pub const SHARD: u64 = 1;
-pub const EPOCH: u64 = 5;
-pub const VENUE: VenueNo = VenueNo(4);
-pub const SLUG: &str = "lisbon-tides";
+pub(crate) const SHARD: u64 = 1;
+pub(crate) const EPOCH: u64 = 5;
+pub(crate) const VENUE: VenueNo = VenueNo(4);
+pub(crate) const SLUG: &str = "lisbon-tides";
 
 /// What a node does with a command.
-pub enum Do {
+pub(crate) enum Do {
     /// Answers as if it took effect at this index.
     Reply(u64),
     /// Refuses to take it.
@@ -53,10 +53,10 @@ pub enum Do {
 
 /// Something that a test opens when it is time.
 #[derive(Clone, Default)]
-pub struct Latch(Arc<(Mutex<bool>, Condvar, tokio::sync::Notify)>);
+pub(crate) struct Latch(Arc<(Mutex<bool>, Condvar, tokio::sync::Notify)>);
 
 impl Latch {
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
         self.0.2.notify_waiters();
@@ -87,28 +87,28 @@ type OnQuery = Box<dyn FnMut(&QueryRequest) -> Result<QueryReply, Status> + Send
 type OnAssign = Box<dyn FnMut(&[String]) -> admin::AssignVenuesReply + Send>;
 
 /// What a node was asked, and what it does about it.
-pub struct Mind {
+pub(crate) struct Mind {
     on_command: Mutex<OnCommand>,
     on_query: Mutex<OnQuery>,
     on_assign: Mutex<OnAssign>,
-    pub commands: Mutex<Vec<CommandRecord>>,
-    pub queries: Mutex<Vec<QueryRequest>>,
-    pub frames: watch::Sender<usize>,
-    pub streams: watch::Sender<usize>,
-    pub watchers: watch::Sender<usize>,
-    pub log: Mutex<Vec<admin::LogEntry>>,
+    pub(crate) commands: Mutex<Vec<CommandRecord>>,
+    pub(crate) queries: Mutex<Vec<QueryRequest>>,
+    pub(crate) frames: watch::Sender<usize>,
+    pub(crate) streams: watch::Sender<usize>,
+    pub(crate) watchers: watch::Sender<usize>,
+    pub(crate) log: Mutex<Vec<admin::LogEntry>>,
     map: watch::Sender<Option<admin::ShardMap>>,
     id: u32,
 }
 
-pub struct FakeNode {
-    pub mind: Arc<Mind>,
+pub(crate) struct FakeNode {
+    pub(crate) mind: Arc<Mind>,
     address: SocketAddr,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl FakeNode {
-    pub fn start(id: u32) -> Self {
+    pub(crate) fn start(id: u32) -> Self {
         let (map, frames, streams, watchers) = (
             watch::Sender::new(None),
             watch::Sender::new(0),
@@ -138,17 +138,19 @@ impl FakeNode {
             .build()
             .unwrap();
         let door = Door(mind.clone());
-        let address = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let serve = tonic::transport::Server::builder()
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            tonic::transport::Server::builder()
                 .add_service(
                     BookingServer::new(door.clone()).max_decoding_message_size(rotunda_protocol::MAX_MESSAGE_BYTES),
                 )
                 .add_service(AdminServer::new(door))
-                .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-            tokio::spawn(serve);
-            address
+                .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+                .await
+                .unwrap();
         });
         Self {
             mind,
@@ -157,44 +159,47 @@ impl FakeNode {
         }
     }
 
-    pub fn on_command(&self, does: impl FnMut(&CommandRecord) -> Do + Send + 'static) -> &Self {
+    pub(crate) fn on_command(&self, does: impl FnMut(&CommandRecord) -> Do + Send + 'static) -> &Self {
         *self.mind.on_command.lock().unwrap() = Box::new(does);
         self
     }
 
-    pub fn on_query(&self, does: impl FnMut(&QueryRequest) -> Result<QueryReply, Status> + Send + 'static) -> &Self {
+    pub(crate) fn on_query(
+        &self,
+        does: impl FnMut(&QueryRequest) -> Result<QueryReply, Status> + Send + 'static,
+    ) -> &Self {
         *self.mind.on_query.lock().unwrap() = Box::new(does);
         self
     }
 
-    pub fn on_assign(&self, does: impl FnMut(&[String]) -> admin::AssignVenuesReply + Send + 'static) -> &Self {
+    pub(crate) fn on_assign(&self, does: impl FnMut(&[String]) -> admin::AssignVenuesReply + Send + 'static) -> &Self {
         *self.mind.on_assign.lock().unwrap() = Box::new(does);
         self
     }
 
     /// Every command gets this reply's index.
-    pub fn leads(&self, index: u64) -> &Self {
+    pub(crate) fn leads(&self, index: u64) -> &Self {
         self.on_command(move |_| Do::Reply(index))
     }
 
-    pub fn rejects(&self, rejection: Rejection) -> &Self {
+    pub(crate) fn rejects(&self, rejection: Rejection) -> &Self {
         self.on_command(move |_| Do::Reject(rejection.clone()))
     }
 
-    pub fn publish(&self, map: &ShardMap) {
+    pub(crate) fn publish(&self, map: &ShardMap) {
         self.mind.map.send_replace(Some(map.into()));
     }
 
-    pub fn commands_seen(&self) -> usize {
+    pub(crate) fn commands_seen(&self) -> usize {
         self.mind.commands.lock().unwrap().len()
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// All of its sockets close at once.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -208,12 +213,12 @@ impl Drop for FakeNode {
 }
 
 /// Nodes 1 to 3, each with a replica of the shard.
-pub struct Cluster {
-    pub nodes: Vec<FakeNode>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<FakeNode>,
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let cluster = Self {
             nodes: (1..=3).map(FakeNode::start).collect(),
         };
@@ -221,11 +226,11 @@ impl Cluster {
         cluster
     }
 
-    pub fn node(&self, id: u32) -> &FakeNode {
+    pub(crate) fn node(&self, id: u32) -> &FakeNode {
         &self.nodes[id as usize - 1]
     }
 
-    pub fn map(&self, version: u64, epoch: u64) -> ShardMap {
+    pub(crate) fn map(&self, version: u64, epoch: u64) -> ShardMap {
         let nodes = self.nodes.iter().map(|node| NodeInfo {
             id: node.mind.id,
             grpc: node.address(),
@@ -257,22 +262,22 @@ impl Cluster {
     }
 
     /// All nodes tell this map from now on.
-    pub fn publish(&self, version: u64, epoch: u64) {
+    pub(crate) fn publish(&self, version: u64, epoch: u64) {
         let map = self.map(version, epoch);
         self.nodes.iter().for_each(|node| node.publish(&map));
     }
 
-    pub fn seeds(&self) -> Vec<String> {
+    pub(crate) fn seeds(&self) -> Vec<String> {
         self.nodes.iter().map(FakeNode::address).collect()
     }
 
-    pub fn commands_seen(&self) -> usize {
+    pub(crate) fn commands_seen(&self) -> usize {
         self.nodes.iter().map(FakeNode::commands_seen).sum()
     }
 }
 
 /// A command of our venue; the fingerprint tells them apart.
-pub fn command(fingerprint: u64) -> Command {
+pub(crate) fn command(fingerprint: u64) -> Command {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&fingerprint.to_be_bytes());
     Command {
@@ -283,11 +288,11 @@ pub fn command(fingerprint: u64) -> Command {
     }
 }
 
-pub fn venue_query() -> Query {
+pub(crate) fn venue_query() -> Query {
     Query::Venue { venue: VENUE }
 }
 
-pub fn rejected(rejection: &Rejection) -> QueryReply {
+pub(crate) fn rejected(rejection: &Rejection) -> QueryReply {
     QueryReply {
         index: 0,
         answer: Bytes::new(),
@@ -295,7 +300,7 @@ pub fn rejected(rejection: &Rejection) -> QueryReply {
     }
 }
 
-pub fn answered(index: u64) -> QueryReply {
+pub(crate) fn answered(index: u64) -> QueryReply {
     QueryReply {
         index,
         answer: codec::encode_answer(&Answer::NotFound),
@@ -433,20 +438,22 @@ impl Admin for Door {
         &self,
         _: Request<admin::FillCalendarRequest>,
     ) -> Result<Response<admin::FillCalendarReply>, Status> {
-        // Node 2 leads.
-        Ok(Response::new(match self.0.id {
+        // Node 2 leads, node 3 has no replica.
+        let reply = match self.0.id {
+            1 => admin::FillCalendarReply {
+                not_leader: true,
+                leader_node: 2,
+                ..Default::default()
+            },
             2 => admin::FillCalendarReply {
                 slots_added: 90,
                 slots_removed: 1,
                 index: 7,
                 ..Default::default()
             },
-            _ => admin::FillCalendarReply {
-                not_leader: true,
-                leader_node: 2,
-                ..Default::default()
-            },
-        }))
+            _ => return Err(Status::not_found("no replica of the shard here")),
+        };
+        Ok(Response::new(reply))
     }
 
     async fn status(&self, _: Request<admin::StatusRequest>) -> Result<Response<admin::NodeStatus>, Status> {

@@ -105,11 +105,8 @@ fn a_dead_leader_is_gone_round_even_while_the_others_still_name_it() {
             "they do not know yet: give them time"
         );
     }
-    // Once it may be back, it is asked again.
     story.now += SHUN_BROKEN;
-    let node = story.choose();
-    story.not_leader(node, Some(1));
-    assert_eq!(story.choose(), 1);
+    assert_eq!(story.choose(), 1, "once it may be back, it is asked again");
 }
 
 #[test]
@@ -153,11 +150,43 @@ fn a_stale_epoch_stays_with_the_node_and_waits_for_the_map() {
 fn overload_is_ridden_out_for_a_while_and_then_passed_on() {
     let mut story = Story::new();
     let node = story.choose();
+    story.leaders.confirmed(SHARD, node);
     let overloaded = || Setback::Rejected(Rejection::overloaded("queue"));
     assert!(!pause(&story.after(node, overloaded())).is_zero());
     assert_eq!(story.choose(), node, "the leader is the leader, busy or not");
     story.now += OVERLOAD_PATIENCE;
     assert_eq!(story.after(node, overloaded()), Advice::Overloaded);
+}
+
+#[test]
+fn an_overloaded_leader_without_quorum_is_not_taken_at_its_word_for_ever() {
+    let mut story = Story::new();
+    let node = story.choose();
+    story.leaders.confirmed(SHARD, node);
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        story.after(node, Setback::Rejected(Rejection::overloaded("no quorum")));
+        asked.push(story.choose() == node);
+    }
+    assert_eq!(asked, [true, false, true, false], "the others are asked in between");
+    assert_eq!(
+        story.leaders.leader(SHARD),
+        Some(node),
+        "but nobody else is sent away from it"
+    );
+}
+
+#[test]
+fn a_leader_that_lost_its_place_names_the_next() {
+    let mut story = Story::new();
+    let node = story.choose();
+    let next = NODES.into_iter().find(|n| *n != node).unwrap();
+    let lost = Rejection {
+        leader_node: Some(next),
+        ..Rejection::unknown("leadership was lost")
+    };
+    story.after(node, Setback::Rejected(lost));
+    assert_eq!(story.choose(), next);
 }
 
 #[test]
