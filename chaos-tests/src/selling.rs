@@ -52,9 +52,9 @@ impl Offer {
 /// Where the router does not say.
 pub async fn offers(visitor: &Visitor, from: &str, to: &str) -> Vec<Offer> {
     let mut offers = Vec::new();
-    for venue in list(visitor, "/v1/venues?limit=100").await {
+    for venue in list(visitor, "/v1/venues?limit=200", "data").await {
         let venue = text(&venue, "id");
-        for product in list(visitor, &format!("/v1/venues/{venue}/products")).await {
+        for product in list(visitor, &format!("/v1/venues/{venue}/products"), "products").await {
             let units = product["units"].as_array().cloned().unwrap_or_default();
             let alone = |unit: &&Value| unit["accompanied_by"].as_array().is_none_or(Vec::is_empty);
             let Some(unit) = units.iter().find(alone) else { continue };
@@ -86,15 +86,14 @@ pub async fn offers(visitor: &Visitor, from: &str, to: &str) -> Vec<Offer> {
     offers
 }
 
-async fn list(visitor: &Visitor, path: &str) -> Vec<Value> {
+async fn list(visitor: &Visitor, path: &str, field: &str) -> Vec<Value> {
     let answer = visitor.send(&Request::get(path)).await.expect("an answer");
     assert!(answer.is_success(), "{path}: {answer:?}");
     let body = answer.json();
-    body["data"]
+    body[field]
         .as_array()
-        .or_else(|| body.as_array())
         .cloned()
-        .unwrap_or_else(|| panic!("{path}: no list in {body}"))
+        .unwrap_or_else(|| panic!("{path}: no {field} in {body}"))
 }
 
 fn text(value: &Value, field: &str) -> String {

@@ -69,7 +69,7 @@ async fn leader_killed_while_selling() {
     cluster.resume(follower);
     cluster.until_caught_up(follower).await;
 
-    greedy(&cluster.door(), "192.0.2.7", &offers[offers.len() - 1], 400, &recorder).await;
+    greedy(&cluster.door(), "192.0.2.7", &offers[offers.len() - 1], 200, &recorder).await;
     until_sold(&mut cluster, &recorder, None, WARM).await;
     let history = selling.stop().await;
     let audit = Audit::run(&mut cluster, &history).await;

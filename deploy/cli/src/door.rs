@@ -91,21 +91,6 @@ pub(crate) struct Slot {
     pub(crate) vacancies: u32,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum List<T> {
-    Page { data: Vec<T> },
-    Bare(Vec<T>),
-}
-
-impl<T> List<T> {
-    fn into_inner(self) -> Vec<T> {
-        match self {
-            List::Page { data } | List::Bare(data) => data,
-        }
-    }
-}
-
 impl Door {
     /// A client of the router at `base`.
     ///
@@ -159,13 +144,21 @@ impl Door {
     }
 
     pub(crate) async fn venues(&self) -> Result<Vec<VenueSummary>, DoorError> {
-        let list: List<VenueSummary> = answer(self.request(Method::GET, "/v1/venues?limit=100")).await?;
-        Ok(list.into_inner())
+        #[derive(Deserialize)]
+        struct Venues {
+            data: Vec<VenueSummary>,
+        }
+        let found: Venues = answer(self.request(Method::GET, "/v1/venues?limit=200")).await?;
+        Ok(found.data)
     }
 
     pub(crate) async fn products(&self, venue: &str) -> Result<Vec<Product>, DoorError> {
-        let list: List<Product> = answer(self.request(Method::GET, &format!("/v1/venues/{venue}/products"))).await?;
-        Ok(list.into_inner())
+        #[derive(Deserialize)]
+        struct Products {
+            products: Vec<Product>,
+        }
+        let found: Products = answer(self.request(Method::GET, &format!("/v1/venues/{venue}/products"))).await?;
+        Ok(found.products)
     }
 
     /// Slots of `product` on the service days `from..=to`, as `2027-01-15`.

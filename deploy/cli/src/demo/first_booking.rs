@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::door::{Door, DoorError, Product, Slot};
-use crate::failure::Failure;
 
 /// A slot sooner than this might begin before the user has pasted the line.
 const SOONEST_HOURS: i64 = 24;
@@ -45,12 +44,12 @@ impl Offer {
 /// Holds and releases at every venue. Gives one offer per venue that has something open, in the venues' order.
 ///
 /// # Errors
-/// Where a venue does not sell although it has an open slot.
-pub(crate) async fn prove(door: &Door) -> Result<Vec<Offer>, Failure> {
+/// Where a venue does not sell although it has an open slot; names it.
+pub(crate) async fn prove(door: &Door) -> Result<Vec<Offer>, (DoorError, String)> {
     let venues = door
         .venues()
         .await
-        .map_err(|error| error.into_failure(door, "listing venues"))?;
+        .map_err(|error| (error, "listing venues".to_owned()))?;
     let mut trials = JoinSet::new();
     for (place, venue) in venues.into_iter().enumerate() {
         let door = door.clone();
@@ -61,12 +60,16 @@ pub(crate) async fn prove(door: &Door) -> Result<Vec<Offer>, Failure> {
     }
     let mut offers = Vec::new();
     while let Some(trial) = trials.join_next().await {
-        let (place, venue, outcome) =
-            trial.map_err(|error| Failure::failed(format!("a first booking broke off: {error}")))?;
+        let (place, venue, outcome) = trial.map_err(|error| {
+            (
+                DoorError::Nonsense(error.to_string()),
+                "a first booking broke off".to_owned(),
+            )
+        })?;
         match outcome {
             Ok(Some(offer)) => offers.push((place, offer)),
             Ok(None) => {}
-            Err(error) => return Err(error.into_failure(door, &format!("the first booking at {venue}"))),
+            Err(error) => return Err((error, format!("the first booking at {venue}"))),
         }
     }
     offers.sort_by_key(|(place, _)| *place);
