@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use rotunda_node::config::{Config, Flags};
 use rotunda_node::server::Server;
-use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -66,9 +65,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     server.run_until(stop).await
 }
 
-/// Ready when standard input ends.
+/// Ready when standard input ends. Read on a thread of its own: a read of tokio's stdin cannot be given up, and the
+/// runtime would wait for it after SIGTERM, for ever.
 async fn parent_gone() {
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while !matches!(input.read(&mut buffer).await, Ok(0) | Err(_)) {}
+    let (told, gone) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = told.send(());
+    });
+    // Without the thread nobody would tell: then the node stays until it is asked to stop.
+    if thread.is_err() || gone.await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
