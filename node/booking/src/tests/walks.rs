@@ -17,7 +17,7 @@ use crate::outcome::{BookingStatus, BookingView, Outcome, RefusalCode, Reply};
 use crate::queries;
 use crate::query::{Answer, Query};
 use crate::rows::MapRows;
-use crate::state::Slot;
+use crate::state::{Booking, Slot};
 use crate::time::{ServiceDay, Timestamp};
 
 const VENUE: VenueNo = VenueNo(3);
@@ -409,6 +409,14 @@ impl Walk {
         }
         self.counted = audit(&self.first.rows, &self.first.inventory, &self.counted);
         self.check_views();
+        if let Some(Outcome::Expired { more: false, .. }) = replies.last().map(|reply| &reply.outcome) {
+            let now = self.first.inventory.now();
+            let due = |booking: &Booking| booking.status == BookingStatus::Held && booking.deadline <= now;
+            let overdue = bookings(&self.first.rows)
+                .into_iter()
+                .find(|(_, _, booking)| due(booking));
+            assert_eq!(overdue, None, "an expiry that says it is done has left a hold behind");
+        }
     }
 
     fn check_reply(&mut self, command: &Command, reply: &Reply) {
