@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +20,9 @@ use crate::backend::{Answered, Backend};
 
 /// How old a copy may be before it is asked for again.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long somebody who has a copy waits for a newer one.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// How old a copy may be when the cluster cannot be asked.
 const STALE: Duration = Duration::from_secs(300);
@@ -40,6 +44,22 @@ pub struct Known {
     /// The definition.
     pub definition: Box<VenueDefinition>,
     fetched: Instant,
+    asking: AtomicBool,
+}
+
+/// Somebody asks for a newer copy; over when dropped, also when the request is given up.
+struct Asking<'a>(&'a Known);
+
+impl<'a> Asking<'a> {
+    fn begin(known: &'a Known) -> Option<Self> {
+        (!known.asking.swap(true, Ordering::Relaxed)).then_some(Self(known))
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.store(false, Ordering::Relaxed);
+    }
 }
 
 /// See the module.
@@ -79,44 +99,52 @@ impl CatalogueCache {
     ) -> Result<Option<Arc<Known>>, ClientError> {
         let now = Instant::now();
         let copy = self.copies.lock().get(&venue).cloned();
-        let shows = |known: &Arc<Known>| at_least.is_none_or(|index| known.index >= index);
-        if let Some(known) = copy
-            .as_ref()
-            .filter(|known| shows(known) && now.duration_since(known.fetched) < self.fresh)
-        {
-            return Ok(Some(known.clone()));
+        let age = |known: &Arc<Known>| now.duration_since(known.fetched);
+        let copy = copy.filter(|known| age(known) < STALE && at_least.is_none_or(|index| known.index >= index));
+        let Some(known) = copy else {
+            return self.fetch(backend, venue, at_least, deadline).await;
+        };
+        // Of the many that find it old, one asks again and the others go on with what there is.
+        let Some(_asking) = (age(&known) >= self.fresh).then(|| Asking::begin(&known)).flatten() else {
+            return Ok(Some(known));
+        };
+        // Not for long: a shard without a quorum must not hold up those who only want to look.
+        match self.fetch(backend, venue, at_least, deadline.min(now + REFRESH)).await {
+            Ok(newer) => Ok(newer),
+            Err(_) => Ok(Some(known.clone())),
         }
-        match backend.query(&Query::Venue { venue }, at_least, deadline).await {
-            Ok(Answered {
-                shard,
-                index,
-                answer:
-                    Answer::Venue {
-                        revision,
-                        planned_through,
-                        definition,
-                    },
-            }) => {
-                let known = Arc::new(Known {
-                    shard,
-                    index,
-                    revision,
-                    planned_through,
-                    definition,
-                    fetched: now,
-                });
-                self.keep(venue, known.clone());
-                Ok(Some(known))
-            }
-            Ok(_) => {
-                self.copies.lock().remove(&venue);
-                Ok(None)
-            }
-            Err(error) => match copy.filter(|known| shows(known) && now.duration_since(known.fetched) < STALE) {
-                Some(known) => Ok(Some(known)),
-                None => Err(error),
-            },
-        }
+    }
+
+    async fn fetch(
+        &self,
+        backend: &dyn Backend,
+        venue: VenueNo,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Known>>, ClientError> {
+        let fetched = Instant::now();
+        let Answered { shard, index, answer } = backend.query(&Query::Venue { venue }, at_least, deadline).await?;
+        let Answer::Venue {
+            revision,
+            planned_through,
+            definition,
+        } = answer
+        else {
+            self.forget(venue);
+            return Ok(None);
+        };
+        let asking = AtomicBool::new(false);
+        let known = Arc::new(Known {
+            shard,
+            index,
+            revision,
+            planned_through,
+            definition,
+            fetched,
+            asking,
+        });
+        self.keep(venue, known.clone());
+        Ok(Some(known))
     }
 
     /// Forgets a venue whose catalogue has just been changed here.
@@ -133,6 +161,12 @@ impl CatalogueCache {
                 .map(|(&venue, _)| venue);
             oldest.map(|oldest| copies.remove(&oldest));
         }
-        copies.insert(venue, known);
+        // Two may have asked at once, and the older answer may come later.
+        if copies
+            .get(&venue)
+            .is_none_or(|other| (other.shard, other.index) <= (known.shard, known.index) || other.shard != known.shard)
+        {
+            copies.insert(venue, known);
+        }
     }
 }

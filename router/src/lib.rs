@@ -16,6 +16,7 @@ pub mod config;
 pub mod idempotency;
 pub mod metrics;
 pub mod rate_limit;
+pub mod request_body;
 pub mod server;
 pub mod stack;
 pub mod trace;

@@ -10,39 +10,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method};
-use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 
+use crate::api::ADMIN_NETWORK;
 use crate::api::error::{Code, Outcome, Problem};
-use crate::api::{ADMIN_NETWORK, MAX_BODY_BYTES, MAX_NETWORK_BYTES};
 use crate::auth;
 use crate::metrics::ShedReason;
 use crate::rate_limit;
+use crate::request_body;
 use crate::server::Door;
 use crate::trace::Trace;
 
 /// How much longer than its deadline a request may live. Whatever waits on the cluster stops at the deadline by itself
 /// and knows more about what happened; this is for what forgot to.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// What is read and thrown away of a body that was refused, so that a client that is still sending gets to read why
-/// instead of a reset connection.
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
-
-/// How long that may take.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-
-/// Refused bodies that are read and thrown away at once. A further one is cut off.
-const MAX_LINGERING: usize = 64;
 
 /// Wraps the layers around the routes; `open` are the routes that must answer even when the door is overrun.
 pub fn around(routes: Router<Arc<Door>>, open: Router<Arc<Door>>, door: Arc<Door>) -> Router {
@@ -59,7 +47,7 @@ pub fn around(routes: Router<Arc<Door>>, open: Router<Arc<Door>>, door: Arc<Door
         // Before the body is read: a stranger's large body is none of our business.
         .layer(from_fn(auth::admit))
         // All of the body, up to its bound: no handler ever waits for a slow sender.
-        .layer(from_fn_with_state(with.clone(), read_body));
+        .layer(from_fn(request_body::read));
     let all = ServiceBuilder::new()
         // Sees every answer, whoever made it: writes problems out, counts, names the request.
         .layer(from_fn_with_state(with, observe))
@@ -77,7 +65,6 @@ pub struct Deadline(pub Instant);
 pub struct InFlight {
     now: AtomicUsize,
     limit: usize,
-    lingering: AtomicUsize,
 }
 
 impl InFlight {
@@ -87,7 +74,6 @@ impl InFlight {
         Self {
             now: AtomicUsize::new(0),
             limit,
-            lingering: AtomicUsize::new(0),
         }
     }
 
@@ -151,7 +137,7 @@ async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next
     };
     let uri = request.uri().clone();
     request.extensions_mut().insert(trace.clone());
-    let mut response = next.run(request).await;
+    let mut response = next.run(request_body::lingering(request)).await;
     response.headers_mut().insert("x-request-id", trace.request_id());
     observation.outcome = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => {
@@ -226,100 +212,8 @@ async fn deadline(State(door): State<Arc<Door>>, mut request: Request, next: Nex
     }
 }
 
-async fn read_body(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let limit = if is_import(&request) {
-        MAX_NETWORK_BYTES
-    } else {
-        MAX_BODY_BYTES
-    };
-    let (parts, body) = request.into_parts();
-    if body.is_end_stream() {
-        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
-    }
-    let too_large = || {
-        Problem::new(
-            Code::BodyTooLarge,
-            format!("A body here has at most {} KiB.", limit / 1024),
-        )
-        .header("connection", HeaderValue::from_static("close"))
-    };
-    let declared = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit) {
-        linger(door, body);
-        return Err(too_large());
-    }
-    let until = parts
-        .extensions
-        .get::<Deadline>()
-        .map_or_else(Instant::now, |deadline| deadline.0);
-    match tokio::time::timeout_at(until, collect(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await),
-        Ok(Err(Collect::TooLarge(body))) => {
-            linger(door, body);
-            Err(too_large())
-        }
-        Ok(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
-        Err(_) => Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.")
-            .header("connection", HeaderValue::from_static("close"))),
-    }
-}
-
-enum Collect {
-    TooLarge(Body),
-    Broken,
-}
-
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Collect> {
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Collect::Broken)?.into_data() else {
-            continue;
-        };
-        if first.len() + more.len() + data.len() > limit {
-            return Err(Collect::TooLarge(body));
-        }
-        // Nearly every body is one frame, and that one needs no copy.
-        if first.is_empty() {
-            first = data;
-        } else {
-            more.extend_from_slice(&data);
-        }
-    }
-    if more.is_empty() {
-        return Ok(first);
-    }
-    let mut all = BytesMut::with_capacity(first.len() + more.len());
-    all.extend_from_slice(&first);
-    all.extend_from_slice(&more);
-    Ok(all.freeze())
-}
-
-/// Reads on for a while and forgets what it reads; the answer is on its way meanwhile.
-fn linger(door: Arc<Door>, mut body: Body) {
-    if door.in_flight.lingering.fetch_add(1, Ordering::Relaxed) >= MAX_LINGERING {
-        door.in_flight.lingering.fetch_sub(1, Ordering::Relaxed);
-        return;
-    }
-    tokio::spawn(async move {
-        let read = async {
-            let mut left = LINGER_BYTES;
-            while let Some(Ok(frame)) = body.frame().await {
-                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LINGER_TIME, read).await;
-        door.in_flight.lingering.fetch_sub(1, Ordering::Relaxed);
-    });
-}
-
-fn is_import(request: &Request) -> bool {
+/// The import has bounds of its own.
+pub(crate) fn is_import(request: &Request) -> bool {
     request
         .extensions()
         .get::<MatchedPath>()

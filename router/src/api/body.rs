@@ -97,6 +97,7 @@ pub(crate) fn in_words(detail: &str) -> String {
     detail
         .replace("expected u32", "expected a whole number from 0 to 4294967295")
         .replace("expected i64", "expected a whole number")
+        .replace("invalid i64", "not a whole number")
         .replace("expected struct Hold", "expected a booking")
 }
 

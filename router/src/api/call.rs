@@ -165,7 +165,7 @@ impl Call {
             .backend
             .query(query, at_least, self.deadline)
             .await
-            .map_err(|error| self.problem(error))
+            .map_err(|error| self.read_problem(error))
     }
 
     /// The venue's catalogue.
@@ -176,7 +176,17 @@ impl Call {
             .catalogue
             .get(&*self.door.backend, venue.number, at_least, self.deadline)
             .await;
-        known.map_err(|error| self.problem(error))
+        known.map_err(|error| self.read_problem(error))
+    }
+
+    /// As [`Call::problem`], of a question: there was nothing to do that could have been left undone.
+    fn read_problem(&self, error: ClientError) -> Problem {
+        match error {
+            ClientError::Unavailable | ClientError::Unknown => {
+                unavailable("The venue's shard did not answer in time. Ask again.")
+            }
+            other => self.problem(other),
+        }
     }
 
     /// What the caller can do about an error of the cluster's.

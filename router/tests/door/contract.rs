@@ -7,11 +7,10 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_router::api::error::Code;
 use rotunda_router::backend::ClientError;
 use rotunda_router::catalogue_cache::CatalogueCache;
-use rotunda_router::config::Config;
 use tokio::time::Instant;
 
 use crate::fake::Trouble;
-use crate::house::{House, config, hold, key};
+use crate::house::{ADMIN, House, NETWORK, config, hold, key};
 
 #[tokio::test]
 async fn every_problem_has_all_its_members() {
@@ -195,8 +194,57 @@ async fn the_catalogue_outlives_the_cluster_and_a_commit_token_passes_the_copy_b
 }
 
 #[tokio::test]
+async fn one_asks_for_a_newer_copy_and_the_others_do_not_wait() {
+    let house = House::furnished(config()).await;
+    let cache = CatalogueCache::keeping(Duration::ZERO);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let get = async || cache.get(&*house.fake, VenueNo(1), None, deadline).await;
+    get().await.unwrap();
+    let all = house.fake.gate.acquire_many(1_000_000).await.unwrap();
+    let mut asks = Box::pin(get());
+    assert!(futures::poll!(&mut asks).is_pending());
+    // The shard does not answer: nobody else waits for it.
+    assert!(futures::poll!(Box::pin(get())).is_ready());
+    // Whoever asked goes away; the next one asks.
+    drop(asks);
+    let mut asks = Box::pin(get());
+    assert!(futures::poll!(&mut asks).is_pending());
+    // It waits for a newer copy, but not as long as its request might.
+    assert!(asks.await.unwrap().is_some());
+    assert!(Instant::now() < deadline);
+    drop(all);
+}
+
+#[tokio::test]
+async fn a_broken_off_import_says_how_far_it_came_and_is_sent_again() {
+    let house = House::empty(config());
+    // Numbers are given, the first venue and its calendar are in place, then the cluster is gone.
+    for trouble in [Trouble::Calm, Trouble::Calm, Trouble::Calm, Trouble::Unavailable] {
+        house.fake.meet(trouble);
+    }
+    let import = async || {
+        house
+            .put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned())
+            .await
+    };
+    let broken = import().await;
+    assert_eq!(
+        (broken.status.as_u16(), broken.code().as_str()),
+        (503, "import_interrupted")
+    );
+    assert_eq!(broken.json()["retryable"], true);
+    assert_eq!(broken.json()["venues"][0]["id"], "lisbon-tides");
+    assert_eq!(broken.json()["venues"].as_array().unwrap().len(), 1);
+    let again = import().await.json();
+    assert_eq!(
+        (&again["venues"][0]["changed"], &again["venues"][1]["changed"]),
+        (&false.into(), &true.into())
+    );
+}
+
+#[tokio::test]
 async fn a_fresh_copy_is_not_asked_for_again() {
-    let house = House::furnished(Config { ..config() }).await;
+    let house = House::furnished(config()).await;
     house.get("/v1/venues/lisbon-tides").await;
     let before = house.fake.calls.load(Ordering::Relaxed);
     let cache = CatalogueCache::keeping(Duration::from_secs(600));

@@ -88,6 +88,8 @@ pub(crate) enum Trouble {
     Retried,
     /// The handler panics.
     Panic,
+    /// Nothing: the trouble behind it is for a later call.
+    Calm,
 }
 
 pub(crate) struct Fake {
@@ -148,7 +150,7 @@ impl Fake {
         if trouble == Some(Trouble::Panic) {
             panic!("the test asked for it");
         }
-        trouble
+        trouble.filter(|trouble| *trouble != Trouble::Calm)
     }
 }
 

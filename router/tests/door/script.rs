@@ -70,6 +70,7 @@ async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
                     "AnswerLost" => Trouble::AnswerLost,
                     "Retried" => Trouble::Retried,
                     "Panic" => Trouble::Panic,
+                    "Calm" => Trouble::Calm,
                     other => panic!("no such trouble: {other}"),
                 }),
                 ("empty", _) => {}

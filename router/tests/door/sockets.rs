@@ -122,6 +122,15 @@ async fn a_client_that_sends_ten_megabytes_first_and_reads_then_learns_why() {
 }
 
 #[tokio::test]
+async fn a_client_that_may_not_import_learns_it_though_it_sent_all_of_its_file() {
+    let running = start(config()).await;
+    let mut request = b"PUT /v1/admin/network HTTP/1.1\r\nhost: here\r\ncontent-length: 5000000\r\n\r\n".to_vec();
+    request.resize(request.len() + 5_000_000, b' ');
+    let answer = exchange(running.http, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
     let running = start(config()).await;
     let long = format!(

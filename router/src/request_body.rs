@@ -1,0 +1,176 @@
+//! Bodies of requests: read whole and up to a bound before the handler runs, and read on for a while where nobody wants
+//! them any more.
+//!
+//! The second part is for clients that send all of their body before they look for an answer. Were the connection closed
+//! on them in the middle, the operating system would throw the answer away with the rest, and they would see a reset
+//! connection instead of the reason (413, 401, 429, ...). So what is left of a body is read and forgotten, within
+//! bounds, while the answer is on its way.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::api::error::{Code, Problem};
+use crate::api::{MAX_BODY_BYTES, MAX_NETWORK_BYTES};
+use crate::stack::{Deadline, is_import};
+
+/// What is read and forgotten of a body that nobody wants.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long that may take.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// Unwanted bodies that are read at once, in this process. A further one is cut off.
+const MAX_LINGERING: usize = 64;
+
+static LINGERING: AtomicUsize = AtomicUsize::new(0);
+
+/// Layer: reads the body, or refuses it.
+pub(crate) async fn read(request: Request, next: Next) -> Result<Response, Problem> {
+    let limit = if is_import(&request) {
+        MAX_NETWORK_BYTES
+    } else {
+        MAX_BODY_BYTES
+    };
+    let (parts, mut body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+    }
+    let close = HeaderValue::from_static("close");
+    let too_large = || {
+        Problem::new(
+            Code::BodyTooLarge,
+            format!("A body here has at most {} KiB.", limit / 1024),
+        )
+        .header("connection", close.clone())
+    };
+    let declared = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let until = parts
+        .extensions
+        .get::<Deadline>()
+        .map_or_else(Instant::now, |deadline| deadline.0);
+    match tokio::time::timeout_at(until, collect(&mut body, limit)).await {
+        Ok(Ok(bytes)) => Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await),
+        Ok(Err(Collect::TooLarge)) => Err(too_large()),
+        Ok(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
+        Err(_) => {
+            Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.").header("connection", close))
+        }
+    }
+}
+
+enum Collect {
+    TooLarge,
+    Broken,
+}
+
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Collect> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Collect::Broken)?.into_data() else {
+            continue;
+        };
+        if first.len() + more.len() + data.len() > limit {
+            return Err(Collect::TooLarge);
+        }
+        // Nearly every body is one frame, and that one needs no copy.
+        if first.is_empty() {
+            first = data;
+        } else {
+            more.extend_from_slice(&data);
+        }
+    }
+    if more.is_empty() {
+        return Ok(first);
+    }
+    let mut all = BytesMut::with_capacity(first.len() + more.len());
+    all.extend_from_slice(&first);
+    all.extend_from_slice(&more);
+    Ok(all.freeze())
+}
+
+/// The request with a body that is read on for a while when it is dropped unread.
+pub(crate) fn lingering(request: Request) -> Request {
+    // Nothing comes, or nothing until we say so (and reading on would say so).
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return request;
+    }
+    request.map(|body| Body::new(Lingering(Some(body))))
+}
+
+/// See [`lingering`].
+struct Lingering(Option<Body>);
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+            self.0 = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if LINGERING.fetch_add(1, Ordering::Relaxed) >= MAX_LINGERING {
+            LINGERING.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        runtime.spawn(async move {
+            let _ = tokio::time::timeout(LINGER_TIME, forget(body)).await;
+            LINGERING.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+async fn forget(mut body: Body) {
+    let mut left = LINGER_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
