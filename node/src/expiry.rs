@@ -2,14 +2,16 @@
 //! index; nobody's clock decides.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Outcome;
 use rotunda_booking::queries;
+use tokio::sync::watch;
 
 use crate::clock::wall_ms;
+use crate::meta::map::MetaState;
 use crate::raft::machine::ViewRows;
 use crate::shards::Shard;
 
@@ -19,8 +21,13 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// Holds that one command expires; more are done by the next, so that a crowd's expiry does not stall the crowd after it.
 const HOLDS_PER_COMMAND: u32 = 256;
 
+/// Log time moves with entries only. In a shard where nothing happens the leader moves it so often, or availability would
+/// go on offering slots that have begun.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
 /// Runs for ever beside a shard; does something only while the shard's leader is here.
-pub async fn run(shard: Arc<Shard>) {
+pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
+    let (mut seen, mut since) = (shard.pulse.now(), Instant::now());
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -29,6 +36,16 @@ pub async fn run(shard: Arc<Shard>) {
             if !expire(&shard, venue).await {
                 break;
             }
+        }
+        if shard.pulse.now() != seen {
+            (seen, since) = (shard.pulse.now(), Instant::now());
+        } else if since.elapsed() >= STANDSTILL && shard.group.leadership.leads() {
+            let venue = map.borrow().venues.values().find(|venue| venue.shard == shard.group.id).map(|venue| venue.number);
+            if let Some(venue) = venue {
+                // Nothing is due, so this expires nobody; its stamp is what is wanted.
+                expire(&shard, VenueNo(venue)).await;
+            }
+            since = Instant::now();
         }
     }
 }

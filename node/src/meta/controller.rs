@@ -167,7 +167,7 @@ impl Controller {
             }
             let shard = Shard::start(&self.host, *id, record, self.limits).await?;
             self.shards.insert(Arc::clone(&shard));
-            tokio::spawn(expiry::run(Arc::clone(&shard)));
+            tokio::spawn(expiry::run(Arc::clone(&shard), self.meta.watch()));
             tokio::spawn(calendar::run(Arc::clone(&shard), self.meta.watch()));
             if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
                 shard.group.found(record.replicas.iter().copied()).await?;
