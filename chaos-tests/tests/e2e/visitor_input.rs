@@ -165,8 +165,9 @@ async fn what_the_door_refuses(door: &Door, slot: &str) {
     let answer = answer_of(raw("x".repeat(10 << 20))).await;
     refused(&answer, 413, "body_too_large");
 
+    // Deeper than a parser that recurses could go.
     let answer = answer_of(raw("[".repeat(200_000))).await;
-    refused(&answer, 400, "malformed_json");
+    refused(&answer, 422, "invalid_body");
 
     let mut wrong_type = hold(&[(slot, "adult", 1)]);
     wrong_type.body.as_mut().unwrap()["lines"][0]["quantity"] = json!("two");

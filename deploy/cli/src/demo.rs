@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
     if outcome.is_ok() {
         eprintln!("stopping");
     }
-    fleet.stop(interrupts.next()).await;
+    fleet.stop(folder.kept(), interrupts.next()).await;
     if let Some(ready) = &arguments.ready_file {
         remove_ready_file(ready)?;
     }

@@ -67,6 +67,8 @@ pub(crate) struct VenueSummary {
 pub(crate) struct Product {
     pub(crate) id: String,
     #[serde(default)]
+    pub(crate) kind: String,
+    #[serde(default)]
     pub(crate) min_units_per_booking: Option<u32>,
     #[serde(default)]
     pub(crate) units: Vec<Unit>,
@@ -179,12 +181,17 @@ impl Door {
     }
 
     /// Holds places; gives the booking's id.
-    pub(crate) async fn hold(&self, body: &Value) -> Result<String, DoorError> {
+    pub(crate) async fn hold(&self, body: String) -> Result<String, DoorError> {
         #[derive(Deserialize)]
         struct Booking {
             id: String,
         }
-        let booking: Booking = answer(self.keyed("/v1/bookings").json(body)).await?;
+        let booking: Booking = answer(
+            self.keyed("/v1/bookings")
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await?;
         Ok(booking.id)
     }
 

@@ -197,14 +197,20 @@ impl Fleet {
         events
     }
 
-    /// Stops everything: routers first, so that no visitor meets a cluster without nodes; then the nodes. `hurry` ends
-    /// the patience at once (a second Ctrl-C).
-    pub(crate) async fn stop(&mut self, hurry: impl Future<Output = ()>) {
+    /// Stops everything: routers first, so that no visitor meets a cluster without nodes; then the nodes. Where `gently`,
+    /// the nodes are asked; else they are killed at once, for handing leadership over takes its time and data that is
+    /// about to be removed needs none of it. `hurry` ends all patience (a second Ctrl-C).
+    pub(crate) async fn stop(&mut self, gently: bool, hurry: impl Future<Output = ()>) {
         let deadline = Instant::now() + GRACE;
+        let kinds: &[Kind] = if gently {
+            &[Kind::Router, Kind::Node]
+        } else {
+            &[Kind::Router]
+        };
         let patience = async {
-            for kind in [Kind::Router, Kind::Node] {
-                self.terminate(kind);
-                while Instant::now() < deadline && self.any_running(kind) {
+            for kind in kinds {
+                self.terminate(*kind);
+                while Instant::now() < deadline && self.any_running(*kind) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -371,7 +377,7 @@ mod tests {
         let events = until_ended(&mut fleet).await;
         assert!(matches!(&events[0], Event::Restarted(_)), "{events:?}");
         assert_ne!(fleet.members()[0].pid(), Some(pid));
-        fleet.stop(std::future::ready(())).await;
+        fleet.stop(true, std::future::ready(())).await;
     }
 
     #[tokio::test]
@@ -388,7 +394,7 @@ mod tests {
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        fleet.stop(std::future::ready(())).await;
+        fleet.stop(true, std::future::ready(())).await;
         assert!(kill(pid, None).is_err(), "the process is gone");
     }
 }

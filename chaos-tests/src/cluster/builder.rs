@@ -1,0 +1,153 @@
+//! What a cluster is made of, and how its processes are started.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use rotunda_protocol::client::{ClientConfig, ClusterClient};
+
+use super::{Cluster, Member, machine};
+use crate::process::{Process, Recipe};
+use crate::{binaries, ports};
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    nodes: u32,
+    shards: u64,
+    router_flags: Vec<String>,
+    node_flags: Vec<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            nodes: 3,
+            shards: 8,
+            router_flags: Vec::new(),
+            node_flags: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// Nodes; 3 by default.
+    #[must_use]
+    pub fn nodes(mut self, nodes: u32) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// Shards; 8 by default.
+    #[must_use]
+    pub fn shards(mut self, shards: u64) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// More flags for each node, separated by spaces.
+    #[must_use]
+    pub fn node_flags(mut self, flags: &str) -> Self {
+        self.node_flags.extend(words(flags));
+        self
+    }
+
+    /// More flags for the router, separated by spaces.
+    #[must_use]
+    pub fn router_flags(mut self, flags: &str) -> Self {
+        self.router_flags.extend(words(flags));
+        self
+    }
+
+    /// Starts the processes and waits until every shard has a leader and the router is ready.
+    ///
+    /// # Panics
+    /// Where that does not come true.
+    pub async fn start(self) -> Cluster {
+        let machine = machine().await;
+        let folder = tempfile::Builder::new()
+            .prefix("rotunda-chaos-")
+            .tempdir()
+            .expect("a temporary folder");
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let addresses: Vec<(u32, SocketAddr, SocketAddr)> =
+            (1..=self.nodes).map(|id| (id, ports::free(), ports::free())).collect();
+        let members: Vec<Member> = addresses
+            .iter()
+            .map(|(id, grpc, admin)| Member {
+                id: *id,
+                grpc: *grpc,
+                admin: *admin,
+                process: Process::start(self.node_recipe(folder.path(), *id, &addresses)),
+            })
+            .collect();
+        let seeds = members.iter().map(|member| format!("http://{}", member.grpc)).collect();
+        let client = ClusterClient::connect(ClientConfig {
+            seeds,
+            ..ClientConfig::default()
+        });
+        let (http, admin) = (ports::free(), ports::free());
+        let router = Process::start(self.router_recipe(folder.path(), http, admin, &addresses, &token));
+        let mut cluster = Cluster {
+            members,
+            router,
+            http,
+            admin,
+            token,
+            client,
+            shards: self.shards,
+            folder,
+            _machine: machine,
+        };
+        cluster.until_led().await;
+        cluster.until_router_ready().await;
+        cluster
+    }
+
+    fn node_recipe(&self, folder: &Path, id: u32, all: &[(u32, SocketAddr, SocketAddr)]) -> Recipe {
+        let (_, grpc, admin) = all.iter().find(|(other, _, _)| *other == id).expect("one of them");
+        let replication = if self.nodes >= 3 { 3 } else { 1 };
+        let mut arguments = words(&format!(
+            "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
+             --heartbeat-ms 50 --election-ms 150-300 --keep-log-entries 100000000 --exit-with-parent",
+            folder.join(format!("node-{id}")).display(),
+            self.shards,
+        ));
+        for (peer, grpc, _) in all {
+            arguments.extend(words(&format!("--peer {peer}=http://{grpc}")));
+        }
+        arguments.extend(self.node_flags.iter().cloned());
+        Recipe {
+            name: format!("node {id}"),
+            program: binaries::path("rotunda-node"),
+            arguments,
+            environment: Vec::new(),
+            log: folder.join(format!("node-{id}.log")),
+        }
+    }
+
+    fn router_recipe(
+        &self,
+        folder: &Path,
+        http: SocketAddr,
+        admin: SocketAddr,
+        nodes: &[(u32, SocketAddr, SocketAddr)],
+        token: &str,
+    ) -> Recipe {
+        let mut arguments = words(&format!("--http {http} --admin {admin} --exit-with-parent"));
+        for (_, grpc, _) in nodes {
+            arguments.extend(words(&format!("--node http://{grpc}")));
+        }
+        arguments.extend(self.router_flags.iter().cloned());
+        Recipe {
+            name: "router".to_owned(),
+            program: binaries::path("rotunda-router"),
+            arguments,
+            environment: vec![("ROTUNDA_ADMIN_TOKEN".to_owned(), token.to_owned())],
+            log: folder.join("router.log"),
+        }
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
