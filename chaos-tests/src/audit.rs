@@ -89,6 +89,12 @@ impl Audit {
         assert!(self.wrong.is_empty(), "{self}");
     }
 
+    /// What does not agree, in words. Empty where all is well.
+    #[must_use]
+    pub fn findings(&self) -> &[String] {
+        &self.wrong
+    }
+
     /// Number of holds in the log that took places.
     #[must_use]
     pub fn holds(&self) -> u64 {

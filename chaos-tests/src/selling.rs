@@ -143,7 +143,7 @@ impl Selling {
                         } else {
                             &offers[rand::random_range(0..offers.len())]
                         };
-                        journey.from_a_new_address().go(offer).await;
+                        journey.as_somebody_else().go(offer).await;
                     }
                 })
             })
@@ -225,7 +225,7 @@ struct Journey {
 
 impl Journey {
     /// Quotas are per address: each journey is somebody else's.
-    fn from_a_new_address(&self) -> Self {
+    fn as_somebody_else(&self) -> Self {
         let [a, b, c] = rand::random::<[u8; 3]>();
         let address = format!("10.{a}.{b}.{c}");
         Journey {

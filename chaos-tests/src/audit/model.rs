@@ -20,35 +20,35 @@ const BUCKET: i64 = 5 * 60 * 1000;
 
 /// One shard as the auditor counts it.
 #[derive(Debug, Default)]
-pub struct Model {
+pub(crate) struct Model {
     now: Timestamp,
     venues: BTreeMap<VenueNo, Venue>,
     keys: BTreeMap<CommandKey, First>,
     /// What has been counted.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// Numbers for the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Log entries with commands.
-    pub entries: u64,
+    pub(crate) entries: u64,
     /// Commands in them.
-    pub commands: u64,
+    pub(crate) commands: u64,
     /// Holds that took places.
-    pub holds: u64,
+    pub(crate) holds: u64,
     /// Confirms that sold.
-    pub confirms: u64,
+    pub(crate) confirms: u64,
     /// Holds given back.
-    pub releases: u64,
+    pub(crate) releases: u64,
     /// Holds that ran out.
-    pub expiries: u64,
+    pub(crate) expiries: u64,
     /// Refusals.
-    pub refusals: u64,
+    pub(crate) refusals: u64,
     /// Of these, sold out.
-    pub sold_out: u64,
+    pub(crate) sold_out: u64,
     /// Keys that came again and were answered from the record.
-    pub replays: u64,
+    pub(crate) replays: u64,
 }
 
 /// The first time that a key was seen.
@@ -86,7 +86,7 @@ struct Booking {
 
 impl Model {
     /// Looks at one applied entry with its replies. Gives what is wrong, in words.
-    pub fn observe(&mut self, index: u64, entry: &Entry, replies: &[Reply]) -> Vec<String> {
+    pub(crate) fn observe(&mut self, index: u64, entry: &Entry, replies: &[Reply]) -> Vec<String> {
         self.now = self.now.max(entry.stamp);
         self.counts.entries += 1;
         let mut wrong = Vec::new();
@@ -111,19 +111,19 @@ impl Model {
 
     /// The index at which a key took effect, if it has been seen.
     #[must_use]
-    pub fn index_of(&self, key: CommandKey) -> Option<u64> {
+    pub(crate) fn index_of(&self, key: CommandKey) -> Option<u64> {
         self.keys.get(&key).map(|first| first.index)
     }
 
     /// What a key was answered the first time.
     #[must_use]
-    pub fn outcome_of(&self, key: CommandKey) -> Option<&Outcome> {
+    pub(crate) fn outcome_of(&self, key: CommandKey) -> Option<&Outcome> {
         self.keys.get(&key).map(|first| &first.outcome)
     }
 
     /// State of a booking.
     #[must_use]
-    pub fn status_of(&self, booking: BookingId) -> Option<BookingStatus> {
+    pub(crate) fn status_of(&self, booking: BookingId) -> Option<BookingStatus> {
         self.venues
             .get(&booking.venue)?
             .bookings
@@ -132,20 +132,20 @@ impl Model {
     }
 
     /// Every booking that was ever held.
-    pub fn bookings(&self) -> impl Iterator<Item = BookingId> {
+    pub(crate) fn bookings(&self) -> impl Iterator<Item = BookingId> {
         self.venues.values().flat_map(|venue| venue.bookings.keys().copied())
     }
 
     /// Persons that hold or have bought a slot of a venue.
     #[cfg(test)]
-    pub fn persons_in(&self, venue: VenueNo, slot: &rotunda_booking::ids::SlotRef) -> Option<i64> {
+    pub(crate) fn persons_in(&self, venue: VenueNo, slot: &rotunda_booking::ids::SlotRef) -> Option<i64> {
         let slots = &self.venues.get(&venue)?.slots;
         slots.get(&(slot.product.clone(), slot.start)).map(|slot| slot.persons)
     }
 
     /// Largest share of its capacity that any slot reaches, in percent, and how many slots are full.
     #[must_use]
-    pub fn fullest(&self) -> (u64, usize) {
+    pub(crate) fn fullest(&self) -> (u64, usize) {
         let slots = self
             .venues
             .values()

@@ -8,7 +8,7 @@ use rotunda_booking::rows::{ReadRows, Rows, RowsError};
 
 /// Rows in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MapRows(BTreeMap<Vec<u8>, Bytes>);
+pub(crate) struct MapRows(BTreeMap<Vec<u8>, Bytes>);
 
 impl ReadRows for MapRows {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {

@@ -8,6 +8,7 @@
 mod command_line;
 mod demo;
 mod failover;
+mod forgery;
 mod memory;
 mod metrics;
 mod operator_input;

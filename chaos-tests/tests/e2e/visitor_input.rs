@@ -197,10 +197,10 @@ async fn what_the_door_refuses(door: &Door, slot: &str) {
 
 async fn what_the_rules_refuse(door: &Door, slot: &str) {
     let past = door.slots("general", -1, 0).await;
-    let begun = past
+    let mut begun = past
         .iter()
         .filter(|slot| slot["starts_at"].as_str().unwrap().parse::<Timestamp>().unwrap() < Timestamp::now());
-    let begun = begun.last().expect("a slot of today that has begun")["id"]
+    let begun = begun.next_back().expect("a slot of today that has begun")["id"]
         .as_str()
         .unwrap();
     let answer = door.decided(Deed::Hold, &hold(&[(begun, "adult", 1)])).await;

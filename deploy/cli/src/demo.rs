@@ -13,7 +13,7 @@ mod ports;
 mod progress;
 mod ready_file;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
@@ -219,7 +219,7 @@ fn plans(
 }
 
 fn node_arguments(arguments: &DemoArguments, node: &Plan, peers: &[String]) -> Vec<String> {
-    let data = node.data.clone().unwrap_or_else(PathBuf::new).display().to_string();
+    let data = node.data.clone().unwrap_or_default().display().to_string();
     let replication = arguments.nodes.min(3) - u32::from(arguments.nodes == 2);
     let mut flags = words(&["--node-id", &node.id.to_string(), "--cluster", "demo", "--data", &data]);
     flags.extend(words(&[
