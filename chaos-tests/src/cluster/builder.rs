@@ -108,7 +108,7 @@ impl Builder {
         let replication = if self.nodes >= 3 { 3 } else { 1 };
         let mut arguments = words(&format!(
             "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
-             --heartbeat-ms 50 --election-ms 150-300 --keep-log-entries 100000000 --exit-with-parent",
+             --heartbeat-ms 50 --election-ms 120-240 --keep-log-entries 100000000 --exit-with-parent",
             folder.join(format!("node-{id}")).display(),
             self.shards,
         ));

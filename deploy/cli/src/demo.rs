@@ -38,9 +38,9 @@ const POLL: Duration = Duration::from_millis(50);
 const WATCH_POLL: Duration = Duration::from_millis(100);
 const ASK_DEADLINE: Duration = Duration::from_secs(1);
 
-/// A dead leader is missed after 450 to 600 ms: the lease of 300 ms, then the random part.
+/// A dead leader is missed after 360 to 480 ms: the lease of 240 ms, then the random part.
 const HEARTBEAT_MS: &str = "50";
-const ELECTION_MS: &str = "150-300";
+const ELECTION_MS: &str = "120-240";
 
 /// Runs the command.
 pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
