@@ -47,14 +47,22 @@ struct Detail {
 async fn readyz(State(state): State<AdminState>, Query(detail): Query<Detail>) -> Response {
     let checks = checks(&state);
     let ready = checks.iter().all(|(_, fine)| *fine);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let mut body = String::new();
     if detail.verbose.is_some() {
         for (name, fine) in &checks {
             body.push_str(&format!("[{}] {name}\n", if *fine { '+' } else { '-' }));
         }
     }
-    body.push_str(if ready { "ok\n" } else { "not ready; add ?verbose for the reasons\n" });
+    body.push_str(if ready {
+        "ok\n"
+    } else {
+        "not ready; add ?verbose for the reasons\n"
+    });
     (status, body).into_response()
 }
 
@@ -62,12 +70,18 @@ fn checks(state: &AdminState) -> Vec<(String, bool)> {
     let map = state.meta.watch().borrow().clone();
     let mut checks = vec![
         ("not stopping".to_owned(), !state.stopping.load(Ordering::Acquire)),
-        ("the meta group has a leader".to_owned(), state.meta.group.leadership.leader_replica().is_some()),
+        (
+            "the meta group has a leader".to_owned(),
+            state.meta.group.leadership.leader_replica().is_some(),
+        ),
         ("the cluster is founded".to_owned(), !map.shards.is_empty()),
     ];
     for (id, record) in &map.shards {
         if record.replicas.iter().any(|(_, node)| *node == state.node) {
-            let led = state.shards.get(*id).is_some_and(|shard| shard.group.leadership.leader_replica().is_some());
+            let led = state
+                .shards
+                .get(*id)
+                .is_some_and(|shard| shard.group.leadership.leader_replica().is_some());
             checks.push((format!("shard {id} runs and has a leader"), led));
         }
     }
@@ -75,5 +89,9 @@ fn checks(state: &AdminState) -> Vec<(String, bool)> {
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.page.render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        state.page.render(),
+    )
+        .into_response()
 }

@@ -43,7 +43,11 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
         ticks.tick().await;
         let venues: Vec<VenueNo> = {
             let map = map.borrow();
-            map.venues.values().filter(|venue| venue.shard == shard.group.id).map(|venue| VenueNo(venue.number)).collect()
+            map.venues
+                .values()
+                .filter(|venue| venue.shard == shard.group.id)
+                .map(|venue| VenueNo(venue.number))
+                .collect()
         };
         for venue in venues {
             if !shard.group.leadership.leads() {
@@ -51,10 +55,18 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
             }
             match fill(&shard, venue).await {
                 Ok(filled) if filled.added + filled.removed > 0 => {
-                    tracing::info!(shard = shard.group.id, venue = venue.0, added = filled.added, removed = filled.removed, "the window of slots moved on");
+                    tracing::info!(
+                        shard = shard.group.id,
+                        venue = venue.0,
+                        added = filled.added,
+                        removed = filled.removed,
+                        "the window of slots moved on"
+                    );
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(shard = shard.group.id, venue = venue.0, %error, "filling the calendar waits for the next round"),
+                Err(error) => {
+                    tracing::warn!(shard = shard.group.id, venue = venue.0, %error, "filling the calendar waits for the next round")
+                }
             }
         }
     }
@@ -68,7 +80,14 @@ pub async fn fill(shard: &Shard, venue: VenueNo) -> Result<Filled, ShardError> {
     // Leadership confirmed first: a plan from an old catalogue would only be refused as stale, but cost entries.
     shard.group.reads.linearizable().await.map_err(ShardError::Rejected)?;
     let (_, answer) = shard.answer(&Query::Venue { venue })?;
-    let Answer::Venue { planned_through, definition, .. } = answer else { return Ok(Filled::default()) };
+    let Answer::Venue {
+        planned_through,
+        definition,
+        ..
+    } = answer
+    else {
+        return Ok(Filled::default());
+    };
     let now = Timestamp(wall_ms().max(shard.pulse.now()));
     let broken = |error: rules::CalendarError| ShardError::Broken(error.to_string());
     let (first, last) = rules::window(&definition, now, rules::DEFAULT_WINDOW_DAYS).map_err(broken)?;
@@ -83,7 +102,10 @@ pub async fn fill(shard: &Shard, venue: VenueNo) -> Result<Filled, ShardError> {
     let mut plans = plans.into_iter().peekable();
     while plans.peek().is_some() {
         // Together, so that they share entries; the batcher keeps their order, which `planned_through` relies on.
-        let round = plans.by_ref().take(PLANS_IN_FLIGHT).map(|plan| shard.propose(venue, Operation::SetSlots(plan)));
+        let round = plans
+            .by_ref()
+            .take(PLANS_IN_FLIGHT)
+            .map(|plan| shard.propose(venue, Operation::SetSlots(plan)));
         for outcome in futures::future::join_all(round).await {
             match outcome? {
                 (index, Outcome::SlotsSet { added, removed, .. }) => {
@@ -94,7 +116,9 @@ pub async fn fill(shard: &Shard, venue: VenueNo) -> Result<Filled, ShardError> {
                 (_, Outcome::Refused(refusal)) => {
                     return Err(ShardError::Rejected(Rejection::unknown(refusal.detail)));
                 }
-                (index, outcome) => return Err(ShardError::Broken(format!("entry {index} gave {outcome:?} for a plan"))),
+                (index, outcome) => {
+                    return Err(ShardError::Broken(format!("entry {index} gave {outcome:?} for a plan")));
+                }
             }
         }
     }

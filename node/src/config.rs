@@ -93,8 +93,12 @@ impl FromStr for PeerAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (id, url) = text.split_once('=').ok_or("expected ID=URL, as 1=http://127.0.0.1:7001")?;
-        let id = id.parse().map_err(|_| format!("{id:?} is no node id: expected a number from 1"))?;
+        let (id, url) = text
+            .split_once('=')
+            .ok_or("expected ID=URL, as 1=http://127.0.0.1:7001")?;
+        let id = id
+            .parse()
+            .map_err(|_| format!("{id:?} is no node id: expected a number from 1"))?;
         Ok(Self(id, url.to_owned()))
     }
 }
@@ -209,7 +213,10 @@ pub enum ConfigError {
 }
 
 fn wrong<T>(setting: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError::Value { setting, problem: problem.into() })
+    Err(ConfigError::Value {
+        setting,
+        problem: problem.into(),
+    })
 }
 
 impl Config {
@@ -227,8 +234,19 @@ impl Config {
         }
         // ROTUNDA_PEERS="1=http://...,2=http://..." is a map in one variable, so it is read by hand.
         figment = figment.merge(Env::prefixed("ROTUNDA_").only(&[
-            "node_id", "cluster", "data", "grpc", "admin", "shards", "replication", "memory", "keep_log_entries",
-            "heartbeat_ms", "election_ms", "log_json", "exit_with_parent",
+            "node_id",
+            "cluster",
+            "data",
+            "grpc",
+            "admin",
+            "shards",
+            "replication",
+            "memory",
+            "keep_log_entries",
+            "heartbeat_ms",
+            "election_ms",
+            "log_json",
+            "exit_with_parent",
         ]));
         if let Ok(peers) = std::env::var("ROTUNDA_PEERS") {
             for peer in peers.split(',').filter(|peer| !peer.is_empty()) {
@@ -247,7 +265,10 @@ impl Config {
             return wrong("node-id", "give this node an id of its own, as --node-id 1");
         };
         let Some(cluster) = raw.cluster.filter(|name| is_name(name)) else {
-            return wrong("cluster", "give the cluster's name, as --cluster meridian: letters, digits, '-' and '_', at most 64");
+            return wrong(
+                "cluster",
+                "give the cluster's name, as --cluster meridian: letters, digits, '-' and '_', at most 64",
+            );
         };
         let Some(data) = raw.data else {
             return wrong("data", "say where log and state go, as --data /var/lib/rotunda");
@@ -263,24 +284,45 @@ impl Config {
             peers.insert(id, url);
         }
         if !peers.contains_key(&node_id) {
-            return wrong("peer", format!("the list must hold this node too: add --peer {node_id}=http://{}", raw.grpc));
+            return wrong(
+                "peer",
+                format!(
+                    "the list must hold this node too: add --peer {node_id}=http://{}",
+                    raw.grpc
+                ),
+            );
         }
         if raw.shards == 0 || raw.shards > MAX_SHARDS {
             return wrong("shards", format!("expected 1 to {MAX_SHARDS}"));
         }
         if raw.replication.is_multiple_of(2) || raw.replication > peers.len() {
             let count = peers.len();
-            return wrong("replication", format!("expected an odd number, at most the number of peers ({count})"));
+            return wrong(
+                "replication",
+                format!("expected an odd number, at most the number of peers ({count})"),
+            );
         }
         let Some(memory_bytes) = parse_bytes(&raw.memory).filter(|bytes| *bytes >= MIN_MEMORY_BYTES) else {
-            return wrong("memory", format!("{:?}: expected bytes, as 512MiB, from 64MiB up", raw.memory));
+            return wrong(
+                "memory",
+                format!("{:?}: expected bytes, as 512MiB, from 64MiB up", raw.memory),
+            );
         };
-        let election = raw.election_ms.split_once('-').and_then(|(min, max)| Some((min.trim().parse().ok()?, max.trim().parse().ok()?)));
+        let election = raw
+            .election_ms
+            .split_once('-')
+            .and_then(|(min, max)| Some((min.trim().parse().ok()?, max.trim().parse().ok()?)));
         let Some((election_min_ms, election_max_ms)) = election.filter(|(min, max)| min < max) else {
-            return wrong("election-ms", format!("{:?}: expected MIN-MAX, as 600-1200", raw.election_ms));
+            return wrong(
+                "election-ms",
+                format!("{:?}: expected MIN-MAX, as 600-1200", raw.election_ms),
+            );
         };
         if raw.heartbeat_ms == 0 || raw.heartbeat_ms.saturating_mul(2) > election_min_ms {
-            return wrong("heartbeat-ms", "expected at least 1 and at most half of the shortest election time-out");
+            return wrong(
+                "heartbeat-ms",
+                "expected at least 1 and at most half of the shortest election time-out",
+            );
         }
         Ok(Self {
             node_id,
@@ -293,7 +335,11 @@ impl Config {
             replication: raw.replication,
             memory_bytes,
             keep_log_entries: raw.keep_log_entries,
-            timing: Timing { heartbeat_ms: raw.heartbeat_ms, election_min_ms, election_max_ms },
+            timing: Timing {
+                heartbeat_ms: raw.heartbeat_ms,
+                election_min_ms,
+                election_max_ms,
+            },
             log_json: raw.log_json,
             exit_with_parent: raw.exit_with_parent,
         })
@@ -303,7 +349,9 @@ impl Config {
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME_BYTES
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// `512MiB`, `2GiB`, `1048576`.
@@ -329,10 +377,24 @@ mod tests {
         Flags::parse_from(std::iter::once("rotunda-node").chain(arguments.iter().copied()))
     }
 
-    const COMPLETE: [&str; 8] = ["--node-id", "1", "--cluster", "c", "--data", "d", "--peer", "1=http://127.0.0.1:7001"];
+    const COMPLETE: [&str; 8] = [
+        "--node-id",
+        "1",
+        "--cluster",
+        "c",
+        "--data",
+        "d",
+        "--peer",
+        "1=http://127.0.0.1:7001",
+    ];
 
     fn load(more: &[&str]) -> Result<Config, ConfigError> {
-        let arguments: Vec<&str> = COMPLETE.iter().chain(["--replication", "1"].iter()).chain(more).copied().collect();
+        let arguments: Vec<&str> = COMPLETE
+            .iter()
+            .chain(["--replication", "1"].iter())
+            .chain(more)
+            .copied()
+            .collect();
         Config::load(&flags(&arguments))
     }
 
@@ -365,10 +427,17 @@ mod tests {
     fn a_file_is_read_below_the_flags_and_unknown_settings_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.toml");
-        std::fs::write(&file, "shards = 4\nmemory = \"1GiB\"\n[peers]\n2 = \"http://127.0.0.1:7002\"\n").unwrap();
+        std::fs::write(
+            &file,
+            "shards = 4\nmemory = \"1GiB\"\n[peers]\n2 = \"http://127.0.0.1:7002\"\n",
+        )
+        .unwrap();
         let path = file.to_str().unwrap();
         let config = load(&["--config", path, "--memory", "2GiB"]).unwrap();
-        assert_eq!((config.shards, config.memory_bytes, config.peers.len()), (4, 2 << 30, 2));
+        assert_eq!(
+            (config.shards, config.memory_bytes, config.peers.len()),
+            (4, 2 << 30, 2)
+        );
         std::fs::write(&file, "shrads = 4\n").unwrap();
         assert!(load(&["--config", path]).unwrap_err().to_string().contains("shrads"));
     }

@@ -40,7 +40,12 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
         if shard.pulse.now() != seen {
             (seen, since) = (shard.pulse.now(), Instant::now());
         } else if since.elapsed() >= STANDSTILL && shard.group.leadership.leads() {
-            let venue = map.borrow().venues.values().find(|venue| venue.shard == shard.group.id).map(|venue| venue.number);
+            let venue = map
+                .borrow()
+                .venues
+                .values()
+                .find(|venue| venue.shard == shard.group.id)
+                .map(|venue| venue.number);
             if let Some(venue) = venue {
                 // Nothing is due, so this expires nobody; its stamp is what is wanted.
                 expire(&shard, VenueNo(venue)).await;
@@ -54,7 +59,9 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
 fn due(shard: &Shard) -> Option<VenueNo> {
     let view = shard.group.reader.view().ok()?;
     match queries::next_deadline(&ViewRows(&view)) {
-        Ok(next) => next.filter(|(_, deadline)| deadline.0 <= wall_ms().max(shard.pulse.now())).map(|(venue, _)| venue),
+        Ok(next) => next
+            .filter(|(_, deadline)| deadline.0 <= wall_ms().max(shard.pulse.now()))
+            .map(|(venue, _)| venue),
         Err(error) => {
             tracing::error!(shard = shard.group.id, %error, "reading the holds' deadlines failed");
             None
@@ -64,7 +71,15 @@ fn due(shard: &Shard) -> Option<VenueNo> {
 
 /// True where something was expired, so that the next venue is worth a look at once.
 async fn expire(shard: &Shard, venue: VenueNo) -> bool {
-    match shard.propose(venue, Operation::Expire { limit: HOLDS_PER_COMMAND }).await {
+    match shard
+        .propose(
+            venue,
+            Operation::Expire {
+                limit: HOLDS_PER_COMMAND,
+            },
+        )
+        .await
+    {
         Ok((_, Outcome::Expired { count, .. })) => {
             metrics::counter!("rotunda_holds_expired_total", "shard" => shard.group.id.to_string())
                 .increment(u64::from(count));
@@ -72,7 +87,12 @@ async fn expire(shard: &Shard, venue: VenueNo) -> bool {
             count > 0
         }
         Ok((index, outcome)) => {
-            tracing::error!(shard = shard.group.id, index, ?outcome, "an expiry gave an outcome of another kind");
+            tracing::error!(
+                shard = shard.group.id,
+                index,
+                ?outcome,
+                "an expiry gave an outcome of another kind"
+            );
             false
         }
         Err(error) => {

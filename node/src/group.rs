@@ -73,8 +73,7 @@ impl<M: Machine> Group<M> {
     ) -> anyhow::Result<Arc<Self>> {
         let opened = host.store.open_group(GroupId(id), replica, machine)?;
         let network = Network::new(id, replica, host.peers.clone());
-        let raft =
-            Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
+        let raft = Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
         let leadership = Arc::new(Leadership::new(replicas));
         let group = Arc::new(Self {
             id,
@@ -101,8 +100,10 @@ impl<M: Machine> Group<M> {
         if self.raft.is_initialized().await? {
             return Ok(());
         }
-        let members: std::collections::BTreeMap<u64, ReplicaNode> =
-            replicas.into_iter().map(|(id, node)| (id, ReplicaNode { node })).collect();
+        let members: std::collections::BTreeMap<u64, ReplicaNode> = replicas
+            .into_iter()
+            .map(|(id, node)| (id, ReplicaNode { node }))
+            .collect();
         match self.raft.initialize(members).await {
             Ok(()) => Ok(()),
             // Another replica was quicker and its first entry arrived in between: founded all the same.
@@ -116,7 +117,9 @@ impl<M: Machine> Group<M> {
         if !self.leadership.leads() {
             return true;
         }
-        let Some(successor) = self.best_successor() else { return false };
+        let Some(successor) = self.best_successor() else {
+            return false;
+        };
         self.transfer_to(successor).await
     }
 
@@ -147,7 +150,9 @@ impl<M: Machine> Group<M> {
     /// Applied index and the state hash there, of one moment. Zeros where nothing is applied or the store fails, which
     /// the next apply will say louder.
     fn applied_state(&self) -> (u64, [u8; 16]) {
-        self.reader.view().map_or((0, [0; 16]), |view| (view.applied_index().unwrap_or(0), view.state_hash()))
+        self.reader.view().map_or((0, [0; 16]), |view| {
+            (view.applied_index().unwrap_or(0), view.state_hash())
+        })
     }
 
     /// How it stands.

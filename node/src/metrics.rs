@@ -11,15 +11,25 @@ use crate::meta::controller::Meta;
 use crate::shards::Shards;
 
 /// Seconds. From a cached fsync to one that is an incident.
-const LATENCY_BUCKETS: &[f64] =
-    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+const LATENCY_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
 
 /// Commands in one entry.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
 /// Bytes in one synced write.
-const BYTES_BUCKETS: &[f64] =
-    &[256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+const BYTES_BUCKETS: &[f64] = &[
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+];
 
 /// Installs the recorder for the process.
 ///
@@ -36,21 +46,48 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_gauge!("rotunda_build_info", "Always 1; version and revision of the binary are its labels.");
-    describe_gauge!("rotunda_raft_is_leader", "1 where this node leads the shard, else 0. Shard 0 is the meta group.");
-    describe_gauge!("rotunda_raft_has_leader", "1 where this node knows a leader of the shard, else 0.");
+    describe_gauge!(
+        "rotunda_build_info",
+        "Always 1; version and revision of the binary are its labels."
+    );
+    describe_gauge!(
+        "rotunda_raft_is_leader",
+        "1 where this node leads the shard, else 0. Shard 0 is the meta group."
+    );
+    describe_gauge!(
+        "rotunda_raft_has_leader",
+        "1 where this node knows a leader of the shard, else 0."
+    );
     describe_gauge!("rotunda_raft_term", "Raft term of the shard as this node knows it.");
-    describe_gauge!("rotunda_raft_last_log_index", "Index of the last entry in this node's log of the shard.");
-    describe_gauge!("rotunda_raft_committed_index", "Index up to which this node knows the shard's log to be committed.");
-    describe_gauge!("rotunda_raft_applied_index", "Index up to which this node has applied the shard's log.");
-    describe_gauge!("rotunda_raft_purged_index", "Index up to which this node has dropped the shard's log.");
-    describe_gauge!("rotunda_raft_proposals_in_flight", "Entries that the shard's leader has proposed and not yet applied.");
+    describe_gauge!(
+        "rotunda_raft_last_log_index",
+        "Index of the last entry in this node's log of the shard."
+    );
+    describe_gauge!(
+        "rotunda_raft_committed_index",
+        "Index up to which this node knows the shard's log to be committed."
+    );
+    describe_gauge!(
+        "rotunda_raft_applied_index",
+        "Index up to which this node has applied the shard's log."
+    );
+    describe_gauge!(
+        "rotunda_raft_purged_index",
+        "Index up to which this node has dropped the shard's log."
+    );
+    describe_gauge!(
+        "rotunda_raft_proposals_in_flight",
+        "Entries that the shard's leader has proposed and not yet applied."
+    );
     describe_histogram!("rotunda_raft_batch_commands", "Commands in one proposed entry.");
     describe_counter!(
         "rotunda_raft_proposals_failed_total",
         "Proposed entries whose fate this node could not tell its callers, by reason."
     );
-    describe_counter!("rotunda_holds_expired_total", "Holds that ended without being confirmed.");
+    describe_counter!(
+        "rotunda_holds_expired_total",
+        "Holds that ended without being confirmed."
+    );
     describe_gauge!(
         "rotunda_clock_offset_seconds",
         Unit::Seconds,
@@ -74,7 +111,13 @@ impl Page {
     /// Over the parts of a running node.
     #[must_use]
     pub fn new(handle: PrometheusHandle, meta: Arc<Meta>, shards: Shards, store: Store) -> Self {
-        Self { handle, process: metrics_process::Collector::default(), meta, shards, store }
+        Self {
+            handle,
+            process: metrics_process::Collector::default(),
+            meta,
+            shards,
+            store,
+        }
     }
 
     /// Prometheus' text.
@@ -97,7 +140,10 @@ fn revision() -> &'static str {
     option_env!("ROTUNDA_REVISION").unwrap_or("unknown")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "indexes stay below 2^53 for longer than any cluster lives")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "indexes stay below 2^53 for longer than any cluster lives"
+)]
 fn publish(status: &ReplicaStatus) {
     let labels = [("shard", status.shard.to_string())];
     gauge!("rotunda_raft_is_leader", &labels).set(f64::from(u8::from(status.role == "leader")));

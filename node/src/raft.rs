@@ -140,7 +140,10 @@ impl<M: Machine> PeerFacing for Replica<M> {
         let raft = self.raft.clone();
         Box::pin(async move {
             let request = wire::decode(&body).map_err(Unavailable::because)?;
-            let response = raft.handle_transfer_leader(request).await.map_err(Unavailable::because)?;
+            let response = raft
+                .handle_transfer_leader(request)
+                .await
+                .map_err(Unavailable::because)?;
             wire::encode(&response).map_err(Unavailable::because)
         })
     }
@@ -149,7 +152,10 @@ impl<M: Machine> PeerFacing for Replica<M> {
         let (raft, receiver) = (self.raft.clone(), self.receiver.clone());
         Box::pin(async move {
             let header: wire::SnapshotHeader = wire::decode(&header).map_err(Unavailable::because)?;
-            let writer = receiver.begin(header.meta.clone()).await.map_err(Unavailable::because)?;
+            let writer = receiver
+                .begin(header.meta.clone())
+                .await
+                .map_err(Unavailable::because)?;
             Ok(Box::new(Incoming { raft, header, writer }) as Box<dyn SnapshotSink>)
         })
     }
@@ -169,7 +175,10 @@ impl<M: Machine> SnapshotSink for Incoming<M> {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Bytes, Unavailable>> {
         Box::pin(async move {
             let snapshot = self.writer.finish().await.map_err(Unavailable::because)?;
-            let snapshot = openraft::storage::Snapshot { meta: self.header.meta, snapshot };
+            let snapshot = openraft::storage::Snapshot {
+                meta: self.header.meta,
+                snapshot,
+            };
             let response = self
                 .raft
                 .install_full_snapshot(self.header.vote, snapshot)

@@ -41,7 +41,9 @@ const HANDOVERS_AT_ONCE: usize = 4;
 /// A service with our message limits: tonic's traits name no common one for them.
 macro_rules! limits {
     ($service:expr) => {
-        $service.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+        $service
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
     };
 }
 /// A node that runs.
@@ -80,7 +82,10 @@ impl Server {
         };
         let budget = Budget::divide(config.memory_bytes, config.shards);
         let store = open_store(&config, budget.store_bytes).await?;
-        let caller = Caller { cluster: config.cluster.clone(), node: config.node_id };
+        let caller = Caller {
+            cluster: config.cluster.clone(),
+            node: config.node_id,
+        };
         let peers = Peers::new(caller.clone());
         for (node, address) in &config.peers {
             peers.set_address(*node, address);
@@ -120,10 +125,7 @@ impl Server {
                 .add_service(limits!(BookingServer::new(booking)))
                 .add_service(limits!(RaftServer::new(raft)))
                 .add_service(limits!(AdminServer::new(door)))
-                .serve_with_incoming_shutdown(
-                    TcpIncoming::from(grpc).with_nodelay(Some(true)),
-                    stop.clone().stopped(),
-                );
+                .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), stop.clone().stopped());
             tokio::spawn(async move { serve.await.context("the gRPC door failed") })
         };
         let admin_state = AdminState {
@@ -150,7 +152,16 @@ impl Server {
         let controller = tokio::spawn(controller.run());
         watch_clock(&host, &meta, &shards);
         tracing::info!(node = config.node_id, cluster = %config.cluster, grpc = %config.grpc, admin = %config.admin, "started");
-        Ok(Self { config, host, meta, shards, health, shutdown, doors, controller })
+        Ok(Self {
+            config,
+            host,
+            meta,
+            shards,
+            health,
+            shutdown,
+            doors,
+            controller,
+        })
     }
 
     /// Runs until `stop` is ready, then gives leadership away, lets requests finish and closes the data.
@@ -195,7 +206,12 @@ impl Server {
         use futures::StreamExt as _;
         let deadline = tokio::time::Instant::now() + DRAIN_TIMEOUT;
         loop {
-            let led: Vec<_> = self.shards.all().into_iter().filter(|shard| shard.group.leadership.leads()).collect();
+            let led: Vec<_> = self
+                .shards
+                .all()
+                .into_iter()
+                .filter(|shard| shard.group.leadership.leads())
+                .collect();
             let meta_led = self.meta.group.leadership.leads();
             if led.is_empty() && !meta_led {
                 return;
@@ -217,9 +233,11 @@ impl Server {
     }
 }
 
-
 async fn open_store(config: &Config, store_bytes: usize) -> anyhow::Result<Store> {
-    let identity = Identity { cluster: config.cluster.clone(), node: config.node_id };
+    let identity = Identity {
+        cluster: config.cluster.clone(),
+        node: config.node_id,
+    };
     let settings = StoreConfig {
         memory_bytes: store_bytes,
         keep_log_entries: config.keep_log_entries,
@@ -249,5 +267,9 @@ fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
             });
         }
     };
-    tokio::spawn(crate::clock::watch::run(host.peers.clone(), ClockHealth::default(), changed));
+    tokio::spawn(crate::clock::watch::run(
+        host.peers.clone(),
+        ClockHealth::default(),
+        changed,
+    ));
 }

@@ -40,7 +40,11 @@ impl Shards {
     /// What the caller should do instead.
     pub fn routed(&self, shard: u64, epoch: u64) -> Result<Arc<Shard>, Rejection> {
         let found = self.get(shard).ok_or_else(Rejection::not_here)?;
-        if found.epoch == epoch { Ok(found) } else { Err(Rejection::stale_epoch(found.epoch)) }
+        if found.epoch == epoch {
+            Ok(found)
+        } else {
+            Err(Rejection::stale_epoch(found.epoch))
+        }
     }
 
     /// A shard by id.

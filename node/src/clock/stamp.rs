@@ -15,7 +15,11 @@ impl StampClock {
     /// Starts when it first leads.
     #[must_use]
     pub fn new() -> Self {
-        Self { term: None, base_ms: 0, since: Instant::now() }
+        Self {
+            term: None,
+            base_ms: 0,
+            since: Instant::now(),
+        }
     }
 
     /// The stamp for an entry proposed now in `term`; `applied_ms` is the log time applied so far.
@@ -67,7 +71,10 @@ mod tests {
         let mut clock = StampClock::new();
         let start = Instant::now();
         assert_eq!(clock.stamp_at(start, 2, 5_000, 1_000), 5_000);
-        assert_eq!(clock.stamp_at(start + Duration::from_millis(10), 2, 5_000, 1_000), 5_010);
+        assert_eq!(
+            clock.stamp_at(start + Duration::from_millis(10), 2, 5_000, 1_000),
+            5_010
+        );
     }
 
     #[test]

@@ -52,7 +52,10 @@ pub async fn run(peers: Peers, health: ClockHealth, changed: impl Fn(bool) + Sen
             if right {
                 tracing::info!(offset_ms = off, "the wall clock is right again; this node may lead");
             } else {
-                tracing::error!(offset_ms = off, "the wall clock is off the peers' median; this node gives leadership away: check its time service");
+                tracing::error!(
+                    offset_ms = off,
+                    "the wall clock is off the peers' median; this node gives leadership away: check its time service"
+                );
             }
             changed(right);
         }
@@ -82,7 +85,11 @@ fn off_by(peers_minus_ours: &[i64]) -> Option<i64> {
     let mut clocks: Vec<i64> = peers_minus_ours.iter().copied().chain([0]).collect();
     clocks.sort_unstable();
     let middle = clocks.len() / 2;
-    let median = if clocks.len() % 2 == 1 { clocks[middle] } else { clocks[middle - 1].midpoint(clocks[middle]) };
+    let median = if clocks.len() % 2 == 1 {
+        clocks[middle]
+    } else {
+        clocks[middle - 1].midpoint(clocks[middle])
+    };
     Some(-median)
 }
 

@@ -80,13 +80,21 @@ impl Admin for AdminDoor {
     ) -> Result<Response<AssignVenuesReply>, Status> {
         let slugs = request.into_inner().slugs;
         if slugs.len() > VENUES_PER_REQUEST {
-            return Err(Status::invalid_argument(format!("at most {VENUES_PER_REQUEST} venues at a time")));
+            return Err(Status::invalid_argument(format!(
+                "at most {VENUES_PER_REQUEST} venues at a time"
+            )));
         }
         let reply = match self.meta.propose(&MetaCommand::AssignVenues { slugs }).await {
-            Ok(_) => AssignVenuesReply { version: self.meta.watch().borrow().version, not_leader: false, leader_node: 0 },
-            Err(rejection) => {
-                AssignVenuesReply { version: 0, not_leader: true, leader_node: hint(&rejection)? }
-            }
+            Ok(_) => AssignVenuesReply {
+                version: self.meta.watch().borrow().version,
+                not_leader: false,
+                leader_node: 0,
+            },
+            Err(rejection) => AssignVenuesReply {
+                version: 0,
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+            },
         };
         Ok(Response::new(reply))
     }
@@ -94,12 +102,26 @@ impl Admin for AdminDoor {
     async fn register_node(&self, request: Request<Node>) -> Result<Response<RegisterNodeReply>, Status> {
         let node = request.into_inner();
         if !self.meta.watch().borrow().nodes.contains_key(&node.id) {
-            return Err(Status::not_found(format!("node {} was not among the founders", node.id)));
+            return Err(Status::not_found(format!(
+                "node {} was not among the founders",
+                node.id
+            )));
         }
-        let record = NodeRecord { id: node.id, grpc: node.grpc, admin: node.admin, version: node.version };
+        let record = NodeRecord {
+            id: node.id,
+            grpc: node.grpc,
+            admin: node.admin,
+            version: node.version,
+        };
         let reply = match self.meta.propose(&MetaCommand::RegisterNode(record)).await {
-            Ok(_) => RegisterNodeReply { not_leader: false, leader_node: 0 },
-            Err(rejection) => RegisterNodeReply { not_leader: true, leader_node: hint(&rejection)? },
+            Ok(_) => RegisterNodeReply {
+                not_leader: false,
+                leader_node: 0,
+            },
+            Err(rejection) => RegisterNodeReply {
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+            },
         };
         Ok(Response::new(reply))
     }
@@ -109,7 +131,10 @@ impl Admin for AdminDoor {
         request: Request<FillCalendarRequest>,
     ) -> Result<Response<FillCalendarReply>, Status> {
         let request = request.into_inner();
-        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        let shard = self
+            .shards
+            .get(request.shard)
+            .ok_or_else(|| Status::not_found("no replica of the shard here"))?;
         match calendar::fill(&shard, VenueNo(request.venue)).await {
             Ok(filled) => Ok(Response::new(FillCalendarReply {
                 not_leader: false,
@@ -142,7 +167,10 @@ impl Admin for AdminDoor {
 
     async fn read_log(&self, request: Request<ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
         let request = request.into_inner();
-        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        let shard = self
+            .shards
+            .get(request.shard)
+            .ok_or_else(|| Status::not_found("no replica of the shard here"))?;
         let last = shard.group.reader.applied_index().unwrap_or(0);
         let (sender, entries) = mpsc::channel(LOG_ENTRIES_AHEAD);
         let store = self.store.clone();
@@ -159,20 +187,40 @@ impl Admin for AdminDoor {
         request: Request<TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderReply>, Status> {
         let request = request.into_inner();
-        let shard = self.shards.get(request.shard).ok_or_else(|| Status::not_found("no replica of the shard here"))?;
+        let shard = self
+            .shards
+            .get(request.shard)
+            .ok_or_else(|| Status::not_found("no replica of the shard here"))?;
         let map = self.meta.watch().borrow().clone();
         let target = map.shards.get(&request.shard).and_then(|record| {
-            record.replicas.iter().find(|(_, node)| *node == request.to_node).map(|(replica, _)| *replica)
+            record
+                .replicas
+                .iter()
+                .find(|(_, node)| *node == request.to_node)
+                .map(|(replica, _)| *replica)
         });
         let Some(target) = target else {
-            return Err(Status::invalid_argument(format!("node {} has no replica of the shard", request.to_node)));
+            return Err(Status::invalid_argument(format!(
+                "node {} has no replica of the shard",
+                request.to_node
+            )));
         };
         if !shard.group.leadership.leads() {
-            return Ok(Response::new(TransferLeaderReply { started: false, detail: "this node does not lead the shard".into() }));
+            return Ok(Response::new(TransferLeaderReply {
+                started: false,
+                detail: "this node does not lead the shard".into(),
+            }));
         }
         let done = shard.group.transfer_to(target).await;
-        let detail = if done { "done" } else { "the other replica did not take over in time" };
-        Ok(Response::new(TransferLeaderReply { started: done, detail: detail.into() }))
+        let detail = if done {
+            "done"
+        } else {
+            "the other replica did not take over in time"
+        };
+        Ok(Response::new(TransferLeaderReply {
+            started: done,
+            detail: detail.into(),
+        }))
     }
 }
 

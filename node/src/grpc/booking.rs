@@ -71,8 +71,16 @@ impl Booking for BookingDoor {
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
         let request = request.into_inner();
         let reply = match self.answer(request).await {
-            Ok((index, answer)) => QueryReply { index, answer, rejection: None },
-            Err(rejection) => QueryReply { index: 0, answer: bytes::Bytes::new(), rejection: Some((&rejection).into()) },
+            Ok((index, answer)) => QueryReply {
+                index,
+                answer,
+                rejection: None,
+            },
+            Err(rejection) => QueryReply {
+                index: 0,
+                answer: bytes::Bytes::new(),
+                rejection: Some((&rejection).into()),
+            },
         };
         Ok(Response::new(reply))
     }
@@ -108,10 +116,18 @@ async fn take_commands(
         for record in frame::commands(frame.records) {
             let record = record.map_err(|error| Status::invalid_argument(error.to_string()))?;
             // A place for the reply first: whoever sends more than it reads waits here, not in our memory.
-            let Ok(place) = places.clone().reserve_owned().await else { return Ok(()) };
-            let reply = ReplyTo::Stream { call: record.call, place };
+            let Ok(place) = places.clone().reserve_owned().await else {
+                return Ok(());
+            };
+            let reply = ReplyTo::Stream {
+                call: record.call,
+                place,
+            };
             match admit(&record, shards, meta) {
-                Ok(shard) => shard.submitter.submit(Submission { command: record.command, reply }),
+                Ok(shard) => shard.submitter.submit(Submission {
+                    command: record.command,
+                    reply,
+                }),
                 Err(rejection) => reply.answer(Err(rejection)),
             }
         }
@@ -123,8 +139,7 @@ async fn take_commands(
 /// here, once, before it can get into the log.
 fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Shard>, Rejection> {
     let shard = shards.routed(record.shard, record.epoch)?;
-    let command =
-        codec::decode_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
+    let command = codec::decode_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
     match meta.shard_of(command.venue.0) {
         Some(owner) if owner == record.shard => Ok(shard),
         // Another shard's venue, or one that this node has not heard of yet: the caller's map decides after a refresh.
@@ -144,5 +159,7 @@ fn pack(replies: &mut Vec<ReplyRecord>) -> ReplyFrame {
             Err(rejection) => frame::put_rejection(&mut records, reply.call, rejection),
         }
     }
-    ReplyFrame { records: records.freeze() }
+    ReplyFrame {
+        records: records.freeze(),
+    }
 }

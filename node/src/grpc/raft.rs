@@ -84,7 +84,10 @@ impl Raft for PeerDoor {
     async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<SnapshotReply>, Status> {
         let from = self.check(request.metadata())?;
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
+        let first = chunks
+            .message()
+            .await?
+            .ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
         let facing = self
             .groups
             .facing(first.group)
@@ -103,12 +106,7 @@ impl Raft for PeerDoor {
 }
 
 /// Hands requests to their groups in the order of the stream, and responses back as they come.
-async fn serve(
-    from: String,
-    mut requests: Streaming<PeerFrame>,
-    responses: mpsc::Sender<PeerFrame>,
-    groups: Shards,
-) {
+async fn serve(from: String, mut requests: Streaming<PeerFrame>, responses: mpsc::Sender<PeerFrame>, groups: Shards) {
     let mut in_work: FuturesUnordered<Response1> = FuturesUnordered::new();
     loop {
         let response = tokio::select! {
@@ -141,13 +139,22 @@ async fn serve(
 
 fn dispatch(request: PeerFrame, groups: &Shards) -> Response1 {
     let (group, call, to, kind) = (request.group, request.call, request.to, request.kind());
-    let frame = move |kind: Kind, body: Bytes| PeerFrame { group, call, to, kind: kind.into(), body };
+    let frame = move |kind: Kind, body: Bytes| PeerFrame {
+        group,
+        call,
+        to,
+        kind: kind.into(),
+        body,
+    };
     if kind == Kind::Ping {
         let now = Bytes::copy_from_slice(&wall_ms().to_be_bytes());
         return Box::pin(std::future::ready(frame(Kind::Ping, now)));
     }
     let Some(facing) = groups.facing(group).filter(|facing| facing.replica() == to) else {
-        return Box::pin(std::future::ready(frame(Kind::Unavailable, Bytes::from_static(b"no such replica here"))));
+        return Box::pin(std::future::ready(frame(
+            Kind::Unavailable,
+            Bytes::from_static(b"no such replica here"),
+        )));
     };
     let answer = match kind {
         Kind::Append => facing.append(request.body),
@@ -155,7 +162,10 @@ fn dispatch(request: PeerFrame, groups: &Shards) -> Response1 {
         Kind::PreVote => facing.pre_vote(request.body),
         Kind::TransferLeader => facing.transfer_leader(request.body),
         Kind::Ping | Kind::Unspecified | Kind::Unavailable => {
-            return Box::pin(std::future::ready(frame(Kind::Unavailable, Bytes::from_static(b"unknown kind of request"))));
+            return Box::pin(std::future::ready(frame(
+                Kind::Unavailable,
+                Bytes::from_static(b"unknown kind of request"),
+            )));
         }
     };
     Box::pin(async move {

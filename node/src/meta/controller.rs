@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rotunda_booking::inventory::Limits;
-use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::proto::admin as proto;
+use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::rejection::Rejection;
 use rotunda_raft_storage::Payload;
 use tokio::sync::watch;
@@ -52,7 +52,11 @@ impl Meta {
         let members = config.peers.keys().map(|node| (u64::from(*node), *node));
         let machine = MetaMachine::new(publish);
         let group = Group::start(host, META_GROUP.0, u64::from(config.node_id), members, machine).await?;
-        Ok(Arc::new(Self { group, map, directory: ArcSwap::default() }))
+        Ok(Arc::new(Self {
+            group,
+            map,
+            directory: ArcSwap::default(),
+        }))
     }
 
     /// The map, and its changes.
@@ -75,7 +79,9 @@ impl Meta {
         if !self.group.leadership.leads() {
             return Err(Rejection::not_leader(self.group.leadership.leader_node()));
         }
-        let bytes = command.encode().map_err(|error| Rejection::malformed(error.to_string()))?;
+        let bytes = command
+            .encode()
+            .map_err(|error| Rejection::malformed(error.to_string()))?;
         match tokio::time::timeout(PROPOSAL_TIMEOUT, self.group.raft.client_write(Payload(bytes.into()))).await {
             Ok(Ok(response)) => Ok(response.log_id.index),
             Ok(Err(error)) => Err(Rejection::unknown(error.to_string())),
@@ -131,7 +137,10 @@ impl Controller {
     /// The founding node with the lowest id says who the members are; the others wait to hear of it.
     async fn found_meta_group(&self) -> anyhow::Result<()> {
         if self.config.peers.keys().next() == Some(&self.config.node_id) {
-            self.meta.group.found(self.config.peers.keys().map(|node| (u64::from(*node), *node))).await?;
+            self.meta
+                .group
+                .found(self.config.peers.keys().map(|node| (u64::from(*node), *node)))
+                .await?;
         }
         Ok(())
     }
@@ -184,8 +193,14 @@ impl Controller {
             }
             return;
         }
-        let Some(leader) = self.meta.group.leadership.leader_node() else { return };
-        let address = map.nodes.get(&leader).map(|node| node.grpc.clone()).or_else(|| self.config.peers.get(&leader).cloned());
+        let Some(leader) = self.meta.group.leadership.leader_node() else {
+            return;
+        };
+        let address = map
+            .nodes
+            .get(&leader)
+            .map(|node| node.grpc.clone())
+            .or_else(|| self.config.peers.get(&leader).cloned());
         let Some(address) = address else { return };
         let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
             let channel = tonic::transport::Endpoint::from_shared(address)?.connect().await?;

@@ -21,7 +21,11 @@ impl MetaMachine {
     /// Publishes to `published` what it holds, after it is stored.
     #[must_use]
     pub fn new(published: watch::Sender<MetaState>) -> Self {
-        Self { state: MetaState::default(), hash: [0; 16], published }
+        Self {
+            state: MetaState::default(),
+            hash: [0; 16],
+            published,
+        }
     }
 
     fn digest(row: &[u8]) -> [u8; 16] {
@@ -33,7 +37,8 @@ impl Machine for MetaMachine {
     fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
         match state.get(STATE_ROW)? {
             Some(row) => {
-                self.state = postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("the shard map: {error}")))?;
+                self.state =
+                    postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("the shard map: {error}")))?;
                 self.hash = Self::digest(&row);
             }
             None => {

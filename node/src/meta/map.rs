@@ -50,9 +50,7 @@ impl MetaState {
     pub fn apply(&mut self, index: u64, command: MetaCommand) -> bool {
         let changed = match command {
             MetaCommand::Bootstrap { nodes, shards } => self.bootstrap(nodes, shards),
-            MetaCommand::RegisterNode(record) => {
-                self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record)
-            }
+            MetaCommand::RegisterNode(record) => self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record),
             MetaCommand::AssignVenues { slugs } => self.assign(slugs),
         };
         if changed {
@@ -67,9 +65,12 @@ impl MetaState {
         }
         for (id, grpc) in nodes {
             // A node may have registered before the founding.
-            self.nodes
-                .entry(id)
-                .or_insert_with(|| NodeRecord { id, grpc, admin: String::new(), version: String::new() });
+            self.nodes.entry(id).or_insert_with(|| NodeRecord {
+                id,
+                grpc,
+                admin: String::new(),
+                version: String::new(),
+            });
         }
         self.next_replica = self.next_replica.max(FIRST_REPLICA);
         for (shard, nodes) in (1..).zip(shards) {
@@ -99,11 +100,21 @@ impl MetaState {
                 }
             }
             // The emptiest shard; the lowest id among equals.
-            let Some(shard) = load.into_iter().min_by_key(|(shard, count)| (*count, *shard)).map(|(shard, _)| shard) else {
+            let Some(shard) = load
+                .into_iter()
+                .min_by_key(|(shard, count)| (*count, *shard))
+                .map(|(shard, _)| shard)
+            else {
                 return changed;
             };
             self.next_venue += 1;
-            self.venues.insert(slug, VenueRecord { number: self.next_venue, shard });
+            self.venues.insert(
+                slug,
+                VenueRecord {
+                    number: self.next_venue,
+                    shard,
+                },
+            );
             changed = true;
         }
         changed
@@ -131,13 +142,21 @@ impl MetaState {
                 .map(|(id, shard)| proto::Shard {
                     id: *id,
                     epoch: shard.epoch,
-                    replicas: shard.replicas.iter().map(|(id, node)| proto::Replica { id: *id, node: *node }).collect(),
+                    replicas: shard
+                        .replicas
+                        .iter()
+                        .map(|(id, node)| proto::Replica { id: *id, node: *node })
+                        .collect(),
                 })
                 .collect(),
             venues: self
                 .venues
                 .iter()
-                .map(|(slug, venue)| proto::Venue { number: venue.number, slug: slug.clone(), shard: venue.shard })
+                .map(|(slug, venue)| proto::Venue {
+                    number: venue.number,
+                    slug: slug.clone(),
+                    shard: venue.shard,
+                })
                 .collect(),
         }
     }
@@ -150,7 +169,9 @@ pub fn spread(nodes: &[u32], shards: u64, replication: usize) -> Vec<Vec<u32>> {
     (0..shards)
         .map(|shard| {
             let first = usize::try_from(shard).unwrap_or(0);
-            (0..replication).map(|replica| nodes[(first + replica) % nodes.len()]).collect()
+            (0..replication)
+                .map(|replica| nodes[(first + replica) % nodes.len()])
+                .collect()
         })
         .collect()
 }
@@ -163,7 +184,13 @@ mod tests {
     fn founded(shards: u64) -> MetaState {
         let mut state = MetaState::default();
         let nodes = vec![(1, "a".into()), (2, "b".into()), (3, "c".into())];
-        assert!(state.apply(1, MetaCommand::Bootstrap { nodes, shards: spread(&[1, 2, 3], shards, 3) }));
+        assert!(state.apply(
+            1,
+            MetaCommand::Bootstrap {
+                nodes,
+                shards: spread(&[1, 2, 3], shards, 3)
+            }
+        ));
         state
     }
 
@@ -172,7 +199,11 @@ mod tests {
         let state = founded(8);
         let firsts: Vec<u32> = state.shards.values().map(|shard| shard.replicas[0].1).collect();
         assert_eq!(firsts, [1, 2, 3, 1, 2, 3, 1, 2]);
-        let mut ids: Vec<u64> = state.shards.values().flat_map(|s| s.replicas.iter().map(|r| r.0)).collect();
+        let mut ids: Vec<u64> = state
+            .shards
+            .values()
+            .flat_map(|s| s.replicas.iter().map(|r| r.0))
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), 24);
@@ -182,24 +213,42 @@ mod tests {
     fn founding_twice_changes_nothing() {
         let mut state = founded(2);
         let before = state.clone();
-        assert!(!state.apply(2, MetaCommand::Bootstrap { nodes: vec![(9, "x".into())], shards: vec![vec![9]] }));
+        assert!(!state.apply(
+            2,
+            MetaCommand::Bootstrap {
+                nodes: vec![(9, "x".into())],
+                shards: vec![vec![9]]
+            }
+        ));
         assert_eq!(state, before);
     }
 
     #[test]
     fn venues_go_to_the_emptiest_shard_and_keep_their_number() {
         let mut state = founded(2);
-        assert!(state.apply(2, MetaCommand::AssignVenues { slugs: vec!["a".into(), "b".into(), "c".into()] }));
+        assert!(state.apply(
+            2,
+            MetaCommand::AssignVenues {
+                slugs: vec!["a".into(), "b".into(), "c".into()]
+            }
+        ));
         let shards: Vec<u64> = state.venues.values().map(|venue| venue.shard).collect();
         assert_eq!(shards, [1, 2, 1]);
         let before = state.clone();
-        assert!(!state.apply(3, MetaCommand::AssignVenues { slugs: vec!["b".into()] }));
+        assert!(!state.apply(
+            3,
+            MetaCommand::AssignVenues {
+                slugs: vec!["b".into()]
+            }
+        ));
         assert_eq!(state, before);
     }
 
     #[test]
     fn a_command_comes_back_as_it_went_and_garbage_is_refused() {
-        let command = MetaCommand::AssignVenues { slugs: vec!["a".into()] };
+        let command = MetaCommand::AssignVenues {
+            slugs: vec!["a".into()],
+        };
         assert_eq!(MetaCommand::decode(&command.encode().unwrap()).unwrap(), command);
         assert!(MetaCommand::decode(&[]).is_err());
         assert!(MetaCommand::decode(&[7, 0]).is_err());

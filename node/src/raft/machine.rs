@@ -35,7 +35,10 @@ impl BookingMachine {
     /// Empty; `load` fills it.
     #[must_use]
     pub fn new(limits: Limits, pulse: Arc<Pulse>) -> Self {
-        Self { inventory: Inventory::new(limits), pulse }
+        Self {
+            inventory: Inventory::new(limits),
+            pulse,
+        }
     }
 
     fn publish(&self) {
@@ -45,7 +48,9 @@ impl BookingMachine {
 
 impl Machine for BookingMachine {
     fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
-        self.inventory.load(&ViewRows(state)).map_err(|error| MachineError::new(error.to_string()))?;
+        self.inventory
+            .load(&ViewRows(state))
+            .map_err(|error| MachineError::new(error.to_string()))?;
         self.publish();
         Ok(())
     }
@@ -58,12 +63,17 @@ impl Machine for BookingMachine {
         want_reply: bool,
     ) -> Result<Bytes, MachineError> {
         // Bytes that no proposer of this cluster wrote: going on would make replicas differ.
-        let entry = codec::decode_entry(payload).map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
+        let entry =
+            codec::decode_entry(payload).map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
         let replies = self
             .inventory
             .apply(&mut TxnRows(txn), index, &entry)
             .map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
-        Ok(if want_reply { codec::encode_replies(&replies) } else { Bytes::new() })
+        Ok(if want_reply {
+            codec::encode_replies(&replies)
+        } else {
+            Bytes::new()
+        })
     }
 
     fn state_hash(&self) -> [u8; 16] {
@@ -89,7 +99,9 @@ impl ReadRows for ViewRows<'_> {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
-        self.0.scan(from, to, visit).map_err(|error| RowsError::Store(error.to_string()))
+        self.0
+            .scan(from, to, visit)
+            .map_err(|error| RowsError::Store(error.to_string()))
     }
 }
 
@@ -107,7 +119,9 @@ impl ReadRows for TxnRows<'_, '_> {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
-        self.0.scan(from, to, visit).map_err(|error| RowsError::Store(error.to_string()))
+        self.0
+            .scan(from, to, visit)
+            .map_err(|error| RowsError::Store(error.to_string()))
     }
 }
 

@@ -9,8 +9,8 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{Backoff, RPCOption, RPCTypes};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
@@ -55,7 +55,13 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &ReplicaNode) -> Connection {
-        Connection { group: self.group, from: self.replica, target, node: node.node, peers: self.peers.clone() }
+        Connection {
+            group: self.group,
+            from: self.replica,
+            target,
+            node: node.node,
+            peers: self.peers.clone(),
+        }
     }
 }
 
@@ -96,11 +102,22 @@ impl Connection {
                 Ok(Ok(Ok(body))) => body,
                 Ok(Ok(Err(error))) => return Err(rpc_error(&error)),
                 Ok(Err(_dropped)) => {
-                    return Err(RPCError::Network(NetworkError::new(&std::io::Error::other("the call was dropped"))));
+                    return Err(RPCError::Network(NetworkError::new(&std::io::Error::other(
+                        "the call was dropped",
+                    ))));
                 }
                 Err(_elapsed) => {
-                    let action = if kind == Kind::Append { RPCTypes::AppendEntries } else { RPCTypes::Vote };
-                    return Err(RPCError::Timeout(Timeout { action, id, target, timeout: limit }));
+                    let action = if kind == Kind::Append {
+                        RPCTypes::AppendEntries
+                    } else {
+                        RPCTypes::Vote
+                    };
+                    return Err(RPCError::Timeout(Timeout {
+                        action,
+                        id,
+                        target,
+                        timeout: limit,
+                    }));
                 }
             };
             wire::decode(&answer).map_err(|error| RPCError::Network(NetworkError::new(&error)))
@@ -173,20 +190,36 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let unreachable = |error: &(dyn std::error::Error + 'static)| {
             StreamingError::Unreachable(Unreachable::new(&std::io::Error::other(error.to_string())))
         };
-        let peer = self.peers.get(self.node).ok_or_else(|| unreachable(&PeerError::Unreachable(self.node)))?;
-        let header = wire::encode(&wire::SnapshotHeader { vote, meta: snapshot.meta })
-            .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
+        let peer = self
+            .peers
+            .get(self.node)
+            .ok_or_else(|| unreachable(&PeerError::Unreachable(self.node)))?;
+        let header = wire::encode(&wire::SnapshotHeader {
+            vote,
+            meta: snapshot.meta,
+        })
+        .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
         let (group, to) = (self.group, self.target);
         let (feed, stream) = mpsc::channel(SNAPSHOT_CHUNKS_AHEAD);
         let mut chunks = snapshot.snapshot.chunks();
         tokio::spawn(async move {
-            let mut next = Some(SnapshotChunk { group, to, header, data: Bytes::new() });
+            let mut next = Some(SnapshotChunk {
+                group,
+                to,
+                header,
+                data: Bytes::new(),
+            });
             while let Some(chunk) = next {
                 if feed.send(chunk).await.is_err() {
                     return;
                 }
                 next = match chunks.next().await {
-                    Some(Ok(data)) => Some(SnapshotChunk { group, to, header: Bytes::new(), data }),
+                    Some(Ok(data)) => Some(SnapshotChunk {
+                        group,
+                        to,
+                        header: Bytes::new(),
+                        data,
+                    }),
                     // The stream ends early; the receiver finds the checksum missing and refuses.
                     Some(Err(error)) => {
                         tracing::error!(%error, "reading the snapshot to send failed");

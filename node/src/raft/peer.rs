@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MAX_MESSAGE_BYTES};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk};
+use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MAX_MESSAGE_BYTES};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -79,7 +79,10 @@ impl Peers {
     /// Knows nobody yet.
     #[must_use]
     pub fn new(caller: Caller) -> Self {
-        Self { caller, peers: Arc::default() }
+        Self {
+            caller,
+            peers: Arc::default(),
+        }
     }
 
     /// Makes a node's address known. A changed address takes effect at the next dial.
@@ -155,7 +158,13 @@ impl Peer {
         };
         let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         self.pending.lock().insert(call, reply);
-        let frame = PeerFrame { group, to, call, kind: kind.into(), body };
+        let frame = PeerFrame {
+            group,
+            to,
+            call,
+            kind: kind.into(),
+            body,
+        };
         if let Err(refused) = sender.try_send(frame) {
             let error = match refused {
                 mpsc::error::TrySendError::Full(_) => PeerError::Busy(self.node),
@@ -175,11 +184,12 @@ impl Peer {
     ///
     /// # Errors
     /// Where the node cannot be reached or refuses.
-    pub async fn snapshot(
-        &self,
-        chunks: ReceiverStream<SnapshotChunk>,
-    ) -> Result<Bytes, tonic::Status> {
-        let mut client = self.client(self.dial().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?);
+    pub async fn snapshot(&self, chunks: ReceiverStream<SnapshotChunk>) -> Result<Bytes, tonic::Status> {
+        let mut client = self.client(
+            self.dial()
+                .await
+                .map_err(|error| tonic::Status::unavailable(error.to_string()))?,
+        );
         let request = self.identified(tonic::Request::new(chunks))?;
         Ok(client.snapshot(request).await?.into_inner().body)
     }
@@ -205,7 +215,11 @@ impl Peer {
     }
 
     fn identified<T>(&self, mut request: tonic::Request<T>) -> Result<tonic::Request<T>, tonic::Status> {
-        let cluster = self.caller.cluster.parse().map_err(|_| tonic::Status::internal("cluster name is not ASCII"))?;
+        let cluster = self
+            .caller
+            .cluster
+            .parse()
+            .map_err(|_| tonic::Status::internal("cluster name is not ASCII"))?;
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_HEADER, cluster);
         metadata.insert(FROM_HEADER, self.caller.node.into());
@@ -241,9 +255,14 @@ impl Peer {
         tracing::info!(node = self.node, "connected");
         *self.sender.lock() = Some(sender);
         while let Some(frame) = responses.message().await? {
-            let Some(reply) = self.pending.lock().remove(&frame.call) else { continue };
+            let Some(reply) = self.pending.lock().remove(&frame.call) else {
+                continue;
+            };
             let result = if frame.kind() == Kind::Unavailable {
-                Err(PeerError::NoGroup { node: self.node, detail: String::from_utf8_lossy(&frame.body).into_owned() })
+                Err(PeerError::NoGroup {
+                    node: self.node,
+                    detail: String::from_utf8_lossy(&frame.body).into_owned(),
+                })
             } else {
                 Ok(frame.body)
             };

@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn a_message_comes_back_as_it_went() {
-        let vote = VoteOf::<TypeConfig>::from_leader_id(openraft::impls::leader_id_adv::LeaderId { term: 7, node_id: 3 }, false);
+        let vote = VoteOf::<TypeConfig>::from_leader_id(
+            openraft::impls::leader_id_adv::LeaderId { term: 7, node_id: 3 },
+            false,
+        );
         let request = VoteRequest::<TypeConfig>::new(vote, None);
         let back: VoteRequest<TypeConfig> = decode(&encode(&request).unwrap()).unwrap();
         assert_eq!(back, request);
@@ -69,14 +72,22 @@ mod tests {
 
     #[test]
     fn another_layout_is_refused() {
-        assert!(matches!(decode::<VoteResponse<TypeConfig>>(&[9, 1, 2]), Err(WireError::Layout(Some(9)))));
-        assert!(matches!(decode::<VoteResponse<TypeConfig>>(&[]), Err(WireError::Layout(None))));
+        assert!(matches!(
+            decode::<VoteResponse<TypeConfig>>(&[9, 1, 2]),
+            Err(WireError::Layout(Some(9)))
+        ));
+        assert!(matches!(
+            decode::<VoteResponse<TypeConfig>>(&[]),
+            Err(WireError::Layout(None))
+        ));
     }
 
     #[test]
     fn garbage_is_an_error() {
         for length in 0..64_usize {
-            let bytes: Vec<u8> = std::iter::once(LAYOUT).chain((0..length).map(|i| (i * 37 + length) as u8 | 0x80)).collect();
+            let bytes: Vec<u8> = std::iter::once(LAYOUT)
+                .chain((0..length).map(|i| (i * 37 + length) as u8 | 0x80))
+                .collect();
             let _: Result<VoteRequest<TypeConfig>, _> = decode(&bytes);
         }
     }

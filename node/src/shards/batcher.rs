@@ -95,13 +95,17 @@ impl Submitter {
     /// Queues a command, or answers at once why not.
     pub fn submit(&self, submission: Submission) {
         if !self.leadership.leads() {
-            submission.reply.answer(Err(Rejection::not_leader(self.leadership.leader_node())));
+            submission
+                .reply
+                .answer(Err(Rejection::not_leader(self.leadership.leader_node())));
             return;
         }
         if let Err(refused) = self.queue.try_send(submission) {
             match refused {
                 mpsc::error::TrySendError::Full(submission) => {
-                    submission.reply.answer(Err(Rejection::overloaded("the shard's queue is full")));
+                    submission
+                        .reply
+                        .answer(Err(Rejection::overloaded("the shard's queue is full")));
                 }
                 mpsc::error::TrySendError::Closed(submission) => {
                     submission.reply.answer(Err(Rejection::not_leader(None)));
@@ -116,8 +120,13 @@ impl Submitter {
     /// As for any caller.
     pub async fn propose(&self, command: Bytes) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.submit(Submission { command, reply: ReplyTo::Caller(reply) });
-        answer.await.unwrap_or_else(|_| Err(Rejection::unknown("the node is stopping")))
+        self.submit(Submission {
+            command,
+            reply: ReplyTo::Caller(reply),
+        });
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Rejection::unknown("the node is stopping")))
     }
 }
 
@@ -202,7 +211,9 @@ impl Batcher {
     ) -> Option<InFlight> {
         if !self.leadership.leads() {
             for submission in submissions {
-                submission.reply.answer(Err(Rejection::not_leader(self.leadership.leader_node())));
+                submission
+                    .reply
+                    .answer(Err(Rejection::not_leader(self.leadership.leader_node())));
             }
             return None;
         }
@@ -219,7 +230,10 @@ impl Batcher {
         batch_size.record(replies.len() as f64);
         let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), wall_ms());
         let (responder, applied) = ProgressResponder::complete_only();
-        let proposed = self.raft.client_write_ff(Payload(entry.finish(Timestamp(stamp))), Some(responder)).await;
+        let proposed = self
+            .raft
+            .client_write_ff(Payload(entry.finish(Timestamp(stamp))), Some(responder))
+            .await;
         if let Err(stopped) = proposed {
             let stopped: Fatal<TypeConfig> = stopped;
             for reply in replies {
@@ -230,7 +244,11 @@ impl Batcher {
             }
             return None;
         }
-        Some(InFlight { applied, since: Instant::now(), replies })
+        Some(InFlight {
+            applied,
+            since: Instant::now(),
+            replies,
+        })
     }
 
     fn hand_out(&self, applied: Applied, replies: Vec<ReplyTo>) {
@@ -241,7 +259,10 @@ impl Batcher {
                 metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "lost_leadership").increment(1);
                 let leader = self.leadership.leader_node();
                 for reply in replies {
-                    reply.answer(Err(Rejection { leader_node: leader, ..Rejection::unknown("leadership was lost") }));
+                    reply.answer(Err(Rejection {
+                        leader_node: leader,
+                        ..Rejection::unknown("leadership was lost")
+                    }));
                 }
                 return;
             }
@@ -259,8 +280,16 @@ impl Batcher {
                 }
             }
             Ok(outcomes) => {
-                tracing::error!(index, commands = replies.len(), outcomes = outcomes.len(), "an entry gave another number of outcomes than it has commands");
-                answer_all(replies, &Rejection::unknown("the entry's outcomes do not match its commands"));
+                tracing::error!(
+                    index,
+                    commands = replies.len(),
+                    outcomes = outcomes.len(),
+                    "an entry gave another number of outcomes than it has commands"
+                );
+                answer_all(
+                    replies,
+                    &Rejection::unknown("the entry's outcomes do not match its commands"),
+                );
             }
             Err(error) => {
                 tracing::error!(index, %error, "an entry's outcomes do not decode");
@@ -273,16 +302,24 @@ impl Batcher {
     /// that nobody acknowledges.
     fn patrol(&self, in_flight: &mut VecDeque<InFlight>, submissions: &mut mpsc::Receiver<Submission>) {
         let mut stuck = false;
-        for entry in in_flight.iter_mut().filter(|entry| entry.since.elapsed() > FATE_UNKNOWN_AFTER) {
+        for entry in in_flight
+            .iter_mut()
+            .filter(|entry| entry.since.elapsed() > FATE_UNKNOWN_AFTER)
+        {
             stuck = true;
             if !entry.replies.is_empty() {
                 metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "timeout").increment(1);
-                answer_all(std::mem::take(&mut entry.replies), &Rejection::unknown("no quorum acknowledged it in time"));
+                answer_all(
+                    std::mem::take(&mut entry.replies),
+                    &Rejection::unknown("no quorum acknowledged it in time"),
+                );
             }
         }
         if stuck && in_flight.len() >= ENTRIES_IN_FLIGHT {
             while let Ok(submission) = submissions.try_recv() {
-                submission.reply.answer(Err(Rejection::overloaded("the shard has no quorum")));
+                submission
+                    .reply
+                    .answer(Err(Rejection::overloaded("the shard has no quorum")));
             }
         }
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::metrics::RaftServerMetrics;
 use openraft::type_config::alias::WatchReceiverOf;
 use parking_lot::RwLock;
-use openraft::metrics::RaftServerMetrics;
 use rotunda_raft_storage::TypeConfig;
 use tokio::sync::Notify;
 
@@ -27,7 +27,11 @@ impl Leadership {
     /// Of a group whose replicas live on these nodes.
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = (u64, u32)>) -> Self {
-        Self { nodes: RwLock::new(nodes.into_iter().collect()), role: RwLock::new("follower"), ..Self::default() }
+        Self {
+            nodes: RwLock::new(nodes.into_iter().collect()),
+            role: RwLock::new("follower"),
+            ..Self::default()
+        }
     }
 
     /// True while this replica leads.

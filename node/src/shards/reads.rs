@@ -62,7 +62,9 @@ async fn run<M: Machine>(raft: Raft<M>, leadership: Arc<Leadership>, mut waiting
         let result = match confirmed {
             Ok(Ok(())) => Ok(()),
             // A read has no effect, so "ask elsewhere" is always true of one that could not be confirmed.
-            Ok(Err(_)) | Err(_) => Err(Rejection::not_leader(leadership.leader_node().filter(|_| !leadership.leads()))),
+            Ok(Err(_)) | Err(_) => Err(Rejection::not_leader(
+                leadership.leader_node().filter(|_| !leadership.leads()),
+            )),
         };
         for waiter in round.drain(..) {
             let _ = waiter.send(result.clone());

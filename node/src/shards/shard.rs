@@ -60,7 +60,12 @@ impl Shard {
             leadership: Arc::clone(&group.leadership),
             pulse: Arc::clone(&pulse),
         };
-        Ok(Arc::new(Self { submitter: batcher.spawn(), epoch: record.epoch, pulse, group }))
+        Ok(Arc::new(Self {
+            submitter: batcher.spawn(),
+            epoch: record.epoch,
+            pulse,
+            group,
+        }))
     }
 
     /// Answers from the applied state as it is, without asking whether it is the newest. Blocks on the store.
@@ -68,9 +73,12 @@ impl Shard {
     /// # Errors
     /// Where the state cannot be read.
     pub fn answer(&self, query: &Query) -> Result<(u64, Answer), ShardError> {
-        let view = self.group.reader.view().map_err(|error| ShardError::Broken(error.to_string()))?;
-        let answer =
-            queries::answer(&ViewRows(&view), query).map_err(|error| ShardError::Broken(error.to_string()))?;
+        let view = self
+            .group
+            .reader
+            .view()
+            .map_err(|error| ShardError::Broken(error.to_string()))?;
+        let answer = queries::answer(&ViewRows(&view), query).map_err(|error| ShardError::Broken(error.to_string()))?;
         Ok((view.applied_index().unwrap_or(0), answer))
     }
 
@@ -79,9 +87,17 @@ impl Shard {
     /// # Errors
     /// Where this replica does not lead, or the fate of the proposal is not known.
     pub async fn propose(&self, venue: VenueNo, operation: Operation) -> Result<(u64, Outcome), ShardError> {
-        let command = Command { key: None, fingerprint: 0, venue, operation };
-        let (index, reply) =
-            self.submitter.propose(codec::encode_command(&command)).await.map_err(ShardError::Rejected)?;
+        let command = Command {
+            key: None,
+            fingerprint: 0,
+            venue,
+            operation,
+        };
+        let (index, reply) = self
+            .submitter
+            .propose(codec::encode_command(&command))
+            .await
+            .map_err(ShardError::Rejected)?;
         let reply: Reply = codec::decode_reply(&reply).map_err(|error| ShardError::Broken(error.to_string()))?;
         Ok((index, reply.outcome))
     }
