@@ -1,5 +1,5 @@
 //! The node's gRPC doors: visitors' commands and queries, the peers' Raft messages, the cluster's own affairs. Here
-//! protobuf becomes domain types; nothing behind these files sees a generated type.
+//! protobuf becomes domain types; of what lies behind, only peers, the map and status keep generated ones.
 
 pub mod admin;
 pub mod booking;

@@ -1,6 +1,6 @@
 //! What router and nodes agree on: the wire format, the shard map, and the client that finds a shard's leader.
 //!
-//! - [`proto`]: what prost and tonic make of `proto/*.proto`. Only this crate and `node/src/grpc` look at it.
+//! - [`proto`]: what prost and tonic make of `proto/*.proto`. Of other crates only `node` looks at it.
 //! - [`frame`]: the fixed-layout records inside `CommandFrame` and `ReplyFrame`; many commands travel in one message.
 //! - [`shard_map`]: which venue is in which shard, which shard has replicas where; as a domain type.
 //! - [`rejection`]: why a node did not take a call, and with it what the caller should do.
