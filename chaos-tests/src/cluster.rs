@@ -283,14 +283,16 @@ impl Cluster {
                 let equal = replicas
                     .iter()
                     .all(|(_, replica)| Some((replica.applied, replica.state_hash)) == first);
-                let led = replicas.iter().any(|(_, replica)| replica.role == "leader");
+                // A leader that has just taken over has entries to commit yet: what was acknowledged may be among them.
+                let leader = replicas.iter().find(|(_, replica)| replica.role == "leader");
+                let led = leader.is_some_and(|(_, leader)| leader.applied == leader.last_log);
                 if replicas.len() != wanted || !equal || !led {
                     let shown: Vec<String> = replicas
                         .iter()
                         .map(|(node, r)| {
                             format!(
-                                "node {node}: {} applied {} hash {:02x?}",
-                                r.role, r.applied, r.state_hash
+                                "node {node}: {} applied {} of {} hash {:02x?}",
+                                r.role, r.applied, r.last_log, r.state_hash
                             )
                         })
                         .collect();
