@@ -1,5 +1,5 @@
 //! What a node does about the cluster itself: founds the meta group and the shards, starts the replicas that the map puts
-//! here, and makes its own addresses known. Placement is fixed at founding for now; nothing here but [`found_cluster`]
+//! here, and makes its own addresses known. Placement is fixed at founding for now; nothing here but [`Controller::found_cluster`]
 //! assumes that.
 
 use std::sync::Arc;
