@@ -113,7 +113,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser, Serialize)]
 #[command(name = "rotunda-router", version, about, long_about)]
 struct Flags {
-    /// TOML file with settings [ROTUNDA_CONFIG]
+    /// TOML file with settings (also ROTUNDA_CONFIG)
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,

@@ -2,7 +2,7 @@
 //! template of a route, never a path, and `venue` comes from the catalogue.
 //!
 //! Handles are kept, for looking one up costs more than counting. [`install`] sets the process up once, from `main`;
-//! without it (in tests) counting does nothing. [`render`] is the page.
+//! without it (in tests) counting does nothing. [`Page::render`] is the page.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
