@@ -1,9 +1,10 @@
 //! Where a call goes next, and how long it waits before. No I/O here: [`Itinerary`] is told how an attempt ended and
 //! answers with a pause; asked for a node, it chooses among the replicas.
 //!
-//! The rules: a hint is followed at once, but hints that lead in circles cost a growing pause each; a dead or silent
-//! replica sends the call to the next one at once, and costs a pause only when all have been tried; an overloaded node
-//! is given time. Pauses are jittered, or the calls that failed together would come back together.
+//! The rules: a hint to a node not named before is followed at once, while hints that lead in circles cost a growing
+//! pause each; a dead or silent replica sends the call to the next one at once, and costs a pause only when all have been
+//! tried; an overloaded node is given time. Pauses are jittered, or the calls that failed together would come back
+//! together.
 
 use std::time::Duration;
 
@@ -79,7 +80,8 @@ pub(crate) struct Itinerary {
     /// The next choice passes over the cached leader.
     detour: bool,
     last: Option<u32>,
-    hints: u32,
+    /// Nodes to which a hint has been followed at once.
+    followed: Vec<u32>,
     dead_ends: usize,
     overloads: u32,
     overloaded_since: Option<Instant>,
@@ -162,14 +164,17 @@ impl Itinerary {
         match rejection.kind {
             RejectionKind::NotLeader => {
                 leaders.refuted(shard, node, rejection.leader_node);
-                self.hints += 1;
                 let known = rejection
                     .leader_node
                     .filter(|&n| n != node && !leaders.is_shunned(shard, n, now));
                 self.directed = known;
                 match known {
-                    // The first hint is as good as any. A second one in a row means that the shard is electing.
-                    Some(_) if self.hints == 1 => Advice::Pause(Duration::ZERO),
+                    // A name that this call has not heard yet is news, be it the first hint or a leader just elected.
+                    // The same name again means that the nodes do not agree: give them time.
+                    Some(leader) if !self.followed.contains(&leader) => {
+                        self.followed.push(leader);
+                        Advice::Pause(Duration::ZERO)
+                    }
                     _ => Advice::Pause(self.backoff.next()),
                 }
             }

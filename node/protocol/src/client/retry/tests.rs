@@ -55,7 +55,7 @@ fn a_known_leader_is_asked_first() {
 }
 
 #[test]
-fn the_first_hint_is_followed_at_once_and_later_ones_cost_growing_pauses() {
+fn a_hint_is_followed_at_once_and_hints_in_circles_cost_growing_pauses() {
     let mut story = Story::new();
     let first = story.choose();
     let hinted = if first == 1 { 2 } else { 1 };
@@ -65,13 +65,30 @@ fn the_first_hint_is_followed_at_once_and_later_ones_cost_growing_pauses() {
     // In circles: each names the other.
     let (mut at, mut other) = (hinted, first);
     let mut pauses = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..9 {
         pauses.push(pause(&story.not_leader(at, Some(other))));
         std::mem::swap(&mut at, &mut other);
         assert_eq!(story.choose(), at);
     }
-    assert!(pauses.iter().all(|pause| !pause.is_zero() && *pause <= PAUSE_MAX));
-    assert!(pauses[7] >= PAUSE_MAX / 2, "the last pauses are long: {pauses:?}");
+    assert!(pauses[0].is_zero(), "the other name was news as well");
+    assert!(pauses[1..].iter().all(|pause| !pause.is_zero() && *pause <= PAUSE_MAX));
+    assert!(pauses[8] >= PAUSE_MAX / 2, "the last pauses are long: {pauses:?}");
+}
+
+#[test]
+fn a_leader_just_elected_is_gone_to_at_once_after_any_number_of_old_hints() {
+    let mut story = Story::new();
+    story.leaders.confirmed(SHARD, 1);
+    assert_eq!(story.choose(), 1);
+    story.after(1, Setback::Broken);
+    for _ in 0..5 {
+        let node = story.choose();
+        assert!(!pause(&story.not_leader(node, Some(1))).is_zero());
+    }
+    let node = story.choose();
+    let elected = if node == 2 { 3 } else { 2 };
+    assert_eq!(story.not_leader(node, Some(elected)), Advice::Pause(Duration::ZERO));
+    assert_eq!(story.choose(), elected);
 }
 
 #[test]
