@@ -1,5 +1,6 @@
 //! Commands by stream, queries one by one.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -59,11 +60,13 @@ impl Booking for BookingDoor {
                 () = stop.stopped() => {}
             }
         });
-        let frames = futures::stream::unfold((replies, Vec::new()), |(mut replies, mut buffer)| async move {
-            if replies.recv_many(&mut buffer, REPLIES_PER_FRAME).await == 0 {
-                return None;
+        let frames = futures::stream::unfold((replies, VecDeque::new()), |(mut replies, mut ready)| async move {
+            if ready.is_empty() {
+                let mut taken = Vec::new();
+                replies.recv_many(&mut taken, REPLIES_PER_FRAME).await;
+                ready = taken.into();
             }
-            Some((Ok(pack(&mut buffer)), (replies, buffer)))
+            (!ready.is_empty()).then(|| (Ok(pack(&mut ready)), (replies, ready)))
         });
         Ok(Response::new(frames.boxed()))
     }
@@ -147,9 +150,12 @@ fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Sha
     }
 }
 
-fn pack(replies: &mut Vec<ReplyRecord>) -> ReplyFrame {
+/// Takes replies into one frame until it is full; what is left goes into the next.
+fn pack(replies: &mut VecDeque<ReplyRecord>) -> ReplyFrame {
     let mut records = BytesMut::with_capacity((replies.len() * 256).min(FRAME_TARGET_BYTES));
-    for reply in replies.drain(..) {
+    while records.len() < FRAME_TARGET_BYTES
+        && let Some(reply) = replies.pop_front()
+    {
         match &reply.result {
             Ok(body) => {
                 if let Err(error) = frame::put_reply(&mut records, reply.call, reply.index, body) {
@@ -161,5 +167,29 @@ fn pack(replies: &mut Vec<ReplyRecord>) -> ReplyFrame {
     }
     ReplyFrame {
         records: records.freeze(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn large_replies_are_spread_over_frames_that_fit() {
+        let reply = |call| ReplyRecord {
+            call,
+            index: 1,
+            result: Ok(Bytes::from(vec![0; FRAME_TARGET_BYTES / 2 + 1])),
+        };
+        let mut replies: VecDeque<ReplyRecord> = (0..5).map(reply).collect();
+        let mut calls = Vec::new();
+        while !replies.is_empty() {
+            let frame = pack(&mut replies);
+            assert!(frame.records.len() < 2 * FRAME_TARGET_BYTES);
+            calls.extend(frame::replies(frame.records).map(|record| record.map(|record| record.call)));
+        }
+        assert_eq!(calls, (0..5).map(Ok).collect::<Vec<_>>());
     }
 }
