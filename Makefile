@@ -55,7 +55,7 @@ clippy:
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
 
 doc:
-	RUSTDOCFLAGS='--cfg tokio_unstable -D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc $(FLAGS) --no-deps --document-private-items
+	RUSTDOCFLAGS='--cfg tokio_unstable -D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc $(FLAGS) --no-deps
 
 # The crate edges and what may be named where are held by a test that needs nothing but cargo.
 edges:

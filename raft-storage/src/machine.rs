@@ -1,5 +1,5 @@
 //! The seam between the log and what it decides about. A [`Machine`] is the replicated part of a group: a booking shard,
-//! or the meta group's map. It holds decoded caches; everything that must survive goes through [`StateTxn`](crate::StateTxn)
+//! or the meta group's map. It holds decoded caches; everything that must survive goes through [`StateTxn`]
 //! into the rows of its group.
 
 use bytes::Bytes;

@@ -58,7 +58,7 @@ pub struct ReplicaDescriptor {
     pub generation: u32,
 }
 
-/// The row [00] of a generation.
+/// The row `[00]` of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Applied {
     pub(crate) last: Option<LogId>,
@@ -159,7 +159,7 @@ pub(crate) fn encode_membership(membership: &StoredMembership) -> Result<Vec<u8>
     json(membership)
 }
 
-/// Writes the row [00] into `out`. The membership comes encoded: it changes rarely, the row with every entry.
+/// Writes the row `[00]` into `out`. The membership comes encoded: it changes rarely, the row with every entry.
 pub(crate) fn encode_applied(out: &mut Vec<u8>, last: Option<&LogId>, hash: &[u8; 16], membership: &[u8]) {
     begin(out);
     put_maybe_log_id(out, last);

@@ -241,7 +241,7 @@ impl StateView {
         &self.applied
     }
 
-    /// Visits rows after `after` (all rows if `None`), without their prefix and without the row [00].
+    /// Visits rows after `after` (all rows if `None`), without their prefix and without the row `[00]`.
     pub(crate) fn rows_after(&self, after: Option<&[u8]>, visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
         let mut from = Vec::new();
         match after {
