@@ -93,7 +93,7 @@ async fn live(
         fleet.start(plan)?;
     }
     all_answer(fleet, Kind::Node, "/livez", &step, deadline).await?;
-    step.done(&format!("{} nodes run", seeds.len()));
+    step.done(&counted(arguments.nodes, "node runs", "nodes run"));
 
     let step = Step::begin("electing leaders");
     let cluster = ClusterClient::connect(ClientConfig {
@@ -101,7 +101,7 @@ async fn live(
         ..ClientConfig::default()
     });
     leaders(fleet, &cluster, arguments.shards, &step, deadline).await?;
-    step.done(&format!("{} shards have leaders", arguments.shards));
+    step.done(&counted(arguments.shards, "shard has a leader", "shards have leaders"));
 
     let step = Step::begin("starting routers");
     let door_address = routers.first().map(Plan::url).unwrap_or_default();
@@ -109,11 +109,7 @@ async fn live(
         fleet.start(plan)?;
     }
     all_answer(fleet, Kind::Router, "/readyz", &step, deadline).await?;
-    step.done(&format!(
-        "{} {} open",
-        arguments.routers,
-        if arguments.routers == 1 { "door is" } else { "doors are" }
-    ));
+    step.done(&counted(arguments.routers, "door is open", "doors are open"));
 
     let door = Door::new(&door_address, Some(token.clone()))?;
     let step = Step::begin("importing venues");
@@ -380,6 +376,11 @@ fn remove_ready_file(path: &Path) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// `1 node runs`, `3 nodes run`.
+fn counted(count: u32, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// 128 random bits.
