@@ -1,6 +1,6 @@
 //! The cluster client: a command or a question goes to the leader of its venue's shard, wherever that is just now.
 //!
-//! Used by the router, the `rotunda` command, the benchmark and the chaos harness alike. A call has a deadline and
+//! Used by the router, the `rotunda` command and the chaos harness alike. A call has a deadline and
 //! until then survives what happens to nodes: it follows the leader by hints, refreshes the shard map, goes round a dead
 //! or paused replica and comes back with the same command, which the log takes once. What is left to the caller is one
 //! decision per variant of [`ClientError`].

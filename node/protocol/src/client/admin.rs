@@ -70,7 +70,7 @@ impl ClusterClient {
         let there = self
             .inner
             .map
-            .until(|map| map.version() >= version && slugs.iter().all(|slug| map.venue(slug).is_some()));
+            .seek(|map| map.version() >= version && slugs.iter().all(|slug| map.venue(slug).is_some()));
         timeout_at(deadline, there).await.map_err(|_| ClientError::Unavailable)
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Maps only ever move forward: an older version than the one at hand is dropped, whoever sends it, and so is the map
 //! of another cluster. A node's own copy may lag (it is cut off from the meta group, say), so whoever finds the map too
-//! old calls [`MapWatch::newer_than`], and the next node is asked.
+//! old calls [`MapWatch::newer_than`] or [`MapWatch::seek`], and the next node is asked.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,17 @@ impl MapWatch {
         }
     }
 
+    /// As [`MapWatch::until`], where such a map is known to exist: a node that does not tell it is left for another.
+    pub(crate) async fn seek(&self, condition: impl Fn(&ShardMap) -> bool) -> Arc<ShardMap> {
+        let mut found = pin!(self.until(condition));
+        loop {
+            match timeout(NUDGE_AFTER, &mut found).await {
+                Ok(map) => return map,
+                Err(_) => self.nudge.notify_waiters(),
+            }
+        }
+    }
+
     /// Resolves when the map satisfies the condition.
     pub(crate) async fn until(&self, condition: impl Fn(&ShardMap) -> bool) -> Arc<ShardMap> {
         let mut versions = self.versions();
@@ -77,8 +89,11 @@ impl MapWatch {
         }
     }
 
-    /// Takes the map if it is newer; only the one task of [`follow`] publishes. True where it was.
-    fn publish(&self, map: ShardMap) -> bool {
+    /// Takes the map if it is newer; only the one task of [`follow`] publishes.
+    ///
+    /// # Errors
+    /// Where it is another cluster's: whoever sent it is not to be followed.
+    fn publish(&self, map: ShardMap) -> Result<(), String> {
         let current = self.current.load();
         if current.version() > 0 && current.cluster() != map.cluster() {
             tracing::error!(
@@ -86,10 +101,10 @@ impl MapWatch {
                 theirs = map.cluster(),
                 "a node answers with the map of another cluster; check the addresses given as nodes"
             );
-            return false;
+            return Err(format!("it is of the cluster {:?}", map.cluster()));
         }
         if map.version() <= current.version() {
-            return false;
+            return Ok(());
         }
         let version = map.version();
         tracing::debug!(
@@ -102,7 +117,7 @@ impl MapWatch {
         self.metrics.map_version.set(version as f64);
         self.current.store(Arc::new(map));
         self.version.send_replace(version);
-        true
+        Ok(())
     }
 }
 
@@ -184,7 +199,7 @@ async fn follow_one(watch: &MapWatch, address: &str) -> Result<(), String> {
         tokio::select! {
             map = maps.message() => match map {
                 Ok(Some(map)) => match ShardMap::try_from(map) {
-                    Ok(map) => { watch.publish(map); }
+                    Ok(map) => watch.publish(map)?,
                     Err(error) => return Err(error.to_string()),
                 },
                 Ok(None) => return Err("the stream has ended".to_owned()),

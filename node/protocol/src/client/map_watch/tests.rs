@@ -22,31 +22,31 @@ fn watch() -> MapWatch {
 #[test]
 fn maps_only_move_forward() {
     let watch = watch();
-    assert!(watch.publish(map(5, "meridian", &[1])));
-    assert!(!watch.publish(map(4, "meridian", &[1, 2])));
-    assert!(!watch.publish(map(5, "meridian", &[1, 2])));
+    watch.publish(map(5, "meridian", &[1])).unwrap();
+    watch.publish(map(4, "meridian", &[1, 2])).unwrap();
+    watch.publish(map(5, "meridian", &[1, 2])).unwrap();
     assert_eq!(watch.current().nodes().len(), 1);
-    assert!(watch.publish(map(6, "meridian", &[1, 2])));
+    watch.publish(map(6, "meridian", &[1, 2])).unwrap();
     assert_eq!(watch.current().version(), 6);
 }
 
 #[test]
 fn the_map_of_another_cluster_is_not_taken() {
     let watch = watch();
-    assert!(watch.publish(map(5, "meridian", &[1])));
-    assert!(!watch.publish(map(9, "elsewhere", &[1])));
+    watch.publish(map(5, "meridian", &[1])).unwrap();
+    assert!(watch.publish(map(9, "elsewhere", &[1])).is_err());
     assert_eq!(watch.current().cluster(), "meridian");
 }
 
 #[tokio::test]
 async fn whoever_waits_for_a_newer_map_is_told_of_one_that_came_before_it_asked() {
     let watch = watch();
-    watch.publish(map(5, "meridian", &[1]));
+    watch.publish(map(5, "meridian", &[1])).unwrap();
     watch.newer_than(4).arrives().await;
 
     let mut newer = watch.newer_than(5);
     assert!(futures::poll!(std::pin::pin!(newer.arrives())).is_pending());
-    watch.publish(map(6, "meridian", &[1]));
+    watch.publish(map(6, "meridian", &[1])).unwrap();
     newer.arrives().await;
     assert!(
         futures::poll!(std::pin::pin!(newer.arrives())).is_pending(),

@@ -1,0 +1,151 @@
+//! The cluster's own affairs: the map, venues, status, logs.
+
+use rotunda_booking::ids::VenueNo;
+use rotunda_protocol::client::ClientError;
+use rotunda_protocol::proto::admin::{AssignVenuesReply, LogEntry};
+use rotunda_protocol::shard_map::ShardMap;
+
+use crate::fake::{Cluster, EPOCH, SHARD, SLUG, VENUE};
+use crate::{FOR_EVER, client, patience};
+
+#[tokio::test]
+async fn the_map_goes_on_when_the_node_that_told_it_dies() {
+    let mut cluster = Cluster::start();
+    let client = client(&cluster, FOR_EVER).await;
+    let followed = (0..3)
+        .find(|&at| *cluster.nodes[at].mind.watchers.borrow() > 0)
+        .unwrap();
+    cluster.nodes[followed].kill();
+    cluster.publish(12, EPOCH);
+    let mut versions = client.map_versions();
+    versions.wait_for(|version| *version == 12).await.unwrap();
+    assert_eq!(client.map().version(), 12);
+}
+
+#[tokio::test]
+async fn a_node_that_tells_the_map_of_another_cluster_is_left() {
+    let cluster = Cluster::start();
+    let client = client(&cluster, FOR_EVER).await;
+    let followed = (0..3)
+        .find(|&at| *cluster.nodes[at].mind.watchers.borrow() > 0)
+        .unwrap();
+    // Its machine now serves somebody else.
+    let stranger = ShardMap::new(50, "elsewhere".to_owned(), vec![], vec![], vec![]).unwrap();
+    cluster.nodes[followed].publish(&stranger);
+    let others: Vec<usize> = (0..3).filter(|at| *at != followed).collect();
+    let newer = cluster.map(12, EPOCH);
+    others.iter().for_each(|&at| cluster.nodes[at].publish(&newer));
+    let mut versions = client.map_versions();
+    let learnt = tokio::time::timeout_at(patience(), versions.wait_for(|version| *version == 12));
+    learnt.await.expect("another node is followed").unwrap();
+}
+
+#[tokio::test]
+async fn assigning_venues_finds_the_meta_leader_and_waits_for_the_map() {
+    let cluster = Cluster::start();
+    let (leader, version) = (3, 20);
+    for id in [1, 2] {
+        cluster.node(id).on_assign(move |_| AssignVenuesReply {
+            not_leader: true,
+            leader_node: leader,
+            version: 0,
+        });
+    }
+    cluster.node(leader).on_assign(move |slugs| {
+        assert_eq!(slugs, [SLUG]);
+        AssignVenuesReply {
+            version,
+            ..Default::default()
+        }
+    });
+    let client = client(&cluster, FOR_EVER).await;
+    let slugs = [SLUG.to_owned()];
+    let assigning = client.assign_venues(&slugs, patience());
+    let publishing = async {
+        tokio::task::yield_now().await;
+        cluster.publish(version, EPOCH);
+    };
+    let (map, ()) = tokio::join!(assigning, publishing);
+    assert_eq!(map.unwrap().version(), version);
+}
+
+#[tokio::test]
+async fn assigned_venues_are_learnt_from_another_node_where_the_one_followed_lags() {
+    let cluster = Cluster::start();
+    for id in 1..=3 {
+        cluster.node(id).on_assign(|_| AssignVenuesReply {
+            version: 20,
+            ..Default::default()
+        });
+    }
+    let client = client(&cluster, FOR_EVER).await;
+    let followed = (1..=3)
+        .find(|&id| *cluster.node(id).mind.watchers.borrow() > 0)
+        .unwrap();
+    let newer = cluster.map(20, EPOCH);
+    (1..=3)
+        .filter(|&id| id != followed)
+        .for_each(|id| cluster.node(id).publish(&newer));
+    let map = client.assign_venues(&[SLUG.to_owned()], patience()).await.unwrap();
+    assert_eq!(map.version(), 20);
+}
+
+#[tokio::test]
+async fn the_clusters_own_affairs_are_answered() {
+    let mut cluster = Cluster::start();
+    let client = client(&cluster, FOR_EVER).await;
+
+    let filled = client.fill_calendar(VENUE, patience()).await.unwrap();
+    assert_eq!((filled.added, filled.removed, filled.index), (90, 1, 7));
+    assert_eq!(
+        client.fill_calendar(VenueNo(99), patience()).await,
+        Err(ClientError::UnknownVenue)
+    );
+
+    client.transfer_leader(SHARD, 3, patience()).await.unwrap();
+    let refused = client.transfer_leader(SHARD, 9, patience()).await;
+    assert_eq!(refused, Err(ClientError::Rejected("node 9 has no replica".to_owned())));
+
+    cluster.nodes[0].kill();
+    let status = client.node_status(patience()).await;
+    assert_eq!(status.iter().map(|(node, _)| node.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        status[0].1,
+        Err(ClientError::Unavailable),
+        "the dead one is shown as such"
+    );
+    let alive = status[1].1.as_ref().unwrap();
+    assert_eq!(
+        (
+            alive.node,
+            alive.replicas[0].role.as_str(),
+            alive.replicas[0].state_hash
+        ),
+        (2, "leader", [7; 16])
+    );
+}
+
+#[tokio::test]
+async fn a_log_is_read_in_pages() {
+    let cluster = Cluster::start();
+    let payload = bytes::Bytes::from(vec![1; 3 * 1024 * 1024]);
+    *cluster.node(2).mind.log.lock().unwrap() = (1..=10)
+        .map(|index| LogEntry {
+            index,
+            term: 1,
+            payload: payload.clone(),
+        })
+        .collect();
+    let client = client(&cluster, FOR_EVER).await;
+    let (mut from, mut pages) = (1, Vec::new());
+    loop {
+        let page = client.read_log(2, SHARD, from).await.unwrap();
+        let Some(last) = page.last() else { break };
+        from = last.index + 1;
+        pages.push(page.len());
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 10, "all of it, once");
+    assert!(pages.len() > 1, "in pages: {pages:?}");
+    assert!(matches!(client.read_log(2, 99, 1).await, Err(ClientError::Rejected(_))));
+    assert_eq!(client.read_log(99, SHARD, 1).await, Err(ClientError::Unavailable));
+}
