@@ -2,6 +2,7 @@
 //! each idempotent by its content, so that a broken-off import is simply sent again.
 
 mod file;
+mod yaml;
 
 use axum::body::Bytes;
 use axum::response::Response;
@@ -113,13 +114,13 @@ fn read(call: &Call, bytes: &[u8]) -> Result<NetworkDefinition, Problem> {
     let media_type = body::media_type(&call.headers);
     let description = match media_type.as_str() {
         json if body::is_json(json) => body::parse::<file::NetworkFile>(bytes)?,
-        "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => file::parse_yaml(bytes)?,
+        "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => yaml::parse(bytes)?,
         // What curl sends where nobody tells it otherwise: look at the body itself. JSON begins with a brace.
         "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
             if bytes.trim_ascii_start().starts_with(b"{") {
                 body::parse(bytes)?
             } else {
-                file::parse_yaml(bytes)?
+                yaml::parse(bytes)?
             }
         }
         other => {
