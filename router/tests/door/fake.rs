@@ -1,11 +1,8 @@
 //! The cluster in a variable: one shard, an inventory over a map, a clock that stands still until it is told to move.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -16,7 +13,7 @@ use rotunda_booking::inventory::{Inventory, Limits};
 use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
-use rotunda_booking::rows::{ReadRows, Rows, RowsError};
+use rotunda_booking::rows::MapRows;
 use rotunda_booking::time::Timestamp;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
 use rotunda_router::backend::{Answered, Backend, ClientError, Filled, ShardMap, Submitted};
@@ -29,41 +26,6 @@ pub(crate) const SHARD: u64 = 7;
 
 /// Where the clock stands at first: long before the blockbuster's sale, with Christmas in the window.
 pub(crate) const START: &str = "2026-11-22T10:00:00Z";
-
-#[derive(Default)]
-struct MapRows(BTreeMap<Vec<u8>, Bytes>);
-
-impl ReadRows for MapRows {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), RowsError> {
-        if from < to {
-            for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
-                if visit(key, value).is_break() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Rows for MapRows {
-    fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.0.insert(key.to_vec(), Bytes::copy_from_slice(value));
-    }
-
-    fn delete(&mut self, key: &[u8]) {
-        self.0.remove(key);
-    }
-}
 
 struct Shard {
     inventory: Inventory,
@@ -105,7 +67,7 @@ impl Fake {
     pub(crate) fn empty() -> Arc<Self> {
         let shard = Shard {
             inventory: Inventory::new(Limits::default()),
-            rows: MapRows::default(),
+            rows: MapRows::new(),
             index: 100,
             now: START.parse_time(),
             venues: Vec::new(),
@@ -162,6 +124,7 @@ impl Shard {
             commands: vec![command],
         };
         let mut replies = self.inventory.apply(&mut self.rows, self.index, &entry).unwrap();
+        self.rows.commit();
         replies.remove(0)
     }
 }
