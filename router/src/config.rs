@@ -51,7 +51,7 @@ pub struct Config {
     pub request_deadline: Span,
     /// How long a catalogue import may take.
     pub import_deadline: Span,
-    /// How long a client may take to send a request's head.
+    /// How long a client may take to send a request's head, and how long it may take nothing of an answer.
     pub header_timeout: Span,
     /// On SIGTERM: how long `/readyz` says 503 before the port closes, so that balancers look away first.
     pub drain_delay: Span,
@@ -169,7 +169,7 @@ struct Flags {
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     import_deadline: Option<Span>,
-    /// How long a client may take to send a request's head [default: 10s]
+    /// How long a client may take to send a request's head, or take nothing of an answer [default: 10s]
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     header_timeout: Option<Span>,

@@ -20,3 +20,4 @@ pub mod request_body;
 pub mod server;
 pub mod stack;
 pub mod trace;
+mod write_deadline;

@@ -1,7 +1,8 @@
 //! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
 //!
 //! HTTP/1.1 only, straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on
-//! connections, a deadline for request heads, a bound on their size, nodelay, and a drain that ends.
+//! connections, a deadline for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a
+//! drain that ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::metrics::{Metrics, Page, ShedReason};
 use crate::rate_limit::Limits;
 use crate::stack::InFlight;
 use crate::trace::Draw;
+use crate::write_deadline::WriteDeadline;
 use crate::{admin_http, api};
 
 /// Bytes of a request's head, and of the connection's read buffer. A longer head is answered with 431.
@@ -316,7 +318,10 @@ impl Accept {
                 let mut app = app.clone();
                 async move { app.call(request.map(Body::new)).await }
             });
-            let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+            let connection = graceful.watch(builder.serve_connection(
+                TokioIo::new(WriteDeadline::new(stream, self.header_timeout)),
+                service,
+            ));
             tokio::spawn(async move {
                 // What ends a connection (a head that came too slowly, a reset) is the client's affair.
                 if let Err(error) = connection.await {

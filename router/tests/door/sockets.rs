@@ -194,6 +194,30 @@ async fn the_connection_above_the_limit_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answers_loses_its_place() {
+    let running = start(Config {
+        max_connections: 1,
+        header_timeout: "500ms".parse().unwrap(),
+        ..config()
+    })
+    .await;
+    let mut greedy = TcpStream::connect(running.http).await.unwrap();
+    // Together far more than the sockets' buffers hold.
+    let requests = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: here\r\n\r\n".repeat(100);
+    greedy.write_all(requests.as_bytes()).await.unwrap();
+    let freed = async {
+        while !exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, freed).await.expect("the place becomes free");
+    drop(greedy);
+}
+
+#[tokio::test]
 async fn a_drain_finishes_what_is_in_flight_and_takes_no_more() {
     let running = start(config()).await;
     let all = running.house.fake.gate.acquire_many(1_000_000).await.unwrap();
