@@ -16,6 +16,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::auth::{Cidr, TokenSetting};
 use crate::rate_limit::Quota;
 
+/// Most threads: far beyond any machine, and below where starting them fails.
+const MAX_WORKERS: usize = 1_024;
+
+/// Most requests and most connections: more than any machine has sockets for.
+const MAX_COUNT: usize = 1_000_000;
+
 /// Every setting, with its value worked out.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -307,8 +313,16 @@ impl Config {
                 "--node {bad} has no scheme; write http://{bad}"
             )));
         }
-        if self.workers == 0 || self.max_in_flight == 0 || self.max_connections == 0 {
-            return problem("workers, max_in_flight and max_connections must be at least 1");
+        if !(1..=MAX_WORKERS).contains(&self.workers) {
+            return Err(ConfigError::Setting(format!("workers must be 1 to {MAX_WORKERS}")));
+        }
+        if ![self.max_in_flight, self.max_connections]
+            .iter()
+            .all(|count| (1..=MAX_COUNT).contains(count))
+        {
+            return Err(ConfigError::Setting(format!(
+                "max_in_flight and max_connections must be 1 to {MAX_COUNT}"
+            )));
         }
         if self.request_deadline.0.is_zero() || self.import_deadline.0.is_zero() || self.header_timeout.0.is_zero() {
             return problem("request_deadline, import_deadline and header_timeout must be longer than nothing");
@@ -447,6 +461,20 @@ mod tests {
     fn a_node_without_scheme_is_refused_with_the_mended_form() {
         let error = Config::from_arguments(["rotunda-router", "--node", "127.0.0.1:7001"]).unwrap_err();
         assert!(error.to_string().contains("http://127.0.0.1:7001"), "{error}");
+    }
+
+    #[test]
+    fn counts_that_no_machine_has_are_refused_by_name() {
+        for (flag, count) in [
+            ("--workers", "0"),
+            ("--workers", "1000000"),
+            ("--max-in-flight", "0"),
+            ("--max-connections", "18446744073709551615"),
+        ] {
+            let error = Config::from_arguments(["rotunda-router", flag, count]).unwrap_err();
+            let name = flag.trim_start_matches('-').replace('-', "_");
+            assert!(error.to_string().contains(&name), "{error}");
+        }
     }
 
     #[test]
