@@ -10,6 +10,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
+
 /// Hosts shard replicas of a Rotunda cluster.
 ///
 /// Every flag can also be given as a ROTUNDA_* variable (--node-id as ROTUNDA_NODE_ID) or, with underscores, in the
@@ -308,6 +310,9 @@ impl Config {
                 format!("{:?}: expected bytes, as 512MiB, from 64MiB up", raw.memory),
             );
         };
+        if let Err(too_small) = Budget::check(memory_bytes, usize::try_from(raw.shards).unwrap_or(usize::MAX)) {
+            return wrong("memory", format!("{:?}: {too_small}", raw.memory));
+        }
         let election = raw
             .election_ms
             .split_once('-')
@@ -412,6 +417,10 @@ mod tests {
             (["--heartbeat-ms", "900"], "heartbeat-ms"),
             (["--memory", "1MiB"], "memory"),
             (["--memory", "lots"], "memory"),
+            (
+                ["--shards", "256"],
+                "memory: \"512MiB\": 256 shards need at least 1920MiB",
+            ),
             (["--shards", "0"], "shards"),
             (["--peer", "0=http://127.0.0.1:1"], "peer"),
             (["--peer", "2=ftp://x"], "peer"),

@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
 
+use crate::budget::Budget;
 use crate::raft::network::Network;
 use crate::raft::peer::Peers;
 use crate::raft::{PeerFacing, Raft, Replica};
@@ -34,6 +35,8 @@ pub struct Host {
     pub store: Store,
     /// The other nodes.
     pub peers: Peers,
+    /// What may be kept in memory.
+    pub budget: Arc<Budget>,
     /// openraft's settings.
     pub config: Arc<Config>,
     /// Set when the node is about to stop: a core that ends is then no surprise.
@@ -72,7 +75,7 @@ impl<M: Machine> Group<M> {
         machine: M,
     ) -> anyhow::Result<Arc<Self>> {
         let opened = host.store.open_group(GroupId(id), replica, machine)?;
-        let network = Network::new(id, replica, host.peers.clone());
+        let network = Network::new(id, replica, host.peers.clone(), Arc::clone(&host.budget));
         let raft = Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
         let leadership = Arc::new(Leadership::new(replicas));
         let group = Arc::new(Self {

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod booking;
+pub mod incoming;
 pub mod raft;
 
 use tokio::sync::watch;

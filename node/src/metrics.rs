@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::Store;
 
+use crate::budget::Budget;
 use crate::meta::controller::Meta;
 use crate::shards::Shards;
 
@@ -93,6 +94,25 @@ fn describe() {
         Unit::Seconds,
         "This machine's wall clock minus the median of all nodes' clocks."
     );
+    describe_gauge!(
+        "rotunda_memory_budget_bytes",
+        Unit::Bytes,
+        "What all caches, queues and buffers of this node may take together (--memory)."
+    );
+    describe_gauge!(
+        "rotunda_commands_pending_bytes",
+        Unit::Bytes,
+        "Share of the memory budget taken by commands that have no answer yet."
+    );
+    describe_gauge!(
+        "rotunda_commands_pending_limit_bytes",
+        Unit::Bytes,
+        "Share of the memory budget for commands that have no answer yet; beyond it further ones are refused as overloaded."
+    );
+    describe_counter!(
+        "rotunda_connections_refused_total",
+        "Connections closed at once because as many as the memory budget allows were open."
+    );
     rotunda_raft_storage::describe_metrics();
     metrics_process::Collector::default().describe();
 }
@@ -105,18 +125,20 @@ pub struct Page {
     meta: Arc<Meta>,
     shards: Shards,
     store: Store,
+    budget: Arc<Budget>,
 }
 
 impl Page {
     /// Over the parts of a running node.
     #[must_use]
-    pub fn new(handle: PrometheusHandle, meta: Arc<Meta>, shards: Shards, store: Store) -> Self {
+    pub fn new(handle: PrometheusHandle, meta: Arc<Meta>, shards: Shards, store: Store, budget: Arc<Budget>) -> Self {
         Self {
             handle,
             process: metrics_process::Collector::default(),
             meta,
             shards,
             store,
+            budget,
         }
     }
 
@@ -126,12 +148,20 @@ impl Page {
         gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         self.process.collect();
         self.store.publish();
+        self.publish_budget();
         publish(&self.meta.group.status(1));
         for shard in self.shards.all() {
             publish(&shard.group.status(shard.epoch));
         }
         self.handle.run_upkeep();
         self.handle.render()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^53 bytes")]
+    fn publish_budget(&self) {
+        gauge!("rotunda_memory_budget_bytes").set(self.budget.memory_bytes() as f64);
+        gauge!("rotunda_commands_pending_bytes").set(self.budget.commands().taken() as f64);
+        gauge!("rotunda_commands_pending_limit_bytes").set(self.budget.commands().limit() as f64);
     }
 }
 

@@ -21,11 +21,11 @@ use crate::budget::Budget;
 use crate::clock::watch::ClockHealth;
 use crate::config::Config;
 use crate::group::Host;
-use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
+use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, incoming, raft::PeerDoor};
 use crate::meta::command::NodeRecord;
 use crate::meta::controller::{Controller, Meta};
 use crate::metrics::Page;
-use crate::raft::peer::{CONNECTION_WINDOW_BYTES, Caller, Peers, STREAM_WINDOW_BYTES};
+use crate::raft::peer::{Caller, Peers};
 use crate::raft::raft_config;
 use crate::shards::Shards;
 
@@ -34,6 +34,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a node that is about to stop looks whether it has been made a leader again.
 const HANDOVER_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Calls and streams that one connection has open at once. A router's queries come each as one; its commands share one.
+const STREAMS_PER_CONNECTION: u32 = 1_024;
 
 /// Leaders that are handed over at once when a node stops.
 const HANDOVERS_AT_ONCE: usize = 4;
@@ -80,8 +83,8 @@ impl Server {
             admin: format!("http://{}", admin.local_addr()?),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let budget = Budget::divide(config.memory_bytes, config.shards);
-        let store = open_store(&config, budget.store_bytes).await?;
+        let budget = Budget::new(config.memory_bytes, config.peers.len().saturating_sub(1));
+        let store = open_store(&config, budget.store_bytes()).await?;
         let caller = Caller {
             cluster: config.cluster.clone(),
             node: config.node_id,
@@ -94,6 +97,7 @@ impl Server {
             node: config.node_id,
             store: store.clone(),
             peers: peers.clone(),
+            budget: Arc::clone(&budget),
             config: raft_config(&config.cluster, &config.timing)?,
             stopping: Arc::new(AtomicBool::new(false)),
         };
@@ -105,8 +109,8 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<BookingServer<BookingDoor>>().await;
         let doors = {
-            let booking = BookingDoor::new(shards.clone(), Arc::clone(&meta), stop.clone());
-            let raft = PeerDoor::new(caller, shards.clone(), stop.clone());
+            let booking = BookingDoor::new(shards.clone(), Arc::clone(&meta), Arc::clone(&budget), stop.clone());
+            let raft = PeerDoor::new(caller, shards.clone(), budget.bytes_per_peer(), stop.clone());
             let door = AdminDoor {
                 record: record.clone(),
                 cluster: config.cluster.clone(),
@@ -119,17 +123,21 @@ impl Server {
                 .tcp_nodelay(true)
                 .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
                 .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .initial_stream_window_size(budget.window_bytes())
+                .initial_connection_window_size(budget.window_bytes())
+                .max_concurrent_streams(STREAMS_PER_CONNECTION)
                 .add_service(health_service)
                 .add_service(limits!(BookingServer::new(booking)))
                 .add_service(limits!(RaftServer::new(raft)))
                 .add_service(limits!(AdminServer::new(door)))
-                .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), stop.clone().stopped());
+                .serve_with_incoming_shutdown(
+                    incoming::at_most(budget.connections(), TcpIncoming::from(grpc).with_nodelay(Some(true))),
+                    stop.clone().stopped(),
+                );
             tokio::spawn(async move { serve.await.context("the gRPC door failed") })
         };
         let admin_state = AdminState {
-            page: Page::new(handle, Arc::clone(&meta), shards.clone(), store),
+            page: Page::new(handle, Arc::clone(&meta), shards.clone(), store, budget),
             meta: Arc::clone(&meta),
             shards: shards.clone(),
             stopping: Arc::clone(&host.stopping),
@@ -146,7 +154,6 @@ impl Server {
             config: config.clone(),
             meta: Arc::clone(&meta),
             shards: shards.clone(),
-            limits: budget.limits,
             record,
         };
         let controller = tokio::spawn(controller.run());

@@ -26,9 +26,6 @@ use crate::record;
 use crate::state::{Progress, StateDb};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
-/// Bytes of one read for replication: below the transport's limit of 4 MiB for a message, with room for one large entry.
-const READ_BYTES: usize = 1024 * 1024;
-
 /// What is known of a log without reading it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Bounds {
@@ -56,18 +53,28 @@ pub(crate) struct GroupLog {
     db: Arc<DB>,
     cache: Arc<EntryCache>,
     blocking: Blocking,
+    /// Of one read for replication.
+    read_bytes: usize,
     bounds: Mutex<Bounds>,
     /// A committed log id that is not on disk: written along with the group's next change.
     unsaved_committed: Mutex<Option<LogId>>,
 }
 
 impl GroupLog {
-    pub(crate) fn new(group: u64, db: Arc<DB>, cache: Arc<EntryCache>, blocking: Blocking, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        group: u64,
+        db: Arc<DB>,
+        cache: Arc<EntryCache>,
+        blocking: Blocking,
+        read_bytes: usize,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             group,
             db,
             cache,
             blocking,
+            read_bytes,
             bounds: Mutex::new(bounds),
             unsaved_committed: Mutex::default(),
         }
@@ -227,7 +234,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        self.log.read_async(start, end, READ_BYTES).await
+        self.log.read_async(start, end, self.log.read_bytes).await
     }
 
     /// In pieces: a replica that was away for long applies more than fits into memory.
@@ -238,7 +245,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
         let (from, to) = half_open(&range);
         let log = Arc::clone(&self.log);
         let pieces = stream::try_unfold((log, from), move |(log, from)| async move {
-            let entries = log.read_async(from, to, READ_BYTES).await?;
+            let entries = log.read_async(from, to, log.read_bytes).await?;
             let Some(last) = entries.last() else { return Ok(None) };
             let next = last.log_id.index + 1;
             Ok(Some((entries, (log, next))))

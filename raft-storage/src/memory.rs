@@ -26,6 +26,8 @@ pub(crate) struct Budget {
     pub(crate) entries: usize,
     /// Entries in the writer's queue.
     pub(crate) queue: usize,
+    /// One read of the log for replication, of which each follower that lags has a few under way.
+    pub(crate) read: usize,
 }
 
 impl Budget {
@@ -39,6 +41,8 @@ impl Budget {
             write_buffer: (64 * MIB).min(memtables / 2),
             entries: memory / 4,
             queue: memory / 8,
+            // Below the transport's limit for a message, with room for one large entry.
+            read: (memory / 256).min(MIB),
         }
     }
 }

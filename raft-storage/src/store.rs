@@ -314,6 +314,7 @@ impl Store {
             Arc::clone(&inner.log_db),
             Arc::clone(&inner.cache),
             inner.config.blocking,
+            Budget::of(inner.config.memory_bytes).read,
             found.bounds.clone(),
         ));
         let descriptor = match found.descriptor {

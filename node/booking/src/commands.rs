@@ -44,13 +44,10 @@ pub(crate) fn replay(
     key: CommandKey,
 ) -> Result<Option<Reply>, RowsError> {
     let venue = command.venue;
-    let found = match transaction.keys(venue) {
-        Some(keys) => keys.find(transaction.rows(), venue, key)?,
-        None => None,
-    };
+    let found = transaction.keys().find(transaction.rows(), venue, key)?;
     let Some(seq) = found else { return Ok(None) };
     let id = RecordId { venue, seq };
-    let catalogue = transaction.catalogue(venue);
+    let catalogue = transaction.catalogue(venue)?;
     let index = transaction.index;
     let broken = |detail: &str| damaged(&Key::record(id), detail.to_owned());
     let record = transaction
@@ -116,7 +113,7 @@ pub(crate) fn remember(transaction: &mut Transaction<'_>, command: &Command, rep
 
 /// Makes `key` stand for the record.
 fn note_key(transaction: &mut Transaction<'_>, id: RecordId, key: CommandKey) {
-    transaction.keys_mut(id.venue).remember(key, id.seq);
+    transaction.keys_mut().remember(id.venue, key, id.seq);
     transaction.counters_mut(id.venue).window_keys += 1;
 }
 

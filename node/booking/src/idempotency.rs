@@ -1,10 +1,10 @@
-//! Which command keys a venue has seen. The newest are in memory, the older ones were written to rows in bulk, sorted,
+//! Which command keys a shard has seen. The newest are in memory, the older ones were written to rows in bulk, sorted,
 //! because a row at a random key per booking would cost more than all its other rows. When to write depends on counts
 //! that are themselves rows, so all replicas write the same keys at the same index.
 //!
 //! The record that a key points to (see `state::Record`) holds the answer. Keys are never forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -16,11 +16,12 @@ use crate::keys::{self, Key};
 use crate::rows::{ReadRows, RowsError};
 use crate::state::{Counters, Record, RecordId, damaged, decode_row, encode_row};
 
-/// How many keys a venue keeps in memory. Part of the rules, not of a node's configuration: it decides which rows are
-/// written when, so all replicas of a cluster must agree on it.
+/// How many keys a shard keeps in memory, those of all its venues together. Part of the rules, not of a node's
+/// configuration: it decides which rows are written when, so all replicas of a cluster must agree on it. What it comes
+/// to in bytes is [`KeyWindow::bytes`], which a node must be able to afford for every shard that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyWindow {
-    /// So many at least, about 70 bytes each.
+    /// So many at least.
     pub recent: u64,
     /// Beyond `recent`, so many more are let in before that many are written at once.
     pub spill: u64,
@@ -29,9 +30,20 @@ pub struct KeyWindow {
 impl Default for KeyWindow {
     fn default() -> Self {
         Self {
-            recent: 1 << 15,
+            recent: 3 << 12,
             spill: 1 << 12,
         }
+    }
+}
+
+/// A key in memory: 20 bytes of key and 8 of value, in nodes of a tree that are two thirds full.
+const BYTES_PER_KEY: u64 = 48;
+
+impl KeyWindow {
+    /// The memory that a full window takes, in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        (self.recent + self.spill) * BYTES_PER_KEY
     }
 }
 
@@ -40,42 +52,44 @@ struct Spilled(u64);
 
 wire_newtype!(Spilled);
 
-/// The keys of one venue.
-#[derive(Debug, Default)]
+/// The keys of one shard.
+#[derive(Debug)]
 pub(crate) struct Keys {
-    /// Key to sequence number.
-    recent: BTreeMap<CommandKey, u64>,
-    /// The same in order of sequence number.
-    order: VecDeque<(u64, CommandKey)>,
+    /// The window: key to sequence number.
+    recent: BTreeMap<(VenueNo, CommandKey), u64>,
     /// Over the keys on disk, once there are any.
     filter: Option<Filter>,
+    filter_bytes: usize,
 }
 
 impl Keys {
-    /// Rebuilds what is in memory from the rows.
+    /// None yet. The filter will take `filter_bytes`.
+    pub(crate) fn new(filter_bytes: usize) -> Self {
+        Self {
+            recent: BTreeMap::new(),
+            filter: None,
+            filter_bytes,
+        }
+    }
+
+    /// Reads what is to be in memory of `venue`.
     pub(crate) fn load(
+        &mut self,
         rows: &(impl ReadRows + ?Sized),
         venue: VenueNo,
         counters: &Counters,
-        filter_bytes: usize,
-    ) -> Result<Self, RowsError> {
-        let mut keys = Self::default();
+    ) -> Result<(), RowsError> {
         let mut broken = None;
-        let from = Key::record(RecordId {
-            venue,
-            seq: counters.window_from,
-        });
-        let to = Key::record(RecordId {
-            venue,
-            seq: counters.next_seq,
-        });
+        let mut found = 0;
+        let record = |seq| Key::record(RecordId { venue, seq });
         rows.scan(
-            &from,
-            &to,
+            &record(counters.window_from),
+            &record(counters.next_seq),
             &mut |key, value| match (keys::last_number(key), decode_row::<Record>(key, value)) {
                 (Some(seq), Ok(record)) => {
                     if let Some(command) = record.key() {
-                        keys.remember(command, seq);
+                        self.remember(venue, command, seq);
+                        found += 1;
                     }
                     ControlFlow::Continue(())
                 }
@@ -92,16 +106,15 @@ impl Keys {
         if let Some(error) = broken {
             return Err(error);
         }
-        if keys.order.len() as u64 != counters.window_keys {
+        if found != counters.window_keys {
             let detail = format!(
-                "counts {} keys in the window, its records hold {}",
-                counters.window_keys,
-                keys.order.len()
+                "counts {} keys in the window, its records hold {found}",
+                counters.window_keys
             );
             return Err(damaged(&Key::counters(venue), detail));
         }
         if counters.spilled_keys > 0 {
-            let mut filter = Filter::new(filter_bytes);
+            let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
             let (from, to) = (
                 Key::command_key(venue, CommandKey([0; 16])),
                 Key::command_key(venue, CommandKey([u8::MAX; 16])),
@@ -115,15 +128,18 @@ impl Keys {
             rows.scan(&from, &to, &mut add)?;
             // The range excludes its end; a key of all ones is as good as any other.
             filter.add(CommandKey([u8::MAX; 16]));
-            keys.filter = Some(filter);
         }
-        Ok(keys)
+        Ok(())
+    }
+
+    /// How many are in memory.
+    pub(crate) fn in_window(&self) -> u64 {
+        self.recent.len() as u64
     }
 
     /// Notes a key that was not there.
-    pub(crate) fn remember(&mut self, key: CommandKey, seq: u64) {
-        self.recent.insert(key, seq);
-        self.order.push_back((seq, key));
+    pub(crate) fn remember(&mut self, venue: VenueNo, key: CommandKey, seq: u64) {
+        self.recent.insert((venue, key), seq);
     }
 
     /// The record that `key` stands for.
@@ -133,7 +149,7 @@ impl Keys {
         venue: VenueNo,
         key: CommandKey,
     ) -> Result<Option<u64>, RowsError> {
-        if let Some(seq) = self.recent.get(&key) {
+        if let Some(seq) = self.recent.get(&(venue, key)) {
             return Ok(Some(*seq));
         }
         if !self.filter.as_ref().is_some_and(|filter| filter.may_hold(key)) {
@@ -147,16 +163,17 @@ impl Keys {
         Ok(found.map(|spilled| spilled.0))
     }
 
-    /// Takes the `count` oldest out of memory, in order of key.
-    fn oldest(&mut self, count: usize, filter_bytes: usize) -> Vec<(CommandKey, u64)> {
-        let filter = self.filter.get_or_insert_with(|| Filter::new(filter_bytes));
-        let mut oldest: Vec<_> = self
-            .order
-            .drain(..count.min(self.order.len()))
-            .map(|(seq, key)| (key, seq))
-            .collect();
+    /// Takes the `count` oldest of a venue out of memory, in order of key.
+    fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<(CommandKey, u64)> {
+        let range = (venue, CommandKey([0; 16]))..=(venue, CommandKey([u8::MAX; 16]));
+        let mut oldest: Vec<(CommandKey, u64)> = self.recent.range(range).map(|((_, key), seq)| (*key, *seq)).collect();
+        if count < oldest.len() {
+            oldest.select_nth_unstable_by_key(count, |(_, seq)| *seq);
+            oldest.truncate(count);
+        }
+        let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
         for (key, _) in &oldest {
-            self.recent.remove(key);
+            self.recent.remove(&(venue, *key));
             filter.add(*key);
         }
         oldest.sort_unstable();
@@ -164,23 +181,38 @@ impl Keys {
     }
 }
 
-/// Writes the oldest keys of `venue` to rows once there are enough of them.
-pub(crate) fn spill(transaction: &mut Transaction<'_>, venue: VenueNo, window: KeyWindow) {
-    let filter_bytes = transaction.limits().filter_bytes;
-    while transaction.counters(venue).window_keys >= window.recent.saturating_add(window.spill.max(1)) {
-        let count = usize::try_from(window.spill.max(1)).unwrap_or(usize::MAX);
-        let oldest = transaction.keys_mut(venue).oldest(count, filter_bytes);
-        let Some(last) = oldest.iter().map(|(_, seq)| *seq).max() else {
-            return;
-        };
-        for (key, seq) in &oldest {
-            transaction.append(&Key::command_key(venue, *key), &encode_row(&Spilled(*seq)));
+/// Writes the oldest keys to rows once the window is full: those of the venue that has most of it, and where they are
+/// fewer than are to go, of the next.
+pub(crate) fn spill(transaction: &mut Transaction<'_>, window: KeyWindow) {
+    let batch = window.spill.max(1);
+    while transaction.keys().in_window() >= window.recent.saturating_add(batch) {
+        let mut left = batch;
+        for (venue, keys) in transaction.venues_by_window_keys() {
+            let count = left.min(keys);
+            if count == 0 {
+                break;
+            }
+            spill_venue(transaction, venue, count);
+            left -= count;
         }
-        let counters = transaction.counters_mut(venue);
-        counters.window_from = last + 1;
-        counters.window_keys -= oldest.len() as u64;
-        counters.spilled_keys += oldest.len() as u64;
+        if left == batch {
+            return; // No venue counts a key: unreachable, since loading holds the counts against the keys.
+        }
     }
+}
+
+fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) {
+    let oldest = transaction
+        .keys_mut()
+        .take_oldest(venue, usize::try_from(count).unwrap_or(usize::MAX));
+    for (key, seq) in &oldest {
+        transaction.append(&Key::command_key(venue, *key), &encode_row(&Spilled(*seq)));
+    }
+    let last = oldest.iter().map(|(_, seq)| *seq).max();
+    let counters = transaction.counters_mut(venue);
+    counters.window_from = last.map_or(counters.window_from, |last| last + 1);
+    counters.window_keys -= oldest.len() as u64;
+    counters.spilled_keys += oldest.len() as u64;
 }
 
 /// A Bloom filter over the keys on disk: almost every new command has a new key, and this spares it a look at the disk.

@@ -4,14 +4,15 @@
 //! [`Inventory::load`] rebuilds the caches. Reads beside it go through `queries`, which needs rows only.
 
 mod cache;
+mod catalogues;
 pub(crate) mod hash;
 mod transaction;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use self::cache::Cache;
+use self::catalogues::Catalogues;
 pub use self::hash::recompute_state_hash;
 use self::hash::{StateHash, digest};
 pub(crate) use self::transaction::{Halt, Shift, Transaction};
@@ -29,7 +30,7 @@ use crate::state::{
 use crate::time::Timestamp;
 
 /// How much of the state is kept decoded. Affects memory and speed, never an outcome: replicas may differ in it.
-/// The catalogues of all venues and the newest command keys are in memory besides (see [`KeyWindow`]).
+/// In memory besides are the newest command keys ([`KeyWindow::bytes`]) and a few hundred bytes of counters a venue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Slots kept decoded, about 150 bytes each. The least recently used beyond it are read again when wanted.
@@ -38,7 +39,9 @@ pub struct Limits {
     pub hours: usize,
     /// Bookings and other records kept decoded, about 400 bytes each.
     pub records: usize,
-    /// Bytes per venue of the filter over the command keys on disk.
+    /// Bytes of catalogues kept decoded, about. One is kept even where it is larger.
+    pub catalogue_bytes: usize,
+    /// Bytes of the filter over the command keys on disk. Takes effect when the shard is loaded.
     pub filter_bytes: usize,
 }
 
@@ -48,22 +51,20 @@ impl Default for Limits {
             slots: 32_768,
             hours: 16_384,
             records: 8_192,
+            catalogue_bytes: 2 << 20,
             filter_bytes: 1 << 20,
         }
     }
 }
 
-/// What is in memory of one venue.
+/// What is in memory of one venue, always.
 #[derive(Debug, Default)]
 struct Venue {
-    /// None before the first import.
-    catalogue: Option<Arc<Catalogue>>,
     counters: Counters,
     /// Digest of the counters' row.
     stored_counters: u128,
     /// The counters changed in this entry.
     changed: bool,
-    keys: Keys,
 }
 
 /// See the module.
@@ -76,6 +77,8 @@ pub struct Inventory {
     hash: StateHash,
     venues: BTreeMap<VenueNo, Venue>,
     changed_venues: Vec<VenueNo>,
+    keys: Keys,
+    catalogues: Catalogues,
     slots: Cache<Slot>,
     building: Cache<Hour>,
     guides: Cache<GuideHour>,
@@ -105,10 +108,12 @@ impl Inventory {
             hash: StateHash::default(),
             venues: BTreeMap::new(),
             changed_venues: Vec::new(),
-            slots: Cache::new(limits.slots),
-            building: Cache::new(limits.hours),
-            guides: Cache::new(limits.hours),
-            records: Cache::new(limits.records),
+            keys: Keys::new(limits.filter_bytes),
+            catalogues: Catalogues::default(),
+            slots: Cache::default(),
+            building: Cache::default(),
+            guides: Cache::default(),
+            records: Cache::default(),
             plans: BTreeMap::new(),
             replaced: BTreeMap::new(),
         }
@@ -127,18 +132,18 @@ impl Inventory {
             let key = Key::counters(venue);
             if let Some(bytes) = rows.get(&key)? {
                 let counters = checked_row::<Counters>(&key, &bytes)?;
-                let keys = Keys::load(rows, venue, &counters, self.limits.filter_bytes)?;
+                self.keys.load(rows, venue, &counters)?;
                 let state = self.venues.entry(venue).or_default();
                 state.stored_counters = digest(&key, &bytes);
                 state.counters = counters;
-                state.keys = keys;
             }
         }
-        for venue in venues_in(rows, Table::Venue)? {
-            let catalogue = read_catalogue(rows, venue)?;
-            self.venues.entry(venue).or_default().catalogue = catalogue.map(Arc::new);
-        }
         Ok(())
+    }
+
+    /// Changes how much is kept decoded, from the end of the next entry on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Applies one entry: a reply for each command, in order, and the row changes in `rows`. The same entries at the
@@ -159,26 +164,23 @@ impl Inventory {
         for command in &entry.commands {
             replies.push(execute(&mut transaction, command)?);
         }
-        let changed_venues = std::mem::take(&mut transaction.inventory.changed_venues);
-        for venue in &changed_venues {
-            idempotency::spill(&mut transaction, *venue, window);
-        }
-        self.flush(rows, &changed_venues);
+        idempotency::spill(&mut transaction, window);
+        self.flush(rows);
         Ok(replies)
     }
 
     /// Hands the entry's changes to the store, and makes room in the caches.
-    fn flush(&mut self, rows: &mut dyn Rows, changed_venues: &[VenueNo]) {
+    fn flush(&mut self, rows: &mut dyn Rows) {
         self.slots.flush(rows, &mut self.hash);
         self.building.flush(rows, &mut self.hash);
         self.guides.flush(rows, &mut self.hash);
         self.records.flush(rows, &mut self.hash);
-        for venue in changed_venues {
-            let Some(state) = self.venues.get_mut(venue) else {
+        for venue in self.changed_venues.drain(..) {
+            let Some(state) = self.venues.get_mut(&venue) else {
                 continue;
             };
             state.changed = false;
-            let (key, row) = (Key::counters(*venue), encode_row(&state.counters));
+            let (key, row) = (Key::counters(venue), encode_row(&state.counters));
             let after = digest(&key, &row);
             if after != state.stored_counters {
                 self.hash.replace(state.stored_counters, after);
@@ -195,10 +197,11 @@ impl Inventory {
             rows.put(&key, &row);
         }
         rows.put(&Key::hash(), &self.hash.0.to_be_bytes());
-        self.slots.evict();
-        self.building.evict();
-        self.guides.evict();
-        self.records.evict();
+        self.slots.evict(self.limits.slots);
+        self.building.evict(self.limits.hours);
+        self.guides.evict(self.limits.hours);
+        self.records.evict(self.limits.records);
+        self.catalogues.evict(self.limits.catalogue_bytes);
         self.plans.clear();
         self.replaced.clear();
     }
@@ -268,3 +271,6 @@ pub(crate) fn venues_in(rows: &(impl ReadRows + ?Sized), table: Table) -> Result
     })?;
     Ok(venues)
 }
+
+#[cfg(test)]
+mod tests;

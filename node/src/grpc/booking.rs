@@ -7,22 +7,28 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::{Stream, StreamExt};
 use rotunda_booking::codec;
-use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES, ReplyRecord};
+use rotunda_booking::query::Query;
+use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES};
 use rotunda_protocol::proto::booking::booking_server::Booking;
 use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame};
 use rotunda_protocol::rejection::Rejection;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Stop;
+use crate::budget::{Budget, Ceiling, QUERY_UNIT_BYTES};
 use crate::meta::controller::Meta;
-use crate::shards::batcher::{ReplyTo, Submission};
+use crate::shards::batcher::{Answered, ReplyTo, Submission};
 use crate::shards::shard::ShardError;
 use crate::shards::{Shard, Shards};
 
 /// Commands of one stream that have no reply yet. When so many are under way the stream is not read further, and HTTP/2
 /// holds the sender back.
 const CALLS_PER_STREAM: usize = 8_192;
+
+/// Counted for a pending command beside the command itself, which stands in the frame and in the entry: its answer, and
+/// the places where it waits.
+const ANSWER_BYTES: usize = 768;
 
 /// Replies packed into one frame.
 const REPLIES_PER_FRAME: usize = 1_024;
@@ -31,14 +37,20 @@ const REPLIES_PER_FRAME: usize = 1_024;
 pub struct BookingDoor {
     shards: Shards,
     meta: Arc<Meta>,
+    budget: Arc<Budget>,
     stop: Stop,
 }
 
 impl BookingDoor {
-    /// Over these shards.
+    /// Over these shards, within this memory.
     #[must_use]
-    pub fn new(shards: Shards, meta: Arc<Meta>, stop: Stop) -> Self {
-        Self { shards, meta, stop }
+    pub fn new(shards: Shards, meta: Arc<Meta>, budget: Arc<Budget>, stop: Stop) -> Self {
+        Self {
+            shards,
+            meta,
+            budget,
+            stop,
+        }
     }
 }
 
@@ -47,11 +59,12 @@ impl Booking for BookingDoor {
     type SubmitStream = Pin<Box<dyn Stream<Item = Result<ReplyFrame, Status>> + Send>>;
 
     async fn submit(&self, request: Request<Streaming<CommandFrame>>) -> Result<Response<Self::SubmitStream>, Status> {
-        let (places, replies) = mpsc::channel::<ReplyRecord>(CALLS_PER_STREAM);
+        let (places, replies) = mpsc::channel::<Answered>(CALLS_PER_STREAM);
         let (shards, meta, stop) = (self.shards.clone(), Arc::clone(&self.meta), self.stop.clone());
+        let commands = Arc::clone(self.budget.commands());
         tokio::spawn(async move {
             tokio::select! {
-                taken = take_commands(request.into_inner(), places, &shards, &meta) => {
+                taken = take_commands(request.into_inner(), places, &shards, &meta, &commands) => {
                     if let Err(error) = taken {
                         tracing::debug!(%error, "a stream of commands ended");
                     }
@@ -90,9 +103,22 @@ impl Booking for BookingDoor {
 }
 
 impl BookingDoor {
+    /// Waits for room for about what the answer takes.
+    async fn share_of(&self, query: &Query) -> Result<OwnedSemaphorePermit, Rejection> {
+        let bytes = match query {
+            Query::Booking { .. } => 8 << 10,
+            Query::Venue { .. } => 256 << 10,
+            Query::Availability { .. } => 1 << 20,
+        };
+        let units = u32::try_from(bytes / QUERY_UNIT_BYTES).unwrap_or(u32::MAX);
+        let room = Arc::clone(self.budget.queries()).acquire_many_owned(units).await;
+        room.map_err(|closed| Rejection::unknown(closed.to_string()))
+    }
+
     async fn answer(&self, request: QueryRequest) -> Result<(u64, bytes::Bytes), Rejection> {
         let query = codec::decode_query(&request.query).map_err(|error| Rejection::malformed(error.to_string()))?;
         let shard = self.shards.routed(request.shard, request.epoch)?;
+        let _share = self.share_of(&query).await?;
         // ReadIndex shows everything acknowledged so far, so it shows the caller's `at_least` as well.
         shard.group.reads.linearizable().await?;
         let answered = tokio::task::spawn_blocking(move || shard.answer(&query)).await;
@@ -111,9 +137,10 @@ impl BookingDoor {
 /// Reads frames until the stream ends.
 async fn take_commands(
     mut frames: Streaming<CommandFrame>,
-    places: mpsc::Sender<ReplyRecord>,
+    places: mpsc::Sender<Answered>,
     shards: &Shards,
     meta: &Meta,
+    room: &Arc<Ceiling>,
 ) -> Result<(), Status> {
     while let Some(frame) = frames.message().await? {
         for record in frame::commands(frame.records) {
@@ -122,10 +149,17 @@ async fn take_commands(
             let Ok(place) = places.clone().reserve_owned().await else {
                 return Ok(());
             };
+            let share = room.take(2 * record.command.len() + ANSWER_BYTES);
+            let fits = share.is_some();
             let reply = ReplyTo::Stream {
                 call: record.call,
                 place,
+                share,
             };
+            if !fits {
+                reply.answer(Err(Rejection::overloaded("too many commands are pending on this node")));
+                continue;
+            }
             match admit(&record, shards, meta) {
                 Ok(shard) => shard.submitter.submit(Submission {
                     command: record.command,
@@ -151,11 +185,12 @@ fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Sha
 }
 
 /// Takes replies into one frame until it is full; what is left goes into the next.
-fn pack(replies: &mut VecDeque<ReplyRecord>) -> ReplyFrame {
+fn pack(replies: &mut VecDeque<Answered>) -> ReplyFrame {
     let mut records = BytesMut::with_capacity((replies.len() * 256).min(FRAME_TARGET_BYTES));
     while records.len() < FRAME_TARGET_BYTES
-        && let Some(reply) = replies.pop_front()
+        && let Some(answered) = replies.pop_front()
     {
+        let reply = answered.reply;
         match &reply.result {
             Ok(body) => {
                 if let Err(error) = frame::put_reply(&mut records, reply.call, reply.index, body) {
@@ -173,17 +208,20 @@ fn pack(replies: &mut VecDeque<ReplyRecord>) -> ReplyFrame {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use rotunda_protocol::frame::ReplyRecord;
 
     use super::*;
 
     #[test]
     fn large_replies_are_spread_over_frames_that_fit() {
-        let reply = |call| ReplyRecord {
-            call,
-            index: 1,
-            result: Ok(Bytes::from(vec![0; FRAME_TARGET_BYTES / 2 + 1])),
+        let reply = |call| {
+            Answered::from(ReplyRecord {
+                call,
+                index: 1,
+                result: Ok(Bytes::from(vec![0; FRAME_TARGET_BYTES / 2 + 1])),
+            })
         };
-        let mut replies: VecDeque<ReplyRecord> = (0..5).map(reply).collect();
+        let mut replies: VecDeque<Answered> = (0..5).map(reply).collect();
         let mut calls = Vec::new();
         while !replies.is_empty() {
             let frame = pack(&mut replies);

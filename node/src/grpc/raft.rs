@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_server::Raft;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk, SnapshotReply};
@@ -31,14 +31,21 @@ const REQUESTS_IN_WORK: usize = 4_096;
 pub struct PeerDoor {
     me: Caller,
     groups: Shards,
+    /// Of requests of one peer that are worked on at once.
+    bytes_in_work: usize,
     stop: Stop,
 }
 
 impl PeerDoor {
-    /// Over these groups.
+    /// Over these groups. Of one peer's requests `bytes_in_work` are taken in before the stream is not read further.
     #[must_use]
-    pub fn new(me: Caller, groups: Shards, stop: Stop) -> Self {
-        Self { me, groups, stop }
+    pub fn new(me: Caller, groups: Shards, bytes_in_work: usize, stop: Stop) -> Self {
+        Self {
+            me,
+            groups,
+            bytes_in_work,
+            stop,
+        }
     }
 
     /// Refuses a caller of another cluster, or one that means another node: a stale address must not split a group's brain.
@@ -71,10 +78,10 @@ impl Raft for PeerDoor {
     async fn exchange(&self, request: Request<Streaming<PeerFrame>>) -> Result<Response<Self::ExchangeStream>, Status> {
         let from = self.check(request.metadata())?;
         let (sender, responses) = mpsc::channel(RESPONSE_QUEUE_FRAMES);
-        let (groups, stop) = (self.groups.clone(), self.stop.clone());
+        let (groups, room, stop) = (self.groups.clone(), self.bytes_in_work, self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = serve(from, request.into_inner(), sender, groups) => {}
+                () = serve(from, request.into_inner(), sender, groups, room) => {}
                 () = stop.stopped() => {}
             }
         });
@@ -106,20 +113,33 @@ impl Raft for PeerDoor {
 }
 
 /// Hands requests to their groups in the order of the stream, and responses back as they come.
-async fn serve(from: String, mut requests: Streaming<PeerFrame>, responses: mpsc::Sender<PeerFrame>, groups: Shards) {
-    let mut in_work: FuturesUnordered<Response1> = FuturesUnordered::new();
+async fn serve(
+    from: String,
+    mut requests: Streaming<PeerFrame>,
+    responses: mpsc::Sender<PeerFrame>,
+    groups: Shards,
+    room: usize,
+) {
+    let mut in_work = FuturesUnordered::new();
+    let mut bytes_in_work = 0;
     loop {
+        let reading = in_work.is_empty() || (in_work.len() < REQUESTS_IN_WORK && bytes_in_work < room);
         let response = tokio::select! {
-            Some(response) = in_work.next() => response,
-            request = requests.message(), if in_work.len() < REQUESTS_IN_WORK => match request {
+            Some((bytes, response)) = in_work.next() => {
+                bytes_in_work -= bytes;
+                response
+            }
+            request = requests.message(), if reading => match request {
                 Ok(Some(request)) => {
+                    let bytes = request.body.len();
                     let mut answer = dispatch(request, &groups);
                     // Polled once here, which hands it to the group's core: so the order of AppendEntries is the order of
                     // the stream, whatever becomes of their answers.
                     match futures::poll!(&mut answer) {
                         Poll::Ready(response) => response,
                         Poll::Pending => {
-                            in_work.push(answer);
+                            bytes_in_work += bytes;
+                            in_work.push(answer.map(move |response| (bytes, response)));
                             continue;
                         }
                     }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use rotunda_booking::inventory::Limits;
 use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::rejection::Rejection;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::META_GROUP;
 use super::command::{MetaCommand, NodeRecord};
 use super::machine::MetaMachine;
-use super::map::{MetaState, spread};
+use super::map::{MetaState, ShardRecord, spread};
 use crate::config::Config;
 use crate::group::{Group, Host};
 use crate::shards::{Shard, Shards};
@@ -100,8 +100,6 @@ pub struct Controller {
     pub meta: Arc<Meta>,
     /// Where started shards go.
     pub shards: Shards,
-    /// Bounds of each shard's caches.
-    pub limits: Limits,
     /// What this node says of itself.
     pub record: NodeRecord,
 }
@@ -169,12 +167,14 @@ impl Controller {
     }
 
     async fn start_replicas(&self, map: &MetaState) -> anyhow::Result<()> {
+        let here = |record: &ShardRecord| record.replicas.iter().any(|(_, node)| *node == self.host.node);
+        let hosted = map.shards.values().filter(|record| here(record)).count();
+        self.host.budget.host(hosted).context("--memory")?;
         for (id, record) in &map.shards {
-            let here = record.replicas.iter().any(|(_, node)| *node == self.host.node);
-            if !here || self.shards.get(*id).is_some() {
+            if !here(record) || self.shards.get(*id).is_some() {
                 continue;
             }
-            let shard = Shard::start(&self.host, *id, record, self.limits).await?;
+            let shard = Shard::start(&self.host, *id, record).await?;
             self.shards.insert(Arc::clone(&shard));
             tokio::spawn(expiry::run(Arc::clone(&shard), self.meta.watch()));
             tokio::spawn(calendar::run(Arc::clone(&shard), self.meta.watch()));

@@ -1,14 +1,15 @@
 //! A shard's state machine: `booking::Inventory` between an entry's bytes and the shard's rows.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use rotunda_booking::codec;
-use rotunda_booking::inventory::{Inventory, Limits};
+use rotunda_booking::inventory::Inventory;
 use rotunda_booking::rows::{ReadRows, Rows, RowsError};
-use rotunda_raft_storage::{Machine, MachineError, StateTxn, StateView};
+use rotunda_raft_storage::{Machine, MachineError, ReadError, RowVisitor, StateTxn, StateView};
+
+use crate::budget::Budget;
 
 /// What the shard's proposer wants to know of the applied state without asking for it.
 #[derive(Debug, Default)]
@@ -28,15 +29,17 @@ impl Pulse {
 /// [`Machine`] over [`Inventory`].
 pub struct BookingMachine {
     inventory: Inventory,
+    budget: Arc<Budget>,
     pulse: Arc<Pulse>,
 }
 
 impl BookingMachine {
     /// Empty; `load` fills it.
     #[must_use]
-    pub fn new(limits: Limits, pulse: Arc<Pulse>) -> Self {
+    pub fn new(budget: Arc<Budget>, pulse: Arc<Pulse>) -> Self {
         Self {
-            inventory: Inventory::new(limits),
+            inventory: Inventory::new(budget.limits()),
+            budget,
             pulse,
         }
     }
@@ -48,6 +51,7 @@ impl BookingMachine {
 
 impl Machine for BookingMachine {
     fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
+        self.inventory.set_limits(self.budget.limits());
         self.inventory
             .load(&ViewRows(state))
             .map_err(|error| MachineError::new(error.to_string()))?;
@@ -65,6 +69,7 @@ impl Machine for BookingMachine {
         // Bytes that no proposer of this cluster wrote: going on would make replicas differ.
         let entry =
             codec::decode_entry(payload).map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
+        self.inventory.set_limits(self.budget.limits());
         let replies = self
             .inventory
             .apply(&mut TxnRows(txn), index, &entry)
@@ -90,18 +95,11 @@ pub struct ViewRows<'a>(pub &'a StateView);
 
 impl ReadRows for ViewRows<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
-        self.0.get(key).map_err(|error| RowsError::Store(error.to_string()))
+        self.0.get(key).map_err(failed)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), RowsError> {
-        self.0
-            .scan(from, to, visit)
-            .map_err(|error| RowsError::Store(error.to_string()))
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut RowVisitor<'_>) -> Result<(), RowsError> {
+        self.0.scan(from, to, visit).map_err(failed)
     }
 }
 
@@ -110,18 +108,11 @@ struct TxnRows<'a, 'b>(&'a mut StateTxn<'b>);
 
 impl ReadRows for TxnRows<'_, '_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
-        self.0.get(key).map_err(|error| RowsError::Store(error.to_string()))
+        self.0.get(key).map_err(failed)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), RowsError> {
-        self.0
-            .scan(from, to, visit)
-            .map_err(|error| RowsError::Store(error.to_string()))
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut RowVisitor<'_>) -> Result<(), RowsError> {
+        self.0.scan(from, to, visit).map_err(failed)
     }
 }
 
@@ -133,4 +124,8 @@ impl Rows for TxnRows<'_, '_> {
     fn delete(&mut self, key: &[u8]) {
         self.0.delete(key);
     }
+}
+
+fn failed(error: ReadError) -> RowsError {
+    RowsError::Store(error.to_string())
 }

@@ -1,5 +1,6 @@
 //! openraft's view of the peers: one [`Connection`] per target replica, all of a node's sharing its one stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,11 +20,12 @@ use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_raft_storage::{ReplicaNode, SnapshotData, TypeConfig};
 use serde::de::DeserializeOwned;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::peer::{PeerError, Peers};
 use super::wire;
+use crate::budget::Budget;
 
 /// AppendEntries under way per stream before the next waits.
 const PIPELINE_DEPTH: usize = 32;
@@ -41,13 +43,19 @@ pub struct Network {
     group: u64,
     replica: u64,
     peers: Peers,
+    budget: Arc<Budget>,
 }
 
 impl Network {
     /// For replica `replica` of group `group`.
     #[must_use]
-    pub fn new(group: u64, replica: u64, peers: Peers) -> Self {
-        Self { group, replica, peers }
+    pub fn new(group: u64, replica: u64, peers: Peers, budget: Arc<Budget>) -> Self {
+        Self {
+            group,
+            replica,
+            peers,
+            budget,
+        }
     }
 }
 
@@ -55,23 +63,52 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &ReplicaNode) -> Connection {
-        Connection {
+        Connection(Arc::new(Route {
             group: self.group,
             from: self.replica,
             target,
             node: node.node,
             peers: self.peers.clone(),
-        }
+            room: Room::of(self.budget.bytes_per_replication()),
+        }))
     }
 }
 
 /// From one replica to one other.
-pub struct Connection {
+pub struct Connection(Arc<Route>);
+
+struct Route {
     group: u64,
     from: u64,
     target: u64,
     node: u32,
     peers: Peers,
+    room: Room,
+}
+
+/// Bounds the entries that are under way and not yet answered, in bytes.
+struct Room {
+    bytes: Arc<Semaphore>,
+    limit: u32,
+}
+
+impl Room {
+    fn of(bytes: usize) -> Self {
+        let limit = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
+        let permits = usize::try_from(limit)
+            .unwrap_or(Semaphore::MAX_PERMITS)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            bytes: Arc::new(Semaphore::new(permits)),
+            limit,
+        }
+    }
+
+    /// Waits until `bytes` fit. What is larger than the whole goes alone.
+    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limit);
+        Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok()
+    }
 }
 
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
@@ -83,19 +120,31 @@ fn rpc_error(error: &PeerError) -> RPCError<TypeConfig> {
     }
 }
 
-impl Connection {
-    /// Queues the request now; the future waits for the response.
-    fn call<Q: serde::Serialize, A: DeserializeOwned + Send>(
+impl Route {
+    /// Sends the request and waits for the response.
+    async fn call<Q: serde::Serialize + Sync, A: DeserializeOwned + Send>(
         &self,
         kind: Kind,
         request: &Q,
         limit: Duration,
-    ) -> impl Future<Output = Rpc<A>> + Send + use<Q, A> {
+    ) -> Rpc<A> {
+        match wire::encode(request) {
+            Ok(body) => self.send(kind, body, limit).await,
+            Err(error) => Err(RPCError::Network(NetworkError::new(&error))),
+        }
+    }
+
+    /// Queues the request now; the future waits for the response.
+    fn send<A: DeserializeOwned + Send>(
+        &self,
+        kind: Kind,
+        body: Bytes,
+        limit: Duration,
+    ) -> impl Future<Output = Rpc<A>> + Send + use<A> {
         let (id, target) = (self.from, self.target);
-        let pending = match (self.peers.get(self.node), wire::encode(request)) {
-            (Some(peer), Ok(body)) => Ok(peer.call(self.group, self.target, kind, body)),
-            (None, _) => Err(rpc_error(&PeerError::Unreachable(self.node))),
-            (_, Err(error)) => Err(RPCError::Network(NetworkError::new(&error))),
+        let pending = match self.peers.get(self.node) {
+            Some(peer) => Ok(peer.call(self.group, self.target, kind, body)),
+            None => Err(rpc_error(&PeerError::Unreachable(self.node))),
         };
         async move {
             let answer: Bytes = match tokio::time::timeout(limit, pending?).await {
@@ -125,6 +174,26 @@ impl Connection {
     }
 }
 
+impl Route {
+    /// Queues the request once there is room for it; the second future waits for the response.
+    async fn append(
+        self: Arc<Self>,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> impl Future<Output = Rpc<StreamAppendResult<TypeConfig>>> + Send {
+        let previous = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id).or(previous);
+        let body = wire::encode(&request).map_err(|error| RPCError::Network(NetworkError::new(&error)));
+        drop(request);
+        let room = self.room.take(body.as_ref().map_or(0, Bytes::len)).await;
+        let answer =
+            body.map(|body| self.send::<AppendEntriesResponse<TypeConfig>>(Kind::Append, body, APPEND_TIMEOUT));
+        async move {
+            let _until_answered = room;
+            Ok(answer?.await?.into_stream_result(previous, last))
+        }
+    }
+}
+
 impl RaftNetworkV2<TypeConfig> for Connection {
     type SnapshotData = SnapshotData;
 
@@ -133,7 +202,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
-        self.call(Kind::Append, &rpc, APPEND_TIMEOUT).await
+        self.0.call(Kind::Append, &rpc, APPEND_TIMEOUT).await
     }
 
     /// Sends without waiting for the answer before: the order of the stream is the order of the requests, and answers
@@ -146,14 +215,9 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let this = &*self;
+        let route = Arc::clone(&self.0);
         let answers = input
-            .map(move |request| {
-                let previous = request.prev_log_id;
-                let last = request.entries.last().map(|entry| entry.log_id).or(previous);
-                let answer = this.call::<_, AppendEntriesResponse<TypeConfig>>(Kind::Append, &request, APPEND_TIMEOUT);
-                answer.map(move |answer| answer.map(|response| response.into_stream_result(previous, last)))
-            })
+            .then(move |request| Arc::clone(&route).append(request))
             .buffered(PIPELINE_DEPTH);
         let until_first_failure = stream::unfold(Some(Box::pin(answers)), |state| async move {
             let mut answers = state?;
@@ -165,11 +229,11 @@ impl RaftNetworkV2<TypeConfig> for Connection {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
-        self.call(Kind::Vote, &rpc, option.soft_ttl()).await
+        self.0.call(Kind::Vote, &rpc, option.soft_ttl()).await
     }
 
     async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
-        self.call(Kind::PreVote, &rpc, option.soft_ttl()).await
+        self.0.call(Kind::PreVote, &rpc, option.soft_ttl()).await
     }
 
     async fn transfer_leader(
@@ -177,7 +241,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<openraft::raft::TransferLeaderResponse<TypeConfig>> {
-        self.call(Kind::TransferLeader, &request, option.hard_ttl()).await
+        self.0.call(Kind::TransferLeader, &request, option.hard_ttl()).await
     }
 
     async fn full_snapshot(
@@ -191,15 +255,16 @@ impl RaftNetworkV2<TypeConfig> for Connection {
             StreamingError::Unreachable(Unreachable::new(&std::io::Error::other(error.to_string())))
         };
         let peer = self
+            .0
             .peers
-            .get(self.node)
-            .ok_or_else(|| unreachable(&PeerError::Unreachable(self.node)))?;
+            .get(self.0.node)
+            .ok_or_else(|| unreachable(&PeerError::Unreachable(self.0.node)))?;
         let header = wire::encode(&wire::SnapshotHeader {
             vote,
             meta: snapshot.meta,
         })
         .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
-        let (group, to) = (self.group, self.target);
+        let (group, to) = (self.0.group, self.0.target);
         let (feed, stream) = mpsc::channel(SNAPSHOT_CHUNKS_AHEAD);
         let mut chunks = snapshot.snapshot.chunks();
         tokio::spawn(async move {

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
-/// Frames waiting to be sent to one node. When full the call fails at once and openraft backs off: a peer that does not
+/// Frames waiting to be sent to one node; those with entries are bounded in bytes besides, by who sends them (`network`).
+/// When full the call fails at once and openraft backs off: a peer that does not
 /// drain its stream gains nothing from a longer queue.
 const SEND_QUEUE_FRAMES: usize = 2_048;
 
@@ -26,10 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const REDIAL_MIN: Duration = Duration::from_millis(20);
 const REDIAL_MAX: Duration = Duration::from_millis(500);
 
-/// HTTP/2 windows: a burst of entries of all groups must not wait for a window update.
-pub const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-/// For all streams of a connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// HTTP/2's window for responses, which are short: some hundred of them may be under way unread.
+const WINDOW_BYTES: u32 = 128 << 10;
 
 /// Why a call had no answer. Its effect is unknown.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -202,8 +201,8 @@ impl Peer {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
             .connect()
             .await
     }

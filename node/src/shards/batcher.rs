@@ -19,12 +19,14 @@ use rotunda_raft_storage::{Payload, TypeConfig};
 use tokio::sync::{mpsc, oneshot};
 
 use super::leadership::Leadership;
+use crate::budget::Share;
 use crate::clock::stamp::StampClock;
 use crate::clock::wall_ms;
 use crate::raft::Raft;
 use crate::raft::machine::{BookingMachine, Pulse};
 
-/// Commands waiting for the next entry, per shard. When full the command is answered `Overloaded` at once: nothing was done.
+/// Commands waiting for the next entry, per shard; all shards' together are bounded in bytes besides (see [`Answered`]).
+/// When full the command is answered `Overloaded` at once: nothing was done.
 pub const QUEUE_COMMANDS: usize = 8_192;
 
 /// Entries proposed and not yet applied. Two keep the disk and the network busy; more only make entries smaller.
@@ -45,6 +47,21 @@ const PATROL: Duration = Duration::from_millis(250);
 /// What a submission comes to: log index and encoded `Reply`, or why this node did not take it.
 pub type Answer = Result<(u64, Bytes), Rejection>;
 
+/// An answer on its way out. Until it is written, its command counts as pending: a caller that sends and does not read
+/// fills its own share of the memory and is refused, and the node's other callers are not.
+pub struct Answered {
+    /// What the stream carries.
+    pub reply: ReplyRecord,
+    _share: Option<Share>,
+}
+
+#[cfg(test)]
+impl From<ReplyRecord> for Answered {
+    fn from(reply: ReplyRecord) -> Self {
+        Self { reply, _share: None }
+    }
+}
+
 /// Where the answer goes.
 pub enum ReplyTo {
     /// Into a stream of replies; the permit keeps a place for it.
@@ -52,7 +69,9 @@ pub enum ReplyTo {
         /// Joins it to the command.
         call: u64,
         /// The place.
-        place: mpsc::OwnedPermit<ReplyRecord>,
+        place: mpsc::OwnedPermit<Answered>,
+        /// The command's share of the memory for commands.
+        share: Option<Share>,
     },
     /// To a caller inside this node.
     Caller(oneshot::Sender<Answer>),
@@ -62,12 +81,15 @@ impl ReplyTo {
     /// Hands the answer over.
     pub fn answer(self, answer: Answer) {
         match self {
-            Self::Stream { call, place } => {
+            Self::Stream { call, place, share } => {
                 let (index, result) = match answer {
                     Ok((index, reply)) => (index, Ok(reply)),
                     Err(rejection) => (0, Err(rejection)),
                 };
-                place.send(ReplyRecord { call, index, result });
+                place.send(Answered {
+                    reply: ReplyRecord { call, index, result },
+                    _share: share,
+                });
             }
             Self::Caller(caller) => {
                 let _ = caller.send(answer);

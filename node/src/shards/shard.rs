@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rotunda_booking::codec;
 use rotunda_booking::command::{Command, Operation};
 use rotunda_booking::ids::VenueNo;
-use rotunda_booking::inventory::Limits;
 use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
@@ -44,7 +43,7 @@ impl Shard {
     ///
     /// # Errors
     /// Where the store or openraft refuses.
-    pub async fn start(host: &Host, id: u64, record: &ShardRecord, limits: Limits) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(host: &Host, id: u64, record: &ShardRecord) -> anyhow::Result<Arc<Self>> {
         let replica = record
             .replicas
             .iter()
@@ -52,7 +51,7 @@ impl Shard {
             .map(|(replica, _)| *replica)
             .ok_or_else(|| anyhow::anyhow!("shard {id} has no replica on node {}", host.node))?;
         let pulse = Arc::new(Pulse::default());
-        let machine = BookingMachine::new(limits, Arc::clone(&pulse));
+        let machine = BookingMachine::new(Arc::clone(&host.budget), Arc::clone(&pulse));
         let group = Group::start(host, id, replica, record.replicas.iter().copied(), machine).await?;
         let batcher = Batcher {
             shard: id,

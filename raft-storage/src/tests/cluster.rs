@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::{GROUP, Registers, config, register, rows};
 use crate::checkpoint::Checkpoint;
+use crate::error::OpenError;
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::StateReader;
 use crate::state_machine::StateMachine;
@@ -121,12 +122,25 @@ struct Replica {
     _store: Store,
 }
 
+/// Opens the store once nobody has it: openraft's workers may outlive its `shutdown` by a moment, and hold the state.
+async fn open(dir: &Path) -> Store {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let settings = StoreConfig {
+            keep_log_entries: 10,
+            ..config(dir)
+        };
+        match Store::open(settings) {
+            Err(OpenError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 async fn start(dir: &Path, id: u64, reachable: &Reachable) -> Replica {
-    let store = Store::open(StoreConfig {
-        keep_log_entries: 10,
-        ..config(dir)
-    })
-    .unwrap();
+    let store = open(dir).await;
     let group = store.open_group(GROUP, id, Registers::default()).unwrap();
     let settings = Config {
         heartbeat_interval: 50,

@@ -15,7 +15,7 @@ pub(super) fn import_venue(
     definition: &VenueDefinition,
 ) -> Result<Outcome, Halt> {
     let revision = catalogue::revision(definition);
-    let before = transaction.catalogue(venue);
+    let before = transaction.catalogue(venue)?;
     if before.as_ref().is_some_and(|before| before.row.revision == revision) {
         return Ok(Outcome::Imported {
             revision,

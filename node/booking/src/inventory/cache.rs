@@ -26,22 +26,21 @@ struct Cached<V> {
 pub(crate) struct Cache<V: Row> {
     entries: BTreeMap<V::Id, Cached<V>>,
     changed: Vec<V::Id>,
-    limit: usize,
     /// Counts entries.
     tick: u64,
 }
 
-impl<V: Row> Cache<V> {
-    /// Keeps about `limit` rows between entries. An entry may bring in more while it lasts.
-    pub(crate) fn new(limit: usize) -> Self {
+impl<V: Row> Default for Cache<V> {
+    fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
             changed: Vec::new(),
-            limit,
             tick: 0,
         }
     }
+}
 
+impl<V: Row> Cache<V> {
     fn cached(&mut self, rows: &(impl ReadRows + ?Sized), id: V::Id) -> Result<&mut Cached<V>, RowsError> {
         use std::collections::btree_map::Entry;
         let cached = match self.entries.entry(id) {
@@ -133,13 +132,18 @@ impl<V: Row> Cache<V> {
         }
     }
 
-    /// Ends the entry: beyond the limit, a quarter goes, so that this is rare.
-    pub(crate) fn evict(&mut self) {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Ends the entry, which may have brought in any number: beyond `limit` rows, a quarter goes, so that this is rare.
+    pub(crate) fn evict(&mut self, limit: usize) {
         self.tick += 1;
-        if self.entries.len() <= self.limit {
+        if self.entries.len() <= limit {
             return;
         }
-        let keep = self.limit - self.limit / 4;
+        let keep = limit - limit / 4;
         let surplus = self.entries.len() - keep;
         let mut ages: Vec<u64> = self.entries.values().map(|cached| cached.used).collect();
         let (_, threshold, _) = ages.select_nth_unstable(surplus - 1);

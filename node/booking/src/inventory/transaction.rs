@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::idempotency::Keys;
 use crate::ids::VenueNo;
+use crate::inventory::Inventory;
 use crate::inventory::hash::digest;
-use crate::inventory::{Inventory, Limits, Venue};
 use crate::keys::{self, Key};
 use crate::outcome::{Refusal, RefusalCode};
 use crate::pools::PoolRows;
@@ -77,26 +77,20 @@ impl Shift {
 }
 
 impl Transaction<'_> {
-    pub(crate) fn limits(&self) -> Limits {
-        self.inventory.limits
-    }
-
-    fn venue(&mut self, venue: VenueNo) -> &mut Venue {
-        self.inventory.venues.entry(venue).or_default()
-    }
-
     /// The venue's catalogue, where it has one.
-    pub(crate) fn catalogue(&self, venue: VenueNo) -> Option<Arc<Catalogue>> {
-        self.inventory.venues.get(&venue)?.catalogue.clone()
+    pub(crate) fn catalogue(&mut self, venue: VenueNo) -> Result<Option<Arc<Catalogue>>, RowsError> {
+        self.inventory.catalogues.get(self.rows, venue)
     }
 
     /// The venue's catalogue, or the refusal for want of one.
-    pub(crate) fn known_catalogue(&self, venue: VenueNo) -> Result<Arc<Catalogue>, Refusal> {
-        self.catalogue(venue).ok_or_else(|| {
-            Refusal::new(
+    pub(crate) fn known_catalogue(&mut self, venue: VenueNo) -> Result<Arc<Catalogue>, Halt> {
+        let catalogue = self.catalogue(venue)?;
+        catalogue.ok_or_else(|| {
+            let refusal = Refusal::new(
                 RefusalCode::UnknownVenue,
                 "the venue has no catalogue yet; import it, or correct its id",
-            )
+            );
+            refusal.into()
         })
     }
 
@@ -107,7 +101,7 @@ impl Transaction<'_> {
             &Key::catalogue(venue),
             &encode_row(&CatalogueRow(catalogue.definition.clone())),
         )?;
-        self.venue(venue).catalogue = Some(Arc::new(catalogue));
+        self.inventory.catalogues.keep(venue, catalogue);
         Ok(())
     }
 
@@ -135,12 +129,23 @@ impl Transaction<'_> {
         RecordId { venue, seq }
     }
 
-    pub(crate) fn keys(&self, venue: VenueNo) -> Option<&Keys> {
-        self.inventory.venues.get(&venue).map(|venue| &venue.keys)
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.inventory.keys
     }
 
-    pub(crate) fn keys_mut(&mut self, venue: VenueNo) -> &mut Keys {
-        &mut self.venue(venue).keys
+    pub(crate) fn keys_mut(&mut self) -> &mut Keys {
+        &mut self.inventory.keys
+    }
+
+    /// Venues and how many of their keys are in the window, most first.
+    pub(crate) fn venues_by_window_keys(&self) -> Vec<(VenueNo, u64)> {
+        let venues = self.inventory.venues.iter();
+        let mut counts: Vec<_> = venues
+            .map(|(venue, state)| (*venue, state.counters.window_keys))
+            .collect();
+        // Stable: equal counts stay in order of venue, on every replica alike.
+        counts.sort_by_key(|(_, keys)| std::cmp::Reverse(*keys));
+        counts
     }
 
     /// The store below the caches; it shows nothing of this entry.
@@ -305,7 +310,7 @@ impl Transaction<'_> {
 
     /// Moves all places of a booking.
     pub(crate) fn shift_booking(&mut self, venue: VenueNo, booking: &Booking, shift: Shift) -> Result<(), RowsError> {
-        let Some(catalogue) = self.catalogue(venue) else {
+        let Some(catalogue) = self.catalogue(venue)? else {
             return Err(damaged(
                 &Key::venue_row(venue),
                 "a venue with bookings has no catalogue".to_owned(),

@@ -29,6 +29,7 @@ const TINY: Limits = Limits {
     slots: 3,
     hours: 3,
     records: 4,
+    catalogue_bytes: 1,
     filter_bytes: 8,
 };
 const WINDOW: KeyWindow = KeyWindow { recent: 5, spill: 3 };
