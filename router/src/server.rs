@@ -318,10 +318,9 @@ impl Accept {
                 let mut app = app.clone();
                 async move { app.call(request.map(Body::new)).await }
             });
-            let connection = graceful.watch(builder.serve_connection(
-                TokioIo::new(WriteDeadline::new(stream, self.header_timeout)),
-                service,
-            ));
+            let connection = graceful.watch(
+                builder.serve_connection(TokioIo::new(WriteDeadline::new(stream, self.header_timeout)), service),
+            );
             tokio::spawn(async move {
                 // What ends a connection (a head that came too slowly, a reset) is the client's affair.
                 if let Err(error) = connection.await {

@@ -208,7 +208,8 @@ async fn deadline(State(door): State<Arc<Door>>, mut request: Request, next: Nex
             Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
                 .header("retry-after", HeaderValue::from_static("1")),
         ),
-        Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())),
+        Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
+            .header("retry-after", HeaderValue::from_static("1"))),
     }
 }
 

@@ -1,20 +1,20 @@
 //! Bookings: hold, look, extend, confirm, release, cancel. Each POST is one command under the caller's key.
 
 use axum::body::Bytes;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, StatusCode};
 use rotunda_booking::command::{Channel, Command, HoldRequest, LineRequest, Operation};
-use rotunda_booking::ids::{BookingId, CommandKey, SlotRef, VenueNo};
-use rotunda_booking::outcome::{BookingView, Outcome, RefusalCode};
+use rotunda_booking::ids::{BookingId, SlotRef};
+use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::{Answer, Query};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::body;
 use super::call::{COMMIT, Call, Segments, commit, json};
 use super::error::{Code, Issue, Problem, ProblemBody};
 use super::views::{Booking, ChannelName, channel_label};
-use super::{body, call};
 use crate::idempotency::{Fingerprint, Key};
 
 /// What to take.
@@ -96,11 +96,8 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
             lines,
         }),
     };
-    let mut response = submit(&call, &command, StatusCode::CREATED, "/v1/bookings".to_owned()).await?;
-    // The id is in the answer; only a booking that came to be has one.
-    if let Some(Created(id)) = response.extensions_mut().remove::<Created>()
-        && let Ok(location) = HeaderValue::try_from(format!("/v1/bookings/{id}"))
-    {
+    let (mut response, id) = submit(&call, &command, StatusCode::CREATED, "/v1/bookings").await?;
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/bookings/{id}")) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
@@ -135,104 +132,64 @@ pub(crate) async fn one(call: Call, Segments(booking): Segments<String>) -> Resu
     }
 }
 
-/// Start the hold's time again.
-#[utoipa::path(
-    post, path = "/v1/bookings/{booking}/extend", tag = "bookings", request_body(content = Option<Nothing>),
-    params(
-        ("booking" = String, Path, description = "Id that the hold was answered with"),
-        ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
-    ),
-    responses(
-        (status = 200, body = Booking),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn extend(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "extend", |booking, _| Operation::Extend {
-        booking,
-    })
-    .await
+/// A route that does one thing to one booking.
+macro_rules! change {
+    ($(#[$doc:meta])* $name:ident $path:literal $make:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, tag = "bookings", request_body(content = Option<Nothing>),
+            params(
+                ("booking" = String, Path, description = "Id that the hold was answered with"),
+                ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
+            ),
+            responses(
+                (status = 200, body = Booking),
+                (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+            ),
+        )]
+        pub(crate) async fn $name(
+            call: Call,
+            Segments(booking): Segments<String>,
+            bytes: Bytes,
+        ) -> Result<Response, Problem> {
+            change(&call, &booking, &bytes, stringify!($name), $make).await
+        }
+    };
 }
 
-/// Sell what is held.
-///
-/// The answer has a ticket for each person. A hold can be confirmed until its expiry is in the log.
-#[utoipa::path(
-    post, path = "/v1/bookings/{booking}/confirm", tag = "bookings", request_body(content = Option<Nothing>),
-    params(
-        ("booking" = String, Path, description = "Id that the hold was answered with"),
-        ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
-    ),
-    responses(
-        (status = 200, body = Booking),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn confirm(
-    call: Call,
-    Segments(booking): Segments<String>,
-    bytes: Bytes,
-) -> Result<Response, Problem> {
-    change(call, booking, bytes, "confirm", |booking, nonce| Operation::Confirm {
-        booking,
-        nonce,
-    })
-    .await
+change! {
+    /// Start the hold's time again.
+    extend "/v1/bookings/{booking}/extend" |booking, _| Operation::Extend { booking }
 }
 
-/// Give a hold back.
-#[utoipa::path(
-    post, path = "/v1/bookings/{booking}/release", tag = "bookings", request_body(content = Option<Nothing>),
-    params(
-        ("booking" = String, Path, description = "Id that the hold was answered with"),
-        ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
-    ),
-    responses(
-        (status = 200, body = Booking),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn release(
-    call: Call,
-    Segments(booking): Segments<String>,
-    bytes: Bytes,
-) -> Result<Response, Problem> {
-    change(call, booking, bytes, "release", |booking, _| Operation::Release {
-        booking,
-    })
-    .await
+change! {
+    /// Sell what is held.
+    ///
+    /// The answer has a ticket for each person. A hold can be confirmed until its expiry is in the log.
+    confirm "/v1/bookings/{booking}/confirm" |booking, nonce| Operation::Confirm { booking, nonce }
 }
 
-/// Cancel a confirmed booking.
-#[utoipa::path(
-    post, path = "/v1/bookings/{booking}/cancel", tag = "bookings", request_body(content = Option<Nothing>),
-    params(
-        ("booking" = String, Path, description = "Id that the hold was answered with"),
-        ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
-    ),
-    responses(
-        (status = 200, body = Booking),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn cancel(call: Call, Segments(booking): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
-    change(call, booking, bytes, "cancel", |booking, _| Operation::Cancel {
-        booking,
-    })
-    .await
+change! {
+    /// Give a hold back.
+    release "/v1/bookings/{booking}/release" |booking, _| Operation::Release { booking }
+}
+
+change! {
+    /// Cancel a confirmed booking.
+    cancel "/v1/bookings/{booking}/cancel" |booking, _| Operation::Cancel { booking }
 }
 
 /// One operation on one booking.
 async fn change(
-    call: Call,
-    booking: String,
-    bytes: Bytes,
+    call: &Call,
+    booking: &str,
+    bytes: &[u8],
     operation: &'static str,
     make: impl FnOnce(BookingId, u64) -> Operation,
 ) -> Result<Response, Problem> {
     let key = Key::required(&call.headers, &call.caller)?;
-    let Nothing {} = body::read_optional(&call.headers, &bytes)?;
-    let (id, venue) = call.booking(&booking)?;
+    let Nothing {} = body::read_optional(&call.headers, bytes)?;
+    let (id, venue) = call.booking(booking)?;
     let canonical = id.to_string();
     let mut fingerprint = Fingerprint::of(operation);
     fingerprint.text(&canonical);
@@ -242,77 +199,39 @@ async fn change(
         venue: venue.number,
         operation: make(id, call.door.draw.draw()),
     };
-    submit(
-        &call,
-        &command,
-        StatusCode::OK,
-        format!("/v1/bookings/{canonical}/{operation}"),
-    )
-    .await
+    let instance = format!("/v1/bookings/{canonical}/{operation}");
+    submit(call, &command, StatusCode::OK, &instance)
+        .await
+        .map(|(response, _)| response)
 }
 
-/// A booking came to be.
-#[derive(Clone, Copy)]
-struct Created(BookingId);
-
-/// Has the command applied and renders what came of it. `instance` is the path in its one spelling: what is rendered
-/// here must come out the same for every replay, so nothing of this very request may get into it.
-async fn submit(call: &Call, command: &Command, success: StatusCode, instance: String) -> Result<Response, Problem> {
-    let submitted = call.submit(command).await?;
-    let reply = submitted.reply;
-    let confirmed = matches!(command.operation, Operation::Confirm { .. });
-    let mut response = match reply.outcome {
-        Outcome::Booking(view) => {
-            if confirmed && !reply.replayed {
-                call.door
-                    .metrics
-                    .tickets_issued(&view.venue, channel_label(view.channel), tickets(&view));
-            }
-            let mut response = json(success, &Booking::from(&view));
-            response
-                .headers_mut()
-                .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response.extensions_mut().insert(Created(view.id));
-            response
-        }
-        Outcome::Refused(refusal) => {
-            let stored = refusal.code != RefusalCode::IdempotencyKeyReused;
-            let part = pointer_within(refusal.code);
-            let problem = Problem::refused(refusal, |line| format!("/lines/{line}{part}"));
-            let problem = if stored {
-                problem.of_command(name(command.key, command.venue), instance)
-            } else {
-                problem
-            };
-            problem.into_response()
-        }
-        other => {
-            tracing::error!(?other, "a booking command came back with an outcome of another kind");
-            return Err(Problem::new(
-                Code::Internal,
-                "The cluster answered with something else.",
-            ));
-        }
+/// Has the command applied and renders the booking that came of it.
+async fn submit(
+    call: &Call,
+    command: &Command,
+    success: StatusCode,
+    instance: &str,
+) -> Result<(Response, BookingId), Problem> {
+    let place = |code, line| format!("/lines/{line}{}", part_of_line(code));
+    let decided = call.decide(command, instance, place).await?;
+    let Outcome::Booking(view) = &decided.outcome else {
+        return Err(decided.misfit());
     };
-    let headers = response.headers_mut();
-    headers.insert(COMMIT, commit(submitted.shard, reply.index));
-    if reply.replayed {
-        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    if matches!(command.operation, Operation::Confirm { .. }) && !decided.replayed {
+        let tickets = view.tickets.len() as u64;
+        call.door
+            .metrics
+            .tickets_issued(&view.venue, channel_label(view.channel), tickets);
     }
-    Ok(response)
-}
-
-fn tickets(view: &BookingView) -> u64 {
-    view.tickets.len() as u64
-}
-
-/// The trace id of a stored refusal: the command's own name.
-fn name(key: Option<CommandKey>, venue: VenueNo) -> String {
-    key.map_or_else(|| format!("{:032x}", venue.0), |key| key.to_string())
+    let mut response = decided.answer(success, &Booking::from(view));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok((response, view.id))
 }
 
 /// Which part of a line a refusal is about.
-fn pointer_within(code: RefusalCode) -> &'static str {
+fn part_of_line(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::SoldOut | RefusalCode::QuantityOutOfRange => "/quantity",
         RefusalCode::UnknownUnit | RefusalCode::NotAccompanied => "/unit",
@@ -356,7 +275,7 @@ fn lines(lines: Vec<HoldLine>) -> Result<Vec<LineRequest>, Problem> {
 
 /// Counter, reseller and telephone sell under rules of their own (the counter may sell a slot that has begun), so whoever
 /// sells there must say who it is.
-fn may_sell(call: &call::Call, channel: Channel) -> Result<(), Problem> {
+fn may_sell(call: &Call, channel: Channel) -> Result<(), Problem> {
     match channel {
         Channel::Web | Channel::Kiosk => Ok(()),
         Channel::Counter | Channel::Reseller | Channel::Phone if call.caller.has_token() => Ok(()),

@@ -8,9 +8,10 @@ use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rotunda_booking::command::Command;
 use rotunda_booking::ids::BookingId;
+use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::Query;
 use rotunda_protocol::error::ClientError;
 use rotunda_protocol::shard_map::{ShardMap, VenueInfo};
@@ -27,7 +28,42 @@ use crate::server::Door;
 use crate::stack::Deadline;
 
 /// The commit token: `<shard>:<index>`, several separated by commas.
-pub(crate) const COMMIT: HeaderName = HeaderName::from_static("rotunda-commit");
+pub(crate) const COMMIT: &str = "rotunda-commit";
+
+/// `true` where the answer was stored under the caller's key.
+const REPLAYED: &str = "idempotency-replayed";
+
+/// What the log made of a command; a refusal is a problem instead.
+pub(crate) struct Decided {
+    pub(crate) outcome: Outcome,
+    pub(crate) replayed: bool,
+    shard: u64,
+    index: u64,
+}
+
+impl Decided {
+    /// The answer, with where it stands in the log.
+    pub(crate) fn answer(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        let mut response = json(status, body);
+        let headers = response.headers_mut();
+        headers.insert(COMMIT, commit(self.shard, self.index));
+        if self.replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+
+    /// The outcome is of a kind that this command cannot have.
+    pub(crate) fn misfit(&self) -> Problem {
+        misfit(&self.outcome)
+    }
+}
+
+/// The cluster answered a command with an outcome of another kind.
+pub(crate) fn misfit(outcome: &Outcome) -> Problem {
+    tracing::error!(?outcome, "a command came back with an outcome of another kind");
+    Problem::new(Code::Internal, "The cluster answered with something else.")
+}
 
 /// One request, seen from its handler.
 pub(crate) struct Call {
@@ -156,6 +192,40 @@ impl Call {
             .submit(command, self.deadline)
             .await
             .map_err(|error| self.problem(error))
+    }
+
+    /// Has a command applied that the log decides about. A refusal comes back as a problem; `place` says where line `n` of
+    /// the command stands in the request. `instance` is the request's path in its one spelling: what is rendered of an
+    /// outcome must come out the same for every replay, so nothing of this very request may get into it.
+    pub(crate) async fn decide(
+        &self,
+        command: &Command,
+        instance: &str,
+        place: impl Fn(RefusalCode, u16) -> String,
+    ) -> Result<Decided, Problem> {
+        let Submitted { shard, reply } = self.submit(command).await?;
+        let refusal = match reply.outcome {
+            Outcome::Refused(refusal) => refusal,
+            outcome => {
+                return Ok(Decided {
+                    outcome,
+                    shard,
+                    index: reply.index,
+                    replayed: reply.replayed,
+                });
+            }
+        };
+        let code = refusal.code;
+        let mut problem =
+            Problem::refused(refusal, |line| place(code, line)).header(COMMIT, commit(shard, reply.index));
+        if reply.replayed {
+            problem = problem.header(REPLAYED, HeaderValue::from_static("true"));
+        }
+        // What is not stored under the key is about this request alone.
+        if let Some(key) = command.key.filter(|_| code != RefusalCode::IdempotencyKeyReused) {
+            problem = problem.of_command(key.to_string(), instance.to_owned());
+        }
+        Err(problem)
     }
 
     /// Asks a question of a state that the caller's commit token is in.

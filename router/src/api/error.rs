@@ -161,7 +161,6 @@ codes! {
     NotFound "not_found" 404 ClientError false "Nothing is here" "/docs lists the routes.";
     MethodNotAllowed "method_not_allowed" 405 ClientError false "Not with this method" "Use a method of the `Allow` header.";
     RequestTimeout "request_timeout" 408 ClientError true "The body came too slowly" "Send it again with the same key.";
-    PreconditionFailed "precondition_failed" 412 Conflict false "It changed meanwhile" "GET it again and decide anew.";
     RateLimited "rate_limited" 429 Quota true "Quota used up" "Wait as long as `Retry-After` says.";
     // What is wrong with us.
     Overloaded "overloaded" 503 Shed true "Too much is going on" "Nothing was done. Wait as long as `Retry-After` says and send it again with the same key.";

@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{COMMIT, Call, json};
+use super::call::{COMMIT, Call, json, misfit};
 use super::error::{Code, Issue, Problem, ProblemBody};
 
 /// What became of an import.
@@ -165,13 +165,7 @@ async fn import_venue(
     let (revision, changed) = match submitted.reply.outcome {
         Outcome::Imported { revision, changed } => (revision, changed),
         Outcome::Refused(refusal) => return Ok(Err(refusal)),
-        other => {
-            tracing::error!(?other, "an import came back with an outcome of another kind");
-            return Err(Problem::new(
-                Code::Internal,
-                "The cluster answered with something else.",
-            ));
-        }
+        other => return Err(misfit(&other)),
     };
     let filled = call
         .door

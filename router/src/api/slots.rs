@@ -1,8 +1,8 @@
 //! The operator's hand on one slot: its capacity, or whether it is closed.
 
 use axum::body::Bytes;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use rotunda_booking::command::{Command, Operation, SlotChange};
 use rotunda_booking::ids::{CommandKey, SlotRef};
 use rotunda_booking::outcome::{Outcome, SlotView};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{COMMIT, Call, Segments, commit, json};
+use super::call::{Call, Segments};
 use super::error::{Code, Problem, ProblemBody};
 use super::views::Slot;
 use crate::idempotency::{Fingerprint, Key};
@@ -83,26 +83,12 @@ pub(crate) async fn change(
         venue: venue.number,
         operation: Operation::ChangeSlot { slot, change },
     };
-    let submitted = call.submit(&command).await?;
-    let mut response = match submitted.reply.outcome {
-        Outcome::SlotChanged(view) => json(StatusCode::OK, &changed(&view)),
-        Outcome::Refused(refusal) => Problem::refused(refusal, |_| "{slot}".to_owned())
-            .of_command(key.to_string(), format!("/v1/admin/venues/{slug}/slots/{canonical}"))
-            .into_response(),
-        other => {
-            tracing::error!(?other, "a slot change came back with an outcome of another kind");
-            return Err(Problem::new(
-                Code::Internal,
-                "The cluster answered with something else.",
-            ));
-        }
+    let instance = format!("/v1/admin/venues/{slug}/slots/{canonical}");
+    let decided = call.decide(&command, &instance, |_, _| "{slot}".to_owned()).await?;
+    let Outcome::SlotChanged(view) = &decided.outcome else {
+        return Err(decided.misfit());
     };
-    let headers = response.headers_mut();
-    headers.insert(COMMIT, commit(submitted.shard, submitted.reply.index));
-    if submitted.reply.replayed {
-        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(decided.answer(StatusCode::OK, &changed(view)))
 }
 
 fn changed(view: &SlotView) -> ChangedSlot<'_> {
