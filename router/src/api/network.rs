@@ -191,16 +191,16 @@ async fn import_venue(
     }))
 }
 
-/// The import broke off; whatever the reason, the remedy is to send the file again.
+/// The import broke off. Where the reason may pass, the remedy is to send the file again, whatever the reason was.
 fn interrupted(reason: &Problem, imported: &[ImportedVenue]) -> Problem {
-    let detail = format!(
-        "{} venues are in place, then: {} Send the file again.",
-        imported.len(),
-        reason.detail()
-    );
-    Problem::new(Code::ImportInterrupted, detail)
-        .header("retry-after", HeaderValue::from_static("1"))
-        .member("venues", value(imported))
+    let detail = format!("{} venues are in place, then: {}", imported.len(), reason.detail());
+    let problem = if reason.code().retryable() {
+        Problem::new(Code::ImportInterrupted, format!("{detail} Send the file again."))
+            .header("retry-after", HeaderValue::from_static("1"))
+    } else {
+        Problem::new(reason.code(), detail)
+    };
+    problem.member("venues", value(imported))
 }
 
 fn value(imported: &[ImportedVenue]) -> serde_json::Value {

@@ -243,6 +243,24 @@ async fn a_broken_off_import_says_how_far_it_came_and_is_sent_again() {
 }
 
 #[tokio::test]
+async fn an_import_that_can_never_work_is_not_called_interrupted() {
+    let house = House::empty(config());
+    for trouble in [Trouble::Calm, Trouble::Calm, Trouble::Calm, Trouble::Rejected] {
+        house.fake.meet(trouble);
+    }
+    let refused = house
+        .put("/v1/admin/network", &[("authorization", ADMIN)], NETWORK.to_owned())
+        .await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (500, "internal"));
+    assert_eq!(refused.json()["retryable"], false);
+    assert_eq!(
+        refused.json()["venues"].as_array().unwrap().len(),
+        1,
+        "what is in place"
+    );
+}
+
+#[tokio::test]
 async fn a_fresh_copy_is_not_asked_for_again() {
     let house = House::furnished(config()).await;
     house.get("/v1/venues/lisbon-tides").await;
