@@ -273,18 +273,21 @@ pub(crate) async fn products(call: Call, Segments(slug): Segments<String>) -> Re
             .collect(),
         as_of: as_of(&known),
     };
-    let planned_tag = known
-        .planned_through
-        .iter()
-        .flatten()
-        .map(|day| day.0)
-        .max()
-        .unwrap_or_default();
     Ok(tagged(
         &call,
-        format!("\"{:016x}-{planned_tag}\"", known.revision),
+        products_tag(known.revision, &known.planned_through),
         &body,
     ))
+}
+
+/// Of all that the products show: the window of one may move on before that of another.
+fn products_tag(revision: u64, planned: &[Option<ServiceDay>]) -> String {
+    let mut tag = Fingerprint::of("products");
+    tag.number(revision);
+    for day in planned {
+        tag.number(day.map_or(0, |day| 1 << 32 | u64::from(day.0 as u32)));
+    }
+    format!("\"{:016x}\"", tag.short())
 }
 
 impl<'a> Product<'a> {
@@ -421,6 +424,19 @@ mod tests {
         for wrong in ["", "lisbon-tides", "v1zz", "v1f", "v1ff", "v2aa"] {
             assert_eq!(unseal(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_tag_of_products_moves_with_the_window_of_each() {
+        let (monday, tuesday) = (Some(ServiceDay(20_000)), Some(ServiceDay(20_001)));
+        let tags = [
+            products_tag(1, &[tuesday, None]),
+            products_tag(1, &[tuesday, monday]),
+            products_tag(1, &[tuesday, tuesday]),
+            products_tag(2, &[tuesday, tuesday]),
+        ];
+        let different: std::collections::BTreeSet<&String> = tags.iter().collect();
+        assert_eq!(different.len(), tags.len(), "{tags:?}");
     }
 
     #[test]
