@@ -3,20 +3,23 @@
 //! Answers are read leniently (`serde_json::Value` where the command only passes them on), so that an older command
 //! still shows what a newer router says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::DoorArguments;
 use crate::failure::Failure;
 
-/// An import plans ninety days of slots for every venue before it answers.
-const IMPORT_DEADLINE: Duration = Duration::from_secs(120);
+/// An import plans ninety days of slots for every venue before it answers. Longer than the router's own deadline of two
+/// minutes: it knows how far it came.
+const IMPORT_DEADLINE: Duration = Duration::from_secs(130);
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// Between two attempts under one key.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// One router.
 #[derive(Clone, Debug)]
@@ -102,6 +105,9 @@ impl Door {
         let base = base.trim_end_matches('/').to_owned();
         let url = reqwest::Url::parse(&base)
             .map_err(|error| Failure::usage(format!("`{base}` is not an address: {error}")).next(NAME_A_ROUTER))?;
+        if url.scheme() != "http" {
+            return Err(Failure::usage(format!("`{base}` does not begin with http://")).next(NAME_A_ROUTER));
+        }
         let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_DEADLINE);
         if url.host_str().is_some_and(is_loopback) {
             // A proxy set up for the outside world knows nothing of this machine's own ports.
@@ -149,9 +155,19 @@ impl Door {
         #[derive(Deserialize)]
         struct Venues {
             data: Vec<VenueSummary>,
+            #[serde(default)]
+            next_cursor: String,
         }
-        let found: Venues = answer(self.request(Method::GET, "/v1/venues?limit=200")).await?;
-        Ok(found.data)
+        let mut venues = Vec::new();
+        let mut path = "/v1/venues?limit=200".to_owned();
+        loop {
+            let page: Venues = answer(self.request(Method::GET, &path)).await?;
+            venues.extend(page.data);
+            if page.next_cursor.is_empty() {
+                return Ok(venues);
+            }
+            path = format!("/v1/venues?limit=200&cursor={}", page.next_cursor);
+        }
     }
 
     pub(crate) async fn products(&self, venue: &str) -> Result<Vec<Product>, DoorError> {
@@ -186,19 +202,32 @@ impl Door {
         struct Booking {
             id: String,
         }
-        let booking: Booking = answer(
-            self.keyed("/v1/bookings")
-                .header("content-type", "application/json")
-                .body(body),
-        )
-        .await?;
+        let booking: Booking = self.post("/v1/bookings", body).await?;
         Ok(booking.id)
     }
 
     /// Gives a hold back.
     pub(crate) async fn release(&self, booking: &str) -> Result<(), DoorError> {
-        let _: Value = answer(self.keyed(&format!("/v1/bookings/{booking}/release")).json(&json!({}))).await?;
+        let path = format!("/v1/bookings/{booking}/release");
+        let _: Value = self.post(&path, "{}".to_owned()).await?;
         Ok(())
+    }
+
+    /// Sends a request that takes effect once, as often as it takes to learn what came of it: the key stays the same.
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: String) -> Result<T, DoorError> {
+        let key = uuid::Uuid::new_v4().to_string();
+        let give_up = Instant::now() + REQUEST_DEADLINE;
+        loop {
+            let request = self
+                .request(Method::POST, path)
+                .header("idempotency-key", &key)
+                .header("content-type", "application/json")
+                .body(body.clone());
+            match answer(request).await {
+                Err(error) if error.passing() && Instant::now() < give_up => tokio::time::sleep(RETRY_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -210,11 +239,6 @@ impl Door {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
-    }
-
-    fn keyed(&self, path: &str) -> RequestBuilder {
-        self.request(Method::POST, path)
-            .header("idempotency-key", uuid::Uuid::new_v4().to_string())
     }
 }
 
@@ -307,7 +331,8 @@ impl Problem {
             401 | 403 => failure.next("give the router's admin token: --token TOKEN, or ROTUNDA_TOKEN"),
             404 => failure.next("rotunda --version, and upgrade the router: it does not know this route"),
             422 | 400 => failure.next("mend what is listed and run the same command again; nothing was changed"),
-            429 | 503 => failure.next("run the same command again in a moment; it is safe to repeat"),
+            409 => failure.next("mend what is listed and run the same command again; what is not listed is in place"),
+            429 | 502..=504 => failure.next("run the same command again in a moment; it is safe to repeat"),
             _ => failure.next("rotunda status"),
         }
     }
@@ -336,6 +361,43 @@ mod tests {
             panic!("a refusal")
         };
         assert_eq!((problem.status, problem.title.as_str()), (502, "Bad Gateway"));
+    }
+
+    #[test]
+    fn an_address_without_its_scheme_is_wrong_usage() {
+        for wrong in ["localhost:8080", "127.0.0.1:8080", "https://rotunda.example"] {
+            let failure = Door::new(wrong, None).expect_err(wrong);
+            let text = format!("{failure:?}");
+            assert!(text.contains("code: 2") && text.contains("http://HOST:PORT"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_answer_is_lost_is_repeated_under_its_key() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = Door::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+        let router = async {
+            let mut keys = Vec::new();
+            for answer in ["504 Gateway Timeout", "201 Created"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = String::new();
+                while !request.ends_with("{}") {
+                    let mut bytes = [0; 1024];
+                    let read = stream.read(&mut bytes).await.unwrap();
+                    request.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+                }
+                let key = request.lines().find(|line| line.starts_with("idempotency-key: "));
+                keys.push(key.unwrap().to_owned());
+                let answer =
+                    format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 10\r\n\r\n{{\"id\":\"b\"}}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            keys
+        };
+        let (booking, keys) = tokio::join!(door.hold("{}".to_owned()), router);
+        assert_eq!(booking.unwrap(), "b");
+        assert_eq!(keys[0], keys[1]);
     }
 
     #[test]
