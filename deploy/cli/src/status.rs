@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::args::{Output, StatusArguments};
@@ -15,7 +15,7 @@ const WATCH_PERIOD: Duration = Duration::from_secs(1);
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
 /// How a cluster stands, as the router tells it.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct ClusterStatus {
     #[serde(default)]
     nodes: Vec<NodeStatus>,
@@ -25,7 +25,7 @@ struct ClusterStatus {
     routers: Vec<Value>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct NodeStatus {
     id: u32,
     grpc: String,
@@ -34,7 +34,7 @@ struct NodeStatus {
     version: Option<String>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct ShardStatus {
     id: u64,
     epoch: u64,
@@ -46,7 +46,7 @@ struct ShardStatus {
     venues: Vec<String>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct ReplicaStatus {
     node: u32,
     role: String,
@@ -62,8 +62,18 @@ pub(crate) async fn run(arguments: StatusArguments) -> Result<(), Failure> {
         println!("{}", draw(&door, arguments.output).await?);
         return Ok(());
     }
+    tokio::select! {
+        () = watch(&door, arguments.output) => {}
+        // Beside all of it: a router that does not answer must not hold up the Ctrl-C.
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(())
+}
+
+/// Draws again and again, until whoever reads it has gone.
+async fn watch(door: &Door, output: Output) {
     loop {
-        let screen = match draw(&door, arguments.output).await {
+        let screen = match draw(door, output).await {
             Ok(screen) => screen,
             // A watcher keeps watching: the moment the router comes back is what they are waiting for.
             Err(failure) => {
@@ -72,19 +82,16 @@ pub(crate) async fn run(arguments: StatusArguments) -> Result<(), Failure> {
             }
         };
         let mut out = std::io::stdout().lock();
-        let clear = if out.is_terminal() && arguments.output == Output::Table {
+        let clear = if out.is_terminal() && output == Output::Table {
             CLEAR_SCREEN
         } else {
             ""
         };
         if writeln!(out, "{clear}{screen}").and_then(|()| out.flush()).is_err() {
-            return Ok(()); // Whoever read the pipe has gone.
+            return; // Whoever read the pipe has gone.
         }
         drop(out);
-        tokio::select! {
-            () = tokio::time::sleep(WATCH_PERIOD) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        }
+        tokio::time::sleep(WATCH_PERIOD).await;
     }
 }
 
@@ -126,12 +133,7 @@ fn text(status: &ClusterStatus) -> String {
             .leader
             .map_or_else(|| "none".to_owned(), |node| format!("node {node}"));
         shards.add_row(vec![
-            if shard.id == 0 {
-                "meta".to_owned()
-            } else {
-                shard.id.to_string()
-            }
-            .into(),
+            shard.id.to_string().into(),
             shard.epoch.to_string().into(),
             paint::good_or_bad(leader, shard.leader.is_some()),
             shard
