@@ -82,7 +82,9 @@ pub(crate) struct DoorArguments {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 imported, 1 refused (nothing was changed), 2 wrong usage, 3 unreachable.")]
+#[command(
+    after_help = "Exit codes: 0 imported, 1 refused or broken off (the message says what is in place), 2 wrong usage, 3 unreachable."
+)]
 pub(crate) struct ImportArguments {
     /// The catalogue, YAML or JSON; `-` reads standard input.
     #[arg(value_name = "FILE")]

@@ -45,24 +45,23 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn table(report: &Value) -> comfy_table::Table {
     let mut table = paint::table(["venue", "shard", "changed", "slots added", "slots removed", "revision"]);
     for venue in report.get("venues").and_then(Value::as_array).into_iter().flatten() {
-        let field = |names: &[&str]| {
-            names.iter().find_map(|name| venue.get(*name)).map_or_else(
-                || "-".to_owned(),
-                |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-            )
+        let field = |name: &str| match venue.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => "-".to_owned(),
         };
         let changed = match venue.get("changed").and_then(Value::as_bool) {
-            Some(true) => "yes".to_owned(),
-            Some(false) => "no, as it was".to_owned(),
-            None => field(&["status"]),
+            Some(true) => "yes",
+            Some(false) => "no, as it was",
+            None => "-",
         };
         table.add_row([
-            field(&["id", "venue"]),
-            field(&["shard"]),
-            changed,
-            field(&["slots_added", "added"]),
-            field(&["slots_removed", "removed"]),
-            field(&["revision"]),
+            field("id"),
+            field("shard"),
+            changed.to_owned(),
+            field("slots_added"),
+            field("slots_removed"),
+            field("revision"),
         ]);
     }
     table
