@@ -12,7 +12,6 @@
 
 mod keys;
 mod model;
-mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,11 +23,11 @@ use rotunda_booking::inventory::{Inventory, Limits};
 use rotunda_booking::outcome::{BookingStatus, BookingView, Outcome};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
+use rotunda_booking::rows::MapRows;
 use rotunda_protocol::client::LogEntry;
 
 use self::keys::command_key;
 use self::model::{Counts, Model};
-use self::rows::MapRows;
 use crate::cluster::Cluster;
 use crate::history::{Deed, History, Record};
 use crate::visitor::Answer as HttpAnswer;
@@ -58,6 +57,7 @@ pub struct Audit {
 /// One shard, replayed.
 struct Shard {
     model: Model,
+    /// In a map: what RocksDB does to the rows is part of what is audited, so it has no say here.
     rows: MapRows,
 }
 
@@ -153,7 +153,7 @@ impl Audit {
                 ));
             }
         }
-        let (mut rows, mut model) = (MapRows::default(), Model::default());
+        let (mut rows, mut model) = (MapRows::new(), Model::default());
         let mut inventory = Inventory::new(Limits::default());
         inventory.load(&rows).expect("an empty shard");
         let mut hashes = BTreeMap::new();
@@ -175,6 +175,7 @@ impl Audit {
                 let replies = inventory
                     .apply(&mut rows, entry.index, &decoded)
                     .expect("apply over a map");
+                rows.commit();
                 let found = model.observe(entry.index, &decoded, &replies);
                 self.wrong
                     .extend(found.into_iter().map(|text| format!("shard {shard} {text}")));
@@ -366,15 +367,21 @@ impl Audit {
     }
 }
 
+/// All of a shard's log, page by page.
 async fn read_log(cluster: &Cluster, node: u32, shard: u64) -> Vec<LogEntry> {
-    wait::until(&format!("the log of shard {shard} from node {node}"), async || {
-        cluster
-            .client()
-            .read_log(node, shard, 1)
-            .await
-            .map_err(|error| error.to_string())
-    })
-    .await
+    let mut log: Vec<LogEntry> = Vec::new();
+    loop {
+        let from = log.last().map_or(1, |entry| entry.index + 1);
+        let page = wait::until(&format!("the log of shard {shard} from node {node}"), async || {
+            let page = cluster.client().read_log(node, shard, from).await;
+            page.map_err(|error| error.to_string())
+        })
+        .await;
+        if page.is_empty() {
+            return log;
+        }
+        log.extend(page);
+    }
 }
 
 fn booking_of(answer: &HttpAnswer) -> Option<BookingId> {
