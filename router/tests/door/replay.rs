@@ -1,7 +1,7 @@
 //! The same request under the same key: the same answer, byte for byte, and one effect.
 
 use crate::fake::Trouble;
-use crate::house::{House, config, hold, key};
+use crate::house::{ADMIN, House, config, hold, key};
 
 #[tokio::test]
 async fn replays_are_the_same_byte_for_byte() {
@@ -101,4 +101,28 @@ async fn tickets_admit_one_person_each_and_reveal_nothing_of_the_booking() {
             .iter()
             .all(|ticket| !ticket["id"].as_str().unwrap().contains(secret))
     );
+}
+
+#[tokio::test]
+async fn a_reused_key_is_a_matter_of_its_own_request_on_every_route() {
+    let house = House::furnished(config()).await;
+    let change = async |capacity: u32, trace: &str| {
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let headers = [
+            ("authorization", ADMIN),
+            ("idempotency-key", "change-17"),
+            ("content-type", "application/json"),
+            ("traceparent", parent.as_str()),
+        ];
+        let path = "/v1/admin/venues/lisbon-tides/slots/general@2026-12-01T10:00+00:00";
+        house.put(path, &headers, format!(r#"{{"capacity":{capacity}}}"#)).await
+    };
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    assert_eq!(change(100, trace).await.status, 200);
+    let reused = change(101, trace).await;
+    assert_eq!(
+        (reused.status.as_u16(), reused.code().as_str()),
+        (422, "idempotency_key_reused")
+    );
+    assert_eq!(reused.json()["trace_id"], trace);
 }

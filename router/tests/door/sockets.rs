@@ -80,6 +80,18 @@ async fn read_answer(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+async fn until_there_is_a_place(at: SocketAddr) {
+    let freed = async {
+        while !exchange(at, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, freed).await.expect("the place becomes free");
+}
+
 fn post_hold(n: u32) -> Vec<u8> {
     let body = hold(1);
     format!(
@@ -182,15 +194,7 @@ async fn the_connection_above_the_limit_is_told_so() {
     );
     drop(first);
     // Its place is free again, as soon as the server has seen it go.
-    let freed = async {
-        while !exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
-            .await
-            .starts_with("HTTP/1.1 200 ")
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, freed).await.expect("the place becomes free");
+    until_there_is_a_place(running.http).await;
 }
 
 #[tokio::test]
@@ -205,15 +209,7 @@ async fn a_client_that_takes_nothing_of_its_answers_loses_its_place() {
     // Together far more than the sockets' buffers hold.
     let requests = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: here\r\n\r\n".repeat(100);
     greedy.write_all(requests.as_bytes()).await.unwrap();
-    let freed = async {
-        while !exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n")
-            .await
-            .starts_with("HTTP/1.1 200 ")
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, freed).await.expect("the place becomes free");
+    until_there_is_a_place(running.http).await;
     drop(greedy);
 }
 
