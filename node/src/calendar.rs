@@ -13,7 +13,6 @@ use rotunda_booking::time::{ServiceDay, Timestamp};
 use rotunda_protocol::rejection::Rejection;
 use tokio::sync::watch;
 
-use crate::clock::wall_ms;
 use crate::meta::map::MetaState;
 use crate::shards::Shard;
 use crate::shards::shard::ShardError;
@@ -88,7 +87,9 @@ pub async fn fill(shard: &Shard, venue: VenueNo) -> Result<Filled, ShardError> {
     else {
         return Ok(Filled::default());
     };
-    let now = Timestamp(wall_ms().max(shard.pulse.now()));
+    // The log's time, not this machine's: a wall clock that jumped a year ahead would plan the days behind that year, and
+    // once it was mended nobody would ever plan those before. The catalogue came by an entry, so there is a log time.
+    let now = Timestamp(shard.pulse.now());
     let broken = |error: rules::CalendarError| ShardError::Broken(error.to_string());
     let (first, last) = rules::window(&definition, now, rules::DEFAULT_WINDOW_DAYS).map_err(broken)?;
     let mut plans = Vec::new();
