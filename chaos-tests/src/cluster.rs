@@ -7,6 +7,7 @@ mod builder;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rotunda_protocol::client::{ClusterClient, NodeStatus, ReplicaStatus};
@@ -15,6 +16,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub use self::builder::Builder;
+use crate::disk::SmallDisk;
+use crate::faults::Orders;
 use crate::process::Process;
 use crate::wait;
 
@@ -40,6 +43,8 @@ struct Member {
     grpc: SocketAddr,
     admin: SocketAddr,
     process: Process,
+    orders: Option<Orders>,
+    disk: Option<SmallDisk>,
 }
 
 /// See the module.
@@ -132,6 +137,40 @@ impl Cluster {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The faults of a node of a cluster that was built with [`Builder::faults`].
+    ///
+    /// # Panics
+    /// Where it was not.
+    #[must_use]
+    pub fn orders(&self, node: u32) -> &Orders {
+        let orders = self.member(node).orders.as_ref();
+        orders.expect("a cluster that was built with faults")
+    }
+
+    /// The disk of a node that was built with [`Builder::small_disk`].
+    ///
+    /// # Panics
+    /// Where it was not.
+    #[must_use]
+    pub fn disk(&self, node: u32) -> &SmallDisk {
+        let disk = self.member(node).disk.as_ref();
+        disk.expect("a node that was built with a small disk")
+    }
+
+    /// Waits until a node ends by itself.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn until_ended(&mut self, node: u32) -> ExitStatus {
+        let process = &mut self.member_mut(node).process;
+        tokio::task::block_in_place(|| process.wait(wait::PATIENCE))
+    }
+
+    /// True where a node has ended by itself.
+    pub fn has_ended(&mut self, node: u32) -> bool {
+        self.member_mut(node).process.ended().is_some()
     }
 
     /// SIGKILL to a node, until it is gone.

@@ -4,11 +4,12 @@
 //! - [`wait`]: conditions with a deadline. Nothing here waits for time.
 //! - [`visitor`]: a visitor's HTTP, with retries under the same key; [`history`]: what came of each request.
 //! - [`selling`]: many visitors at once, over all venues and one hot slot.
+//! - [`faults`] and [`disk`]: failing syncs, clocks that jump, disks that are full, dealt to one node at a time.
 //! - [`report`]: what a passing test still prints.
 //! - [`audit`]: reads the logs of all replicas and the visitors' history and says what does not agree.
 //!
 //! The end-to-end tests under `tests/` are its users. They drive the binaries that `cargo build --workspace` makes, so
-//! what is tested is what runs. Left out for now: faults of network, disk and clock, and the simulator.
+//! what is tested is what runs. Left out for now: cut and slow networks, damaged files under load, and the simulator.
 
 // A harness: where it cannot go on, the test that uses it has failed, and a panic with the reason is what a test wants.
 #![allow(
@@ -20,6 +21,8 @@
 pub mod audit;
 pub mod binaries;
 pub mod cluster;
+pub mod disk;
+pub mod faults;
 pub mod history;
 pub mod ports;
 pub mod process;

@@ -29,6 +29,17 @@ pub struct Recipe {
     pub log: PathBuf,
 }
 
+impl Recipe {
+    /// Puts words before the command: a program that becomes this one, as `nsenter` does.
+    pub fn behind(&mut self, words: Vec<String>) {
+        let mut words = words.into_iter();
+        let Some(first) = words.next() else { return };
+        let program = std::mem::replace(&mut self.program, PathBuf::from(first));
+        let arguments = words.chain([program.display().to_string()]);
+        self.arguments.splice(0..0, arguments);
+    }
+}
+
 /// A process, running or not.
 #[derive(Debug)]
 pub struct Process {
@@ -133,7 +144,7 @@ impl Process {
     /// # Panics
     /// Where it does not end in time, or ends badly.
     pub fn terminate(&mut self) {
-        self.signal(Signal::SIGTERM);
+        self.signal_to_end();
         let status = self.wait(DRAIN);
         assert!(
             status.success(),
@@ -141,6 +152,11 @@ impl Process {
             self.recipe.name,
             self.tail()
         );
+    }
+
+    /// SIGTERM. It drains, and ends when it has: see [`Process::wait`].
+    pub fn signal_to_end(&self) {
+        self.signal(Signal::SIGTERM);
     }
 
     /// Waits until it ends by itself.

@@ -1,11 +1,14 @@
 //! What a cluster is made of, and how its processes are started.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
 
 use super::{Cluster, Member, machine};
+use crate::disk::SmallDisk;
+use crate::faults::Orders;
 use crate::process::{Process, Recipe};
 use crate::{binaries, ports};
 
@@ -16,6 +19,8 @@ pub struct Builder {
     shards: u64,
     router_flags: Vec<String>,
     node_flags: Vec<String>,
+    faults: Option<PathBuf>,
+    small_disks: BTreeMap<u32, u64>,
 }
 
 impl Default for Builder {
@@ -25,6 +30,8 @@ impl Default for Builder {
             shards: 8,
             router_flags: Vec::new(),
             node_flags: Vec::new(),
+            faults: None,
+            small_disks: BTreeMap::new(),
         }
     }
 }
@@ -58,6 +65,20 @@ impl Builder {
         self
     }
 
+    /// Loads this library ([`crate::faults::library`]) into each node, which then obeys [`Cluster::orders`].
+    #[must_use]
+    pub fn faults(mut self, library: &Path) -> Self {
+        self.faults = Some(library.to_owned());
+        self
+    }
+
+    /// Puts a node's data on a disk of so many bytes: [`Cluster::disk`].
+    #[must_use]
+    pub fn small_disk(mut self, node: u32, bytes: u64) -> Self {
+        self.small_disks.insert(node, bytes);
+        self
+    }
+
     /// Starts the processes and waits until every shard has a leader and the router is ready.
     ///
     /// # Panics
@@ -73,12 +94,7 @@ impl Builder {
             (1..=self.nodes).map(|id| (id, ports::free(), ports::free())).collect();
         let members: Vec<Member> = addresses
             .iter()
-            .map(|(id, grpc, admin)| Member {
-                id: *id,
-                grpc: *grpc,
-                admin: *admin,
-                process: Process::start(self.node_recipe(folder.path(), *id, &addresses)),
-            })
+            .map(|(id, grpc, admin)| self.start_member(folder.path(), (*id, *grpc, *admin), &addresses))
             .collect();
         let seeds = members.iter().map(|member| format!("http://{}", member.grpc)).collect();
         let client = ClusterClient::connect(ClientConfig {
@@ -101,6 +117,34 @@ impl Builder {
         cluster.until_led().await;
         cluster.until_router_ready().await;
         cluster
+    }
+
+    fn start_member(
+        &self,
+        folder: &Path,
+        (id, grpc, admin): (u32, SocketAddr, SocketAddr),
+        all: &[(u32, SocketAddr, SocketAddr)],
+    ) -> Member {
+        let mut recipe = self.node_recipe(folder, id, all);
+        let orders = self.faults.as_ref().map(|library| {
+            let orders = Orders::none(folder.join(format!("node-{id}.orders")));
+            recipe.environment.extend(orders.environment(library));
+            orders
+        });
+        let disk = self.small_disks.get(&id).map(|bytes| {
+            let disk = SmallDisk::mount(&folder.join(format!("node-{id}")), *bytes)
+                .unwrap_or_else(|missing| panic!("no small disk: {}", missing.reason));
+            recipe.behind(disk.entrance());
+            disk
+        });
+        Member {
+            id,
+            grpc,
+            admin,
+            process: Process::start(recipe),
+            orders,
+            disk,
+        }
     }
 
     fn node_recipe(&self, folder: &Path, id: u32, all: &[(u32, SocketAddr, SocketAddr)]) -> Recipe {
