@@ -1,5 +1,5 @@
-//! Steps at which a process can be told to die, to prove that it may. `ROTUNDA_FAILPOINT=name[:count]` aborts it the
-//! count-th time the step is reached. Compiled into this crate's tests and, with the feature `failpoints`, into binaries
+//! Steps at which a process can be told to die, to prove that it may. `ROTUNDA_FAILPOINT=name[:count[:panic]]` aborts it the
+//! count-th time the step is reached, or lets the thread panic there. Compiled into this crate's tests and, with the feature `failpoints`, into binaries
 //! that chaos tests drive; otherwise [`hit`] is nothing.
 
 /// The steps, in the order in which they happen.
@@ -132,6 +132,7 @@ mod armed {
     struct Armed {
         step: Step,
         left: AtomicU64,
+        panic: bool,
     }
 
     fn armed() -> Option<&'static Armed> {
@@ -139,7 +140,9 @@ mod armed {
         ARMED
             .get_or_init(|| {
                 let spec = std::env::var("ROTUNDA_FAILPOINT").ok()?;
-                let (name, count) = spec.split_once(':').unwrap_or((&spec, "1"));
+                let mut words = spec.split(':');
+                let (name, count) = (words.next()?, words.next().unwrap_or("1"));
+                let panic = words.next() == Some("panic");
                 // A name that nobody knows must not pass for a test that survived.
                 let known = Step::ALL
                     .into_iter()
@@ -150,6 +153,7 @@ mod armed {
                 Some(Armed {
                     step,
                     left: AtomicU64::new(count),
+                    panic,
                 })
             })
             .as_ref()
@@ -160,6 +164,7 @@ mod armed {
             && armed.step == step
             && armed.left.fetch_sub(1, Ordering::AcqRel) == 1
         {
+            assert!(!armed.panic, "failpoint {} reached: panic", step.name());
             eprintln!("failpoint {} reached: abort", step.name());
             // As SIGKILL would: no destructor runs, nothing is flushed.
             std::process::abort();

@@ -19,7 +19,7 @@ use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
 use crate::keys::{self, Slot};
 use crate::log_store::GroupLog;
-use crate::mark::Mark;
+use crate::mark::{self, Mark};
 use crate::metrics as names;
 use crate::record::{self, RecordError, ReplicaDescriptor};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
@@ -216,9 +216,21 @@ struct Worker {
     scratch: Vec<u8>,
 }
 
+/// Closes the latch where the writer panics: whoever waits for it, or asks it for something later, waited for ever.
+struct Unwinding(Arc<Latch>);
+
+impl Drop for Unwinding {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close("the log's writer panicked".to_owned());
+        }
+    }
+}
+
 impl Worker {
     fn run(mut self, mut operations: mpsc::Receiver<Operation>) {
         let mut taken = Vec::new();
+        let _end = Unwinding(Arc::clone(&self.latch));
         while let Some(first) = operations.blocking_recv() {
             let mut bytes = first.change.bytes();
             taken.push(first);
@@ -261,9 +273,10 @@ impl Worker {
         }
 
         // Before the callbacks, so that nothing is promised that the mark does not cover.
-        self.mark
-            .advance(self.db.latest_sequence_number())
-            .map_err(|error| self.latch.close(format!("writing the high-water mark failed: {error}")))?;
+        self.mark.advance(self.db.latest_sequence_number()).map_err(|error| {
+            self.latch
+                .close(format!("writing the high-water mark ({}) failed: {error}", mark::FILE))
+        })?;
         Ok(())
     }
 

@@ -271,13 +271,13 @@ fn child() {
     runtime.block_on(live(Path::new(&dir)));
 }
 
-fn run_child(dir: &Path, failpoint: Option<(Step, u32)>) -> std::process::Output {
+fn run_child(dir: &Path, failpoint: Option<String>) -> std::process::Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "tests::crash::child", "--nocapture", "--test-threads=1"])
         .env(DIR, dir);
     match failpoint {
-        Some((step, count)) => command.env("ROTUNDA_FAILPOINT", format!("{}:{count}", step.name())),
+        Some(failpoint) => command.env("ROTUNDA_FAILPOINT", failpoint),
         None => command.env_remove("ROTUNDA_FAILPOINT"),
     };
     command.output().unwrap()
@@ -291,7 +291,7 @@ fn survives(step: Step) {
         .build()
         .unwrap();
     for count in [1, 2] {
-        let output = run_child(dir.path(), Some((step, count)));
+        let output = run_child(dir.path(), Some(format!("{}:{count}", step.name())));
         let said = String::from_utf8_lossy(&output.stderr);
         // Reached, or the test proves nothing.
         let reached = format!("failpoint {} reached", step.name());
@@ -306,6 +306,23 @@ fn survives(step: Step) {
     }
     let output = run_child(dir.path(), None);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    runtime.block_on(audit(dir.path()));
+}
+
+#[test]
+fn a_panic_of_the_writer_is_final_as_a_failed_write_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let failpoint = format!("{}:30:panic", Step::AppendBeforeSync.name());
+    let output = run_child(dir.path(), Some(failpoint));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("append.before_sync reached: panic"), "{said}");
+    // What a server's hook ends the process for; this one lets the script find out.
+    assert!(said.contains("latched: the log's writer panicked"), "{said}");
+    assert!(!output.status.success(), "{said}");
     runtime.block_on(audit(dir.path()));
 }
 
