@@ -1,11 +1,13 @@
-//! Two clocks: the stamp that a leader puts into entries, and the watch over this machine's wall clock.
+//! Clocks: the stamp that a leader puts into entries, the time of day that it starts from, and the watch over this
+//! machine's wall clock.
 
 pub mod stamp;
+pub mod wall;
 pub mod watch;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The wall clock, in milliseconds since 1970. Negative where it stands before that.
+/// This machine's wall clock as it stands, in milliseconds since 1970. Negative where it stands before that.
 #[must_use]
 pub fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

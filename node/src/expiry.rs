@@ -10,7 +10,6 @@ use rotunda_booking::outcome::Outcome;
 use rotunda_booking::queries;
 use tokio::sync::watch;
 
-use crate::clock::wall_ms;
 use crate::meta::map::MetaState;
 use crate::raft::machine::ViewRows;
 use crate::shards::Shard;
@@ -60,7 +59,7 @@ fn due(shard: &Shard) -> Option<VenueNo> {
     let view = shard.group.reader.view().ok()?;
     match queries::next_deadline(&ViewRows(&view)) {
         Ok(next) => next
-            .filter(|(_, deadline)| deadline.0 <= wall_ms().max(shard.pulse.now()))
+            .filter(|(_, deadline)| deadline.0 <= shard.now_ms())
             .map(|(venue, _)| venue),
         Err(error) => {
             tracing::error!(shard = shard.group.id, %error, "reading the holds' deadlines failed");

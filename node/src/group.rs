@@ -11,6 +11,7 @@ use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
 
 use crate::budget::Budget;
+use crate::clock::wall::WallClock;
 use crate::raft::network::Network;
 use crate::raft::peer::Peers;
 use crate::raft::{PeerFacing, Raft, Replica};
@@ -37,6 +38,8 @@ pub struct Host {
     pub peers: Peers,
     /// What may be kept in memory.
     pub budget: Arc<Budget>,
+    /// The time of day that leaders start their stamps from.
+    pub wall: WallClock,
     /// openraft's settings.
     pub config: Arc<Config>,
     /// Set when the node is about to stop: a core that ends is then no surprise.
@@ -77,6 +80,9 @@ impl<M: Machine> Group<M> {
         let opened = host.store.open_group(GroupId(id), replica, machine)?;
         let network = Network::new(id, replica, host.peers.clone(), Arc::clone(&host.budget));
         let raft = Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
+        if !host.wall.is_right() {
+            raft.runtime_config().elect(false);
+        }
         let leadership = Arc::new(Leadership::new(replicas));
         let group = Arc::new(Self {
             id,

@@ -18,7 +18,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::admin_http::{self, AdminState};
 use crate::budget::Budget;
-use crate::clock::watch::ClockHealth;
+use crate::clock::wall::WallClock;
 use crate::config::Config;
 use crate::group::Host;
 use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, incoming, raft::PeerDoor};
@@ -98,6 +98,7 @@ impl Server {
             store: store.clone(),
             peers: peers.clone(),
             budget: Arc::clone(&budget),
+            wall: WallClock::of_this_machine(),
             config: raft_config(&config.cluster, &config.timing)?,
             stopping: Arc::new(AtomicBool::new(false)),
         };
@@ -255,7 +256,7 @@ async fn open_store(config: &Config, store_bytes: usize) -> anyhow::Result<Store
 
 fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
     let (meta, shards, stopping) = (Arc::clone(meta), shards.clone(), Arc::clone(&host.stopping));
-    let changed = move |right: bool| {
+    let judged = move |right: bool| {
         if stopping.load(Ordering::Acquire) {
             return;
         }
@@ -274,9 +275,5 @@ fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
             });
         }
     };
-    tokio::spawn(crate::clock::watch::run(
-        host.peers.clone(),
-        ClockHealth::default(),
-        changed,
-    ));
+    tokio::spawn(crate::clock::watch::run(host.peers.clone(), host.wall.clone(), judged));
 }

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const KILLS: usize = 20;
 
 /// Waits until so many more holds are acknowledged (at the venue, where one is given).
-async fn until_sold(cluster: &mut Cluster, recorder: &Recorder, venue: Option<&str>, more: usize) {
+pub(crate) async fn until_sold(cluster: &mut Cluster, recorder: &Recorder, venue: Option<&str>, more: usize) {
     let count = |recorder: &Recorder| {
         recorder.read(|history| {
             let holds = history.acknowledged(Deed::Hold);

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod broken_disk;
+mod clock_jump;
 mod command_line;
 mod demo;
 mod failover;
@@ -15,7 +17,7 @@ mod operator_input;
 mod visitor_input;
 
 use jiff::{Timestamp, ToSpan as _};
-use rotunda_chaos::cluster::{Cluster, MERIDIAN};
+use rotunda_chaos::cluster::{Builder, Cluster, MERIDIAN};
 use rotunda_chaos::selling::{self, Offer};
 use rotunda_chaos::visitor::Visitor;
 
@@ -34,8 +36,13 @@ fn day(days: i64) -> String {
 
 /// A cluster that sells the museum network, with what is on offer, and the one slot that too many want.
 async fn selling_cluster() -> (Cluster, Hot, Vec<Offer>) {
+    selling_cluster_of(Cluster::builder()).await
+}
+
+/// As [`selling_cluster`], of other parts.
+async fn selling_cluster_of(builder: Builder) -> (Cluster, Hot, Vec<Offer>) {
     // The visitors' addresses are made up: the router believes them, so each visitor has a quota of their own.
-    let mut cluster = Cluster::builder()
+    let mut cluster = builder
         .router_flags("--trusted-proxy 127.0.0.0/8 --rate-limit 60/60s")
         .start()
         .await;

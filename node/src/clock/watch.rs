@@ -1,13 +1,13 @@
 //! Watches this machine's wall clock against the peers'. A node that is more than [`LIMIT`] off their median shows it in a
-//! metric, gives leadership away and does not take it back until it is right (domain rule 3).
+//! metric, gives leadership away and does not take it back until it is right (domain rule 3). What was measured is told to
+//! the [`WallClock`], which stands in for the machine's.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 
+use crate::clock::wall::WallClock;
 use crate::clock::wall_ms;
 use crate::raft::peer::Peers;
 
@@ -16,50 +16,40 @@ pub const LIMIT: Duration = Duration::from_millis(500);
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
+/// Until the first measurement: a node that has just started may be elected any moment.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A round trip longer than this says too little about the other clock.
 const USEFUL_ROUND_TRIP: Duration = Duration::from_millis(200);
 
-/// Whether the wall clock can be trusted to take over leadership.
-#[derive(Clone, Debug)]
-pub struct ClockHealth(Arc<AtomicBool>);
-
-impl Default for ClockHealth {
-    fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
-}
-
-impl ClockHealth {
-    /// True until the peers prove otherwise.
-    #[must_use]
-    pub fn is_right(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Measures for ever. `changed` is called with the new state whenever it changes.
-pub async fn run(peers: Peers, health: ClockHealth, changed: impl Fn(bool) + Send) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Measures for ever. `judged` is called with every verdict: groups that were started since the last one hear of it too.
+pub async fn run(peers: Peers, wall: WallClock, judged: impl Fn(bool) + Send) {
+    let mut interval = FIRST_INTERVAL;
     loop {
-        ticks.tick().await;
         let offsets = measure(&peers).await;
-        let Some(off) = off_by(&offsets) else { continue };
-        #[expect(clippy::cast_precision_loss, reason = "a metric in seconds")]
-        metrics::gauge!("rotunda_clock_offset_seconds").set(off as f64 / 1_000.0);
-        let right = off.unsigned_abs() <= u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
-        if health.0.swap(right, Ordering::Relaxed) != right {
-            if right {
-                tracing::info!(offset_ms = off, "the wall clock is right again; this node may lead");
-            } else {
-                tracing::error!(
-                    offset_ms = off,
-                    "the wall clock is off the peers' median; this node gives leadership away: check its time service"
-                );
+        if let Some(off) = off_by(&offsets, peers.all().len()) {
+            interval = INTERVAL;
+            #[expect(clippy::cast_precision_loss, reason = "a metric in seconds")]
+            metrics::gauge!("rotunda_clock_offset_seconds").set(off as f64 / 1_000.0);
+            if wall.agree(off) {
+                if wall.is_right() {
+                    tracing::info!(offset_ms = off, "the wall clock is right again; this node may lead");
+                } else {
+                    tracing::error!(
+                        offset_ms = off,
+                        "the wall clock is off the peers' median; this node gives leadership away: check its time service"
+                    );
+                }
             }
-            changed(right);
+            judged(wall.is_right());
         }
+        tokio::time::sleep(interval).await;
     }
+}
+
+/// Whether a clock that is so far off the median, in milliseconds, still counts as right.
+pub(super) fn is_within_limit(off_ms: i64) -> bool {
+    u128::from(off_ms.unsigned_abs()) <= LIMIT.as_millis()
 }
 
 /// Peers' clocks minus ours, in milliseconds.
@@ -76,11 +66,13 @@ async fn measure(peers: &Peers) -> Vec<i64> {
     futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// How far our clock is ahead of the median of all clocks (ours among them), in milliseconds. `None` below three clocks:
-/// two that differ do not say which is wrong.
-fn off_by(peers_minus_ours: &[i64]) -> Option<i64> {
-    if peers_minus_ours.len() < 2 {
-        return None;
+/// How far our clock is ahead of the median of all clocks (ours among them), in milliseconds. `None` where nobody can tell:
+/// two clocks that differ do not say which is wrong, though two that agree are right, and so is the only one there is.
+fn off_by(peers_minus_ours: &[i64], peers: usize) -> Option<i64> {
+    match peers_minus_ours {
+        [] => return (peers == 0).then_some(0),
+        [one] if !is_within_limit(*one) => return None,
+        _ => {}
     }
     let mut clocks: Vec<i64> = peers_minus_ours.iter().copied().chain([0]).collect();
     clocks.sort_unstable();
@@ -99,18 +91,25 @@ mod tests {
 
     #[test]
     fn one_wrong_peer_does_not_make_us_wrong() {
-        assert_eq!(off_by(&[10, 90_000]), Some(-10));
-        assert_eq!(off_by(&[-90_000, 10]), Some(0));
+        assert_eq!(off_by(&[10, 90_000], 2), Some(-10));
+        assert_eq!(off_by(&[-90_000, 10], 2), Some(0));
     }
 
     #[test]
     fn we_are_wrong_where_the_others_agree() {
-        assert_eq!(off_by(&[-60_000, -60_010]), Some(60_000));
+        assert_eq!(off_by(&[-60_000, -60_010], 2), Some(60_000));
     }
 
     #[test]
-    fn two_clocks_prove_nothing() {
-        assert_eq!(off_by(&[90_000]), None);
-        assert_eq!(off_by(&[]), None);
+    fn two_clocks_that_differ_prove_nothing() {
+        assert_eq!(off_by(&[90_000], 2), None);
+        assert_eq!(off_by(&[90_000], 1), None);
+        assert_eq!(off_by(&[20], 2), Some(-10));
+        assert_eq!(off_by(&[], 2), None);
+    }
+
+    #[test]
+    fn a_lone_clock_is_right() {
+        assert_eq!(off_by(&[], 0), Some(0));
     }
 }

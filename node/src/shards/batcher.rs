@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::leadership::Leadership;
 use crate::budget::Share;
 use crate::clock::stamp::StampClock;
-use crate::clock::wall_ms;
+use crate::clock::wall::WallClock;
 use crate::raft::Raft;
 use crate::raft::machine::{BookingMachine, Pulse};
 
@@ -162,6 +162,8 @@ pub struct Batcher {
     pub leadership: Arc<Leadership>,
     /// Log time applied so far.
     pub pulse: Arc<Pulse>,
+    /// The time of day.
+    pub wall: WallClock,
 }
 
 type Applied = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
@@ -250,7 +252,7 @@ impl Batcher {
         }
         #[expect(clippy::cast_precision_loss, reason = "a count for a histogram")]
         batch_size.record(replies.len() as f64);
-        let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), wall_ms());
+        let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), self.wall.now_ms());
         let (responder, applied) = ProgressResponder::complete_only();
         let proposed = self
             .raft

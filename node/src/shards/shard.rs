@@ -11,6 +11,7 @@ use rotunda_booking::query::{Answer, Query};
 use rotunda_protocol::rejection::Rejection;
 
 use super::batcher::{Batcher, Submitter};
+use crate::clock::wall::WallClock;
 use crate::group::{Group, Host};
 use crate::meta::map::ShardRecord;
 use crate::raft::machine::{BookingMachine, Pulse, ViewRows};
@@ -25,6 +26,7 @@ pub struct Shard {
     pub submitter: Submitter,
     /// Log time.
     pub pulse: Arc<Pulse>,
+    wall: WallClock,
 }
 
 /// Why the shard could not do what its own node asked of it.
@@ -58,13 +60,21 @@ impl Shard {
             raft: group.raft.clone(),
             leadership: Arc::clone(&group.leadership),
             pulse: Arc::clone(&pulse),
+            wall: host.wall.clone(),
         };
         Ok(Arc::new(Self {
             submitter: batcher.spawn(),
             epoch: record.epoch,
             pulse,
+            wall: host.wall.clone(),
             group,
         }))
+    }
+
+    /// What a proposal would be stamped with, or a little later: log time, and never behind the time of day.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.wall.now_ms().max(self.pulse.now())
     }
 
     /// Answers from the applied state as it is, without asking whether it is the newest. Blocks on the store.
