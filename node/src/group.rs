@@ -1,6 +1,9 @@
 //! One running Raft group on this node: the core, who leads it, its reads, its checkpoints; and the watch that ends the
 //! process when the core stops. Over the meta group's machine and the shards' alike.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +20,7 @@ use crate::raft::peer::Peers;
 use crate::raft::{PeerFacing, Raft, Replica};
 use crate::shards::leadership::Leadership;
 use crate::shards::reads::Reads;
+use crate::vital;
 
 /// How often a group's state is made durable and its log cut.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
@@ -95,9 +99,15 @@ impl<M: Machine> Group<M> {
             leadership,
         });
         let (following, metrics) = (Arc::clone(&group.leadership), group.raft.server_metrics());
-        tokio::spawn(async move { following.follow(metrics).await });
-        tokio::spawn(Arc::clone(&group).watch_core(Arc::clone(&host.stopping)));
-        tokio::spawn(Arc::clone(&group).keep_checkpoints());
+        let named = |what: &str| format!("{what} of Raft group {id} (replica {replica})");
+        vital::spawn(named("the view of who leads"), async move {
+            following.follow(metrics).await
+        });
+        vital::spawn(
+            named("the watch over the core"),
+            Arc::clone(&group).watch_core(Arc::clone(&host.stopping)),
+        );
+        vital::spawn(named("checkpoints"), Arc::clone(&group).keep_checkpoints());
         Ok(group)
     }
 

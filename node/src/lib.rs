@@ -17,3 +17,4 @@ pub mod metrics;
 pub mod raft;
 pub mod server;
 pub mod shards;
+pub mod vital;

@@ -28,6 +28,7 @@ use crate::metrics::Page;
 use crate::raft::peer::{Caller, Peers};
 use crate::raft::raft_config;
 use crate::shards::Shards;
+use crate::vital;
 
 /// How long open requests may take to finish once the node is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -275,5 +276,6 @@ fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
             });
         }
     };
-    tokio::spawn(crate::clock::watch::run(host.peers.clone(), host.wall.clone(), judged));
+    let watch = crate::clock::watch::run(host.peers.clone(), host.wall.clone(), judged);
+    vital::spawn("the watch over the clock", watch);
 }

@@ -20,7 +20,7 @@ use super::map::{MetaState, ShardRecord, spread};
 use crate::config::Config;
 use crate::group::{Group, Host};
 use crate::shards::{Shard, Shards};
-use crate::{calendar, expiry};
+use crate::{calendar, expiry, vital};
 
 /// A change of the map that takes longer has no quorum.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -176,8 +176,12 @@ impl Controller {
             }
             let shard = Shard::start(&self.host, *id, record).await?;
             self.shards.insert(Arc::clone(&shard));
-            tokio::spawn(expiry::run(Arc::clone(&shard), self.meta.watch()));
-            tokio::spawn(calendar::run(Arc::clone(&shard), self.meta.watch()));
+            let (holds, slots) = (self.meta.watch(), self.meta.watch());
+            vital::spawn(format!("expiry of shard {id}"), expiry::run(Arc::clone(&shard), holds));
+            vital::spawn(
+                format!("the calendar of shard {id}"),
+                calendar::run(Arc::clone(&shard), slots),
+            );
             if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
                 shard.group.found(record.replicas.iter().copied()).await?;
             }

@@ -24,6 +24,7 @@ use crate::clock::stamp::StampClock;
 use crate::clock::wall::WallClock;
 use crate::raft::Raft;
 use crate::raft::machine::{BookingMachine, Pulse};
+use crate::vital;
 
 /// Commands waiting for the next entry, per shard; all shards' together are bounded in bytes besides (see [`Answered`]).
 /// When full the command is answered `Overloaded` at once: nothing was done.
@@ -180,7 +181,7 @@ impl Batcher {
     pub fn spawn(self) -> Submitter {
         let (queue, submissions) = mpsc::channel(QUEUE_COMMANDS);
         let leadership = Arc::clone(&self.leadership);
-        tokio::spawn(self.run(submissions));
+        vital::spawn(format!("the batcher of shard {}", self.shard), self.run(submissions));
         Submitter { queue, leadership }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::leadership::Leadership;
 use crate::raft::Raft;
+use crate::vital;
 
 /// Reads waiting for the next confirmation, per shard. When full a read is answered `Overloaded` at once.
 const QUEUE_READS: usize = 4_096;
@@ -34,7 +35,7 @@ impl Reads {
     #[must_use]
     pub fn spawn<M: Machine>(raft: Raft<M>, leadership: Arc<Leadership>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_READS);
-        tokio::spawn(run(raft, Arc::clone(&leadership), waiting));
+        vital::spawn("linearizable reads", run(raft, Arc::clone(&leadership), waiting));
         Self { queue, leadership }
     }
 
