@@ -10,7 +10,7 @@
 //!   the later requests left it (I3); nothing took effect that nobody asked for;
 //! - a replay was the same bytes (I2); a request that was turned away is not in the log (I13).
 
-mod keys;
+pub(crate) mod keys;
 mod model;
 
 use std::collections::{BTreeMap, BTreeSet};

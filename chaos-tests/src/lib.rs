@@ -2,7 +2,9 @@
 //!
 //! - [`cluster`]: starts nodes and routers, kills, pauses and restarts them, cleans up; [`process`] is one of them.
 //! - [`wait`]: conditions with a deadline. Nothing here waits for time.
-//! - [`visitor`]: a visitor's HTTP, with retries under the same key; [`history`]: what came of each request.
+//! - [`visitor`]: a visitor's HTTP, with retries under the same key; [`history`]: what came of each request, in memory
+//!   and as lines of JSON.
+//! - [`invariants`]: what a history must not show, one file each.
 //! - [`selling`]: many visitors at once, over all venues and one hot slot.
 //! - [`report`]: what a passing test still prints.
 //! - [`audit`]: reads the logs of all replicas and the visitors' history and says what does not agree.
@@ -21,6 +23,7 @@ pub mod audit;
 pub mod binaries;
 pub mod cluster;
 pub mod history;
+pub mod invariants;
 pub mod ports;
 pub mod process;
 pub mod report;

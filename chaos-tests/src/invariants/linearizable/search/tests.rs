@@ -1,0 +1,1 @@
+//! Small histories of one slot, for and against an order.
