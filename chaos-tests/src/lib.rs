@@ -5,6 +5,7 @@
 //! - [`visitor`]: a visitor's HTTP, with retries under the same key; [`history`]: what came of each request, in memory
 //!   and as lines of JSON.
 //! - [`invariants`]: what a history must not show, one file each.
+//! - [`model_cluster`]: sound histories from a seed, to try the invariants on.
 //! - [`selling`]: many visitors at once, over all venues and one hot slot.
 //! - [`report`]: what a passing test still prints.
 //! - [`audit`]: reads the logs of all replicas and the visitors' history and says what does not agree.
@@ -24,6 +25,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod history;
 pub mod invariants;
+pub mod model_cluster;
 pub mod ports;
 pub mod process;
 pub mod report;

@@ -250,6 +250,24 @@ impl Saved {
         faults.chain(heals).chain(operations).chain(entries).chain(states)
     }
 
+    /// Gives every line the number that it will have in the file: for a history that was made and not read.
+    pub fn renumber(&mut self) {
+        let mut last = 1;
+        let mut next = || {
+            last += 1;
+            last
+        };
+        self.faults.iter_mut().for_each(|line| line.line = next());
+        self.heals.iter_mut().for_each(|line| line.line = next());
+        self.operations.iter_mut().for_each(|line| line.line = next());
+        self.entries.iter_mut().for_each(|line| line.line = next());
+        self.logs.iter_mut().for_each(|line| line.line = next());
+        self.hashes.iter_mut().for_each(|line| line.line = next());
+        self.final_bookings.iter_mut().for_each(|line| line.line = next());
+        self.final_slots.iter_mut().for_each(|line| line.line = next());
+        self.lines = last;
+    }
+
     /// Writes all of it.
     ///
     /// # Errors
