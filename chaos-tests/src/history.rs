@@ -2,9 +2,11 @@
 //!
 //! Two forms. In memory, while visitors buy: [`History`], which a [`Recorder`] keeps. Saved, as lines of JSON that any
 //! checker can read (`chaos-tests/HISTORY.md`): [`lines`] has the kinds, [`writer`] and [`reader`] the file, [`answers`]
-//! what was asked and told, [`visitors`] the way from the first form to the second.
+//! what was asked and told, [`keys`] how a
+//! caller's key is found in the log, [`visitors`] the way from the first form to the second.
 
 pub mod answers;
+pub mod keys;
 pub mod lines;
 pub mod reader;
 pub mod text;

@@ -75,13 +75,13 @@ pub fn check(saved: &Saved) -> Result<Vec<Verdict>, Unreadable> {
 /// Audits a history with some of the invariants. Findings are shown with the last events of what they are about.
 #[must_use]
 pub fn check_all(evidence: &Evidence<'_>, invariants: &[Box<dyn Invariant>]) -> Vec<Verdict> {
-    let judge = |invariant: &Box<dyn Invariant>| {
+    let judge = |invariant: &dyn Invariant| {
         let mut verdict = invariant.check(evidence);
         (verdict.id, verdict.promise) = (invariant.id(), invariant.promise());
         trail::attach(evidence, &mut verdict.findings);
         verdict
     };
-    invariants.iter().map(judge).collect()
+    invariants.iter().map(|invariant| judge(&**invariant)).collect()
 }
 
 /// True where nothing was violated. What could not be decided, or is not covered, is not.
@@ -92,3 +92,5 @@ pub fn is_sound(verdicts: &[Verdict]) -> bool {
 
 #[cfg(test)]
 mod mutants;
+#[cfg(test)]
+mod stories;

@@ -8,7 +8,7 @@
 //! - [`model_cluster`]: sound histories from a seed, to try the invariants on.
 //! - [`selling`]: many visitors at once, over all venues and one hot slot.
 //! - [`report`]: what a passing test still prints.
-//! - [`audit`]: reads the logs of all replicas and the visitors' history and says what does not agree.
+//! - [`audit`]: reads the logs of all replicas, joins them with the history of the visitors and asks the invariants.
 //!
 //! The end-to-end tests under `tests/` are its users. They drive the binaries that `cargo build --workspace` makes, so
 //! what is tested is what runs. Left out for now: faults of network, disk and clock, and the simulator.

@@ -122,7 +122,7 @@ enum Event {
     /// A shard's leader makes an entry of what waits.
     Flush(u64),
     /// An answer reaches its client.
-    Answer(usize, Answer),
+    Answer(usize, Box<Answer>),
     /// No answer came to the attempt of this number.
     Overdue(usize, u32),
     /// The leaders look for holds that are due.
@@ -344,7 +344,7 @@ impl World {
             Question::Read(query) => {
                 if let Some((index, told)) = shard.read(&query) {
                     let way = self.way();
-                    self.after(way, Event::Answer(number, Answer::Shown(index, told)));
+                    self.after(way, Event::Answer(number, Box::new(Answer::Shown(index, told))));
                 }
             }
         }
@@ -358,7 +358,7 @@ impl World {
         for (request, reply) in shard.flush(now) {
             if answering && !self.dice.percent(2) {
                 let way = self.way();
-                self.after(way, Event::Answer(request, Answer::Replied(reply)));
+                self.after(way, Event::Answer(request, Box::new(Answer::Replied(reply))));
             }
         }
     }

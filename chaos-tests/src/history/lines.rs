@@ -19,6 +19,7 @@ pub const VERSION: u32 = 1;
 /// Any line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "most lines are operations, and none is kept")]
 pub enum Line {
     /// The first line.
     Header(Header),

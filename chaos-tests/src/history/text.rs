@@ -1,6 +1,6 @@
 //! How ids, digests and bytes stand in JSON: as text, for whoever reads a history with other tools. Serde calls these.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -61,8 +61,12 @@ impl<const N: usize> FromStr for Digest<N> {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(2 * self.0.len());
-        let _ = write!(text, "{self}");
+        for byte in &self.0 {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
         serializer.serialize_str(&text)
     }
 }

@@ -7,10 +7,10 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_protocol::client::LogEntry;
 
 use super::answers::{Asked, Told};
+use super::keys::command_key;
 use super::lines::{Act, Ended, LogLine, Op, digest};
 use super::text::{Bytes, Digest};
 use super::{Deed, History, Record};
-use crate::audit::keys::command_key;
 use crate::visitor::{Answer, Fate};
 
 /// The numbers that the shard map gives to venues.

@@ -189,14 +189,13 @@ fn read_shard(saved: &Saved, id: u64, mut log: Vec<&LogLine>) -> Result<Shard, U
     let mut replay = Replay::new(saved.header.key_window, wanted);
     let mut due = Due::default();
     let mut now = Timestamp(0);
-    let mut next = first.index;
-    for line in log {
+    let begin = first.index;
+    for (next, line) in (begin..).zip(log) {
         if line.index != next {
             shard.gap = Some(next);
             shard.incomplete = Some(format!("the log of shard {id} has no index {next}"));
             break;
         }
-        next += 1;
         shard.entries += 1;
         if line.payload.0.is_empty() {
             replay.skip(line.index);

@@ -29,6 +29,8 @@ struct Venue {
     slots: HashMap<String, BTreeMap<Timestamp, Slot>>,
     /// Persons in the building per bucket.
     building: HashMap<i64, i64>,
+    /// Slots of a product with visitors per bucket.
+    tours: HashMap<String, HashMap<i64, usize>>,
 }
 
 /// One slot.
@@ -318,10 +320,8 @@ impl Venue {
 
     /// Slots of a product with visitors in a bucket.
     fn tours(&self, product: &str, bucket: i64) -> usize {
-        let slots = self.slots.get(product).into_iter().flatten();
-        let running =
-            slots.filter(|(start, slot)| slot.used() > 0 && buckets(**start, slot.occupies_until).contains(&bucket));
-        running.count()
+        let of_product = self.tours.get(product);
+        of_product.and_then(|tours| tours.get(&bucket)).copied().unwrap_or(0)
     }
 
     fn shift(&mut self, place: &Place, change: impl Fn(&mut Slot, i64), sign: i64) {
@@ -332,10 +332,19 @@ impl Venue {
         else {
             return;
         };
+        let before = slot.used() > 0;
         change(slot, place.persons);
+        let after = slot.used() > 0;
         if sign != 0 {
             for bucket in buckets(place.slot.start, slot.occupies_until) {
                 *self.building.entry(bucket).or_default() += sign * place.persons;
+            }
+        }
+        if before != after {
+            let tours = self.tours.entry(place.slot.product.clone()).or_default();
+            for bucket in buckets(place.slot.start, slot.occupies_until) {
+                let running = tours.entry(bucket).or_default();
+                *running = if after { *running + 1 } else { running.saturating_sub(1) };
             }
         }
     }

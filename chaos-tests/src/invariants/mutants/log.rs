@@ -356,7 +356,7 @@ fn refused_with_room(evidence: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice
         .iter()
         .filter(|slot| slot.shard == shard && slot.node == 1);
     let empty = slot.max_by_key(|slot| slot.capacity - slot.held - slot.confirmed)?;
-    let general = empty.held + empty.confirmed + 1 <= empty.capacity && empty.slot.product == "general";
+    let general = empty.held + empty.confirmed < empty.capacity && empty.slot.product == "general";
     request.lines[0].slot = empty.slot.clone();
     request.lines[0].unit = "adult".to_owned();
     request.lines[0].quantity = 1;

@@ -10,6 +10,9 @@ use crate::report::timeline::{Column, Lane, Timeline};
 const WIDTH: f64 = 1200.0;
 const HEIGHT: f64 = 100.0;
 
+type Count = fn(&Column) -> u64;
+type Latency = fn(&Column) -> Option<u64>;
+
 /// Writes it.
 pub(super) fn write(page: &mut String, timeline: &Timeline) -> fmt::Result {
     page.push_str("<div class=\"charts\">\n");
@@ -112,7 +115,7 @@ fn backdrop(page: &mut String, timeline: &Timeline) -> fmt::Result {
 }
 
 /// Bars, one class on the other.
-fn bars(page: &mut String, timeline: &Timeline, most: u64, parts: [(&str, fn(&Column) -> u64); 2]) -> fmt::Result {
+fn bars(page: &mut String, timeline: &Timeline, most: u64, parts: [(&str, Count); 2]) -> fmt::Result {
     for (number, column) in timeline.columns.iter().enumerate() {
         let left = x(timeline, number as u64 * timeline.column_ns);
         let width = x(timeline, timeline.column_ns);
@@ -195,8 +198,7 @@ fn latency(page: &mut String, timeline: &Timeline) -> fmt::Result {
         "tall",
     )?;
     backdrop(page, timeline)?;
-    let lines: [(&str, fn(&Column) -> Option<u64>); 2] =
-        [("slow", |column| column.p99_ns), ("median", |column| column.p50_ns)];
+    let lines: [(&str, Latency); 2] = [("slow", |column| column.p99_ns), ("median", |column| column.p50_ns)];
     for (class, latency) in lines {
         let mut path = String::new();
         let mut pen = 'M';
