@@ -1,6 +1,22 @@
 //! What the visitors did and what they were told: one side of every audit.
+//!
+//! Two forms. In memory, while visitors buy: [`History`], which a [`Recorder`] keeps. Saved, as lines of JSON that any
+//! checker can read (`chaos-tests/HISTORY.md`): [`lines`] has the kinds, [`writer`] and [`reader`] the file, [`answers`]
+//! what was asked and told, [`keys`] how a
+//! caller's key is found in the log, [`visitors`] the way from the first form to the second.
+
+pub mod answers;
+pub mod keys;
+pub mod lines;
+pub mod reader;
+pub mod text;
+pub mod visitors;
+pub mod writer;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
 
 use crate::visitor::{Answer, Fate, Settled};
 
@@ -33,6 +49,8 @@ impl Deed {
 /// One request under one key.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// Who asked.
+    pub client: String,
     /// What was asked for.
     pub deed: Deed,
     /// `Idempotency-Key`.
@@ -41,6 +59,8 @@ pub struct Record {
     pub venue: String,
     /// The booking that it was about; none for a hold.
     pub booking: Option<String>,
+    /// The body that was sent, where there was one.
+    pub request: Option<Value>,
     /// What became of it.
     pub settled: Settled,
 }
@@ -54,6 +74,10 @@ pub struct Replay {
     pub first: Answer,
     /// The other one.
     pub again: Answer,
+    /// When it was sent again.
+    pub invoked: Instant,
+    /// When the other answer came.
+    pub returned: Instant,
 }
 
 /// A request that the router turned away before it could have an effect, and that was not repeated.
@@ -67,6 +91,10 @@ pub struct TurnedAway {
     pub venue: String,
     /// 429, 503, ...
     pub status: u16,
+    /// When it was sent.
+    pub invoked: Instant,
+    /// When it was turned away.
+    pub returned: Instant,
 }
 
 /// Everything that happened.

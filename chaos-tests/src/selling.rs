@@ -130,6 +130,7 @@ impl Selling {
         let visitors = (0..visitors)
             .map(|_| {
                 let journey = Journey {
+                    name: String::new(),
                     visitor: Visitor::new(door),
                     other: Visitor::new(door),
                     manner,
@@ -191,6 +192,8 @@ pub async fn greedy(door: &str, address: &str, offer: &Offer, count: usize, reco
                     key,
                     venue: offer.venue.clone(),
                     status: answer.status,
+                    invoked,
+                    returned: std::time::Instant::now(),
                 });
             }),
             _ => {
@@ -203,10 +206,12 @@ pub async fn greedy(door: &str, address: &str, offer: &Offer, count: usize, reco
                 recorder.write(|history| {
                     let venue = offer.venue.clone();
                     history.records.push(Record {
+                        client: address.to_owned(),
                         deed: Deed::Hold,
                         key,
                         venue,
                         booking: None,
+                        request: request.body,
                         settled,
                     });
                 });
@@ -216,6 +221,8 @@ pub async fn greedy(door: &str, address: &str, offer: &Offer, count: usize, reco
 }
 
 struct Journey {
+    /// What the history calls the visitor.
+    name: String,
     visitor: Visitor,
     /// The same person's other device.
     other: Visitor,
@@ -229,6 +236,7 @@ impl Journey {
         let [a, b, c] = rand::random::<[u8; 3]>();
         let address = format!("10.{a}.{b}.{c}");
         Journey {
+            name: address.clone(),
             visitor: self.visitor.from_address(&*address),
             other: self.other.from_address(&*address),
             manner: self.manner,
@@ -304,15 +312,19 @@ impl Journey {
                 key: key.clone(),
                 first: first.clone(),
                 again: again.clone(),
+                invoked: twin.as_ref().map_or(settled.invoked, |twin| twin.invoked),
+                returned: twin.as_ref().map_or(settled.returned, |twin| twin.returned),
             }),
             _ => None,
         };
         self.recorder.write(|history| {
             history.records.push(Record {
+                client: self.name.clone(),
                 deed,
                 key,
                 venue: venue.to_owned(),
                 booking: request.booking(),
+                request: request.body.clone(),
                 settled,
             });
             history.replays.extend(replay);

@@ -14,10 +14,12 @@ async fn hold(visitor: &Visitor, offer: &Offer) -> Record {
     let settled = visitor.settle(&request).await;
     assert!(settled.answer().is_some_and(Answer::is_success), "{settled:?}");
     Record {
+        client: "somebody".to_owned(),
         deed: Deed::Hold,
         key: request.key.unwrap(),
         venue: offer.venue.clone(),
         booking: None,
+        request: request.body,
         settled,
     }
 }
@@ -84,12 +86,20 @@ async fn every_lie_in_a_history_is_found() {
 
     // Turned away by the limiter, and in the log all the same.
     let mut slipped = truth.clone();
-    let Record { deed, key, venue, .. } = truth.records[0].clone();
+    let Record {
+        deed,
+        key,
+        venue,
+        settled,
+        ..
+    } = slipped.records.remove(0);
     slipped.turned_away.push(TurnedAway {
         deed,
         key,
         venue,
         status: 429,
+        invoked: settled.invoked,
+        returned: settled.returned,
     });
     caught(&mut cluster, &slipped, "was turned away with 429").await;
 
@@ -105,6 +115,8 @@ async fn every_lie_in_a_history_is_found() {
         key: altered.records[0].key.clone(),
         first,
         again,
+        invoked: altered.records[0].settled.invoked,
+        returned: altered.records[0].settled.returned,
     });
     caught(&mut cluster, &altered, "differs").await;
 }

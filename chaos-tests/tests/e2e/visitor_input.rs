@@ -71,10 +71,12 @@ impl Door {
         let booking = request.booking();
         self.recorder.write(|history| {
             history.records.push(Record {
+                client: "visitor".to_owned(),
                 deed,
                 key,
                 venue: "house".to_owned(),
                 booking,
+                request: request.body.clone(),
                 settled,
             });
         });

@@ -9,7 +9,7 @@ use crate::history::Deed;
 
 /// The id of the command that `key` makes.
 #[must_use]
-pub(crate) fn command_key(deed: Deed, venue: VenueNo, key: &str) -> CommandKey {
+pub fn command_key(deed: Deed, venue: VenueNo, key: &str) -> CommandKey {
     let mut digest = Sha256::new();
     let mut text = |text: &str| {
         digest.update((text.len() as u64).to_be_bytes());

@@ -1,0 +1,271 @@
+//! What was asked and what was told, in the shapes of the public API: of its JSON, what the checks look at.
+//!
+//! A real cluster's visitors read [`Told`] out of the answer's body; whoever speaks to the cluster past the router makes
+//! it from a reply ([`Told::of_outcome`]). Fields that nobody here looks at are left out; that they were the same in a
+//! replay is what the operation's digest is for.
+
+use std::fmt;
+
+use rotunda_booking::command::{LineRequest, Operation};
+use rotunda_booking::ids::{BookingId, SlotRef, TicketId};
+use rotunda_booking::outcome::{BookingStatus, BookingView, Outcome, SlotView};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::text::{maybe, word};
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Venue id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub venue: Option<String>,
+    /// The booking that it is about; none for a hold.
+    #[serde(default, with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub booking: Option<BookingId>,
+    /// What a hold wants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<AskedLine>,
+}
+
+/// So many of one unit in one slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedLine {
+    /// Slot id.
+    #[serde(with = "word")]
+    pub slot: SlotRef,
+    /// Unit id.
+    pub unit: String,
+    /// How many.
+    pub quantity: u32,
+}
+
+/// An amount of money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+/// What was told: a booking, the slots of some days, or a refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Why nothing was done; see `RefusalCode` and the router's own codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The booking.
+    #[serde(default, with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub id: Option<BookingId>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Its state.
+    #[serde(default, with = "status", skip_serializing_if = "Option::is_none")]
+    pub status: Option<BookingStatus>,
+    /// What it is of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<ToldLine>,
+    /// What it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Money>,
+    /// Once confirmed: one for each person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tickets: Vec<ToldTicket>,
+    /// Availability.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<ToldSlot>,
+    /// True where the answer says that it may be older than what its caller has seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
+/// A line of a booking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldLine {
+    /// Slot id.
+    #[serde(with = "word")]
+    pub slot: SlotRef,
+    /// Unit id.
+    pub unit: String,
+    /// How many.
+    pub quantity: u32,
+    /// What the line costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Money>,
+}
+
+/// A ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldTicket {
+    /// Id.
+    #[serde(with = "word")]
+    pub id: TicketId,
+}
+
+/// A slot with what is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldSlot {
+    /// Slot id.
+    #[serde(with = "word")]
+    pub id: SlotRef,
+    /// Places.
+    pub capacity: u32,
+    /// What a booking of one could get.
+    pub vacancies: u32,
+}
+
+impl Asked {
+    /// What a command asks for.
+    #[must_use]
+    pub fn of_operation(operation: &Operation) -> Self {
+        let booking = match operation {
+            Operation::Extend { booking }
+            | Operation::Confirm { booking, .. }
+            | Operation::Release { booking }
+            | Operation::Cancel { booking } => Some(*booking),
+            _ => None,
+        };
+        let lines = match operation {
+            Operation::Hold(request) => request.lines.iter().map(AskedLine::from).collect(),
+            _ => Vec::new(),
+        };
+        Asked {
+            venue: None,
+            booking,
+            lines,
+        }
+    }
+}
+
+impl From<&LineRequest> for AskedLine {
+    fn from(line: &LineRequest) -> Self {
+        AskedLine {
+            slot: line.slot.clone(),
+            unit: line.unit.clone(),
+            quantity: line.quantity,
+        }
+    }
+}
+
+impl Told {
+    /// What an answer's body says, as far as it is understood; empty where it is no JSON of ours.
+    #[must_use]
+    pub fn of_body(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    /// What a reply says.
+    #[must_use]
+    pub fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Booking(view) => Self::of_booking(view),
+            Outcome::Refused(refusal) => Told {
+                code: Some(refusal.code.as_str().to_owned()),
+                ..Told::default()
+            },
+            Outcome::SlotChanged(view) => Self::of_slots(std::slice::from_ref(view)),
+            _ => Told::default(),
+        }
+    }
+
+    /// A booking as it is shown.
+    #[must_use]
+    pub fn of_booking(view: &BookingView) -> Self {
+        let money = |amount| Money {
+            amount,
+            currency: view.currency.clone(),
+        };
+        let lines = view.lines.iter().map(|line| ToldLine {
+            slot: line.slot.clone(),
+            unit: line.unit.clone(),
+            quantity: line.quantity,
+            total: Some(money(line.total)),
+        });
+        Told {
+            id: Some(view.id),
+            reference: Some(view.reference.clone()),
+            status: Some(view.status),
+            lines: lines.collect(),
+            total: Some(money(view.total)),
+            tickets: view.tickets.iter().map(|ticket| ToldTicket { id: ticket.id }).collect(),
+            ..Told::default()
+        }
+    }
+
+    /// Slots as they are shown.
+    #[must_use]
+    pub fn of_slots(slots: &[SlotView]) -> Self {
+        let slots = slots.iter().map(|view| ToldSlot {
+            id: view.slot.clone(),
+            capacity: view.capacity,
+            vacancies: view.vacancies,
+        });
+        Told {
+            slots: slots.collect(),
+            ..Told::default()
+        }
+    }
+}
+
+const STATUSES: [(BookingStatus, &str); 5] = [
+    (BookingStatus::Held, "held"),
+    (BookingStatus::Confirmed, "confirmed"),
+    (BookingStatus::Expired, "expired"),
+    (BookingStatus::Released, "released"),
+    (BookingStatus::Cancelled, "cancelled"),
+];
+
+/// As it stands in answers: `held`.
+#[must_use]
+pub fn status_name(status: BookingStatus) -> &'static str {
+    STATUSES
+        .iter()
+        .find(|(known, _)| *known == status)
+        .map_or("unknown", |(_, name)| name)
+}
+
+/// A booking's state. A problem has a `status` too, the number of HTTP; that is none of a booking's.
+pub(super) mod status {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(status: &Option<BookingStatus>, serializer: S) -> Result<S::Ok, S::Error> {
+        match status {
+            Some(status) => serializer.serialize_str(status_name(*status)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BookingStatus>, D::Error> {
+        struct Status;
+
+        impl Visitor<'_> for Status {
+            type Value = Option<BookingStatus>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the state of a booking")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                match STATUSES.iter().find(|(_, name)| *name == text) {
+                    Some((status, _)) => Ok(Some(*status)),
+                    None => Err(E::unknown_variant(
+                        text,
+                        &["held", "confirmed", "expired", "released", "cancelled"],
+                    )),
+                }
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+        }
+
+        deserializer.deserialize_any(Status)
+    }
+}

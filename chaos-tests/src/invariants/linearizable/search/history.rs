@@ -1,0 +1,308 @@
+//! The operations on each slot, as the search looks at them: by booking and number of persons, without indexes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rotunda_booking::catalogue::VenueDefinition;
+use rotunda_booking::command::Operation;
+use rotunda_booking::ids::{BookingId, CommandKey, SlotRef, VenueNo};
+use rotunda_booking::outcome::BookingStatus;
+use rotunda_booking::time::Timestamp;
+
+use crate::history::answers::AskedLine;
+use crate::history::lines::{Act, Ended, Op};
+use crate::invariants::evidence::Evidence;
+
+/// All slots that can be searched.
+pub(super) struct Slots {
+    pub(super) slots: Vec<Slot>,
+    /// Slots whose capacity changed while they were sold.
+    pub(super) left_out: u64,
+}
+
+/// One slot with what was done about it.
+pub(super) struct Slot {
+    pub(super) venue: VenueNo,
+    pub(super) name: SlotRef,
+    pub(super) capacity: u32,
+    /// True where no other pool can have refused what the slot has room for.
+    pub(super) alone: bool,
+    /// Number of bookings; operations name them by number.
+    pub(super) bookings: usize,
+    /// In order of when they were asked for.
+    pub(super) operations: Vec<Operated>,
+}
+
+/// One operation on a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operated {
+    pub(super) invoked: u64,
+    /// Before this it had its effect; `u64::MAX` where nobody knows.
+    pub(super) returned: u64,
+    pub(super) what: What,
+    /// False where it may never have had an effect.
+    pub(super) required: bool,
+    /// Its line; 0 for the end of a hold, which nobody asked for.
+    pub(super) line: u64,
+}
+
+/// What it was, with what was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// So many persons were let in.
+    Hold { booking: usize, persons: u32 },
+    /// So many were not.
+    SoldOut { persons: u32 },
+    /// A booking went from one state to another, or was to stay in it.
+    Change {
+        booking: usize,
+        from: BookingStatus,
+        to: BookingStatus,
+    },
+    /// A booking was seen in a state, by a read or a refusal.
+    Seen { booking: usize, status: BookingStatus },
+}
+
+/// A slot as the catalogue plans it.
+struct Planned {
+    capacity: u32,
+    occupies_until: Timestamp,
+    changed: bool,
+}
+
+type Plans = BTreeMap<(VenueNo, String), BTreeMap<Timestamp, Planned>>;
+
+pub(super) fn partition(evidence: &Evidence<'_>) -> Slots {
+    let (plans, definitions) = plans(evidence);
+    let operations = merged(evidence);
+    let mut slots: BTreeMap<(VenueNo, SlotRef), Vec<&Op>> = BTreeMap::new();
+    let mut of_booking: HashMap<BookingId, Vec<(VenueNo, SlotRef)>> = HashMap::new();
+    for op in operations.iter().filter(|op| op.op == Act::Hold) {
+        let Some(venue) = op.request.venue.as_ref().and_then(|slug| evidence.venues.get(slug)) else {
+            continue;
+        };
+        for slot in names(&op.request.lines) {
+            slots.entry((*venue, slot.clone())).or_default().push(op);
+            if let Some(id) = op.response.as_ref().and_then(|told| told.id) {
+                of_booking.entry(id).or_default().push((*venue, slot.clone()));
+            }
+        }
+    }
+    for op in operations.iter().filter(|op| op.op != Act::Hold) {
+        let Some(booking) = op.booking() else { continue };
+        for slot in of_booking.get(&booking).into_iter().flatten() {
+            slots.entry(slot.clone()).or_default().push(op);
+        }
+    }
+    let mut left_out = 0;
+    let mut found = Vec::new();
+    for ((venue, name), ops) in slots {
+        let of_product = plans.get(&(venue, name.product.clone()));
+        let planned = of_product.and_then(|slots| slots.get(&name.start));
+        let (Some(planned), Some(definition)) = (planned, definitions.get(&venue)) else {
+            continue;
+        };
+        if planned.changed {
+            left_out += 1;
+            continue;
+        }
+        let mut slot = Slot {
+            venue,
+            capacity: planned.capacity,
+            alone: is_alone(venue, definition, &plans, &name, planned),
+            name,
+            bookings: 0,
+            operations: Vec::new(),
+        };
+        slot.fill(definition, &ops);
+        found.push(slot);
+    }
+    Slots { slots: found, left_out }
+}
+
+/// One operation a key: what was sent again is the same operation, done once between the first sending and the first
+/// definite answer.
+fn merged(evidence: &Evidence<'_>) -> Vec<Op> {
+    let mut merged: Vec<Op> = Vec::new();
+    let mut by_key: HashMap<CommandKey, usize> = HashMap::new();
+    for op in &evidence.saved.operations {
+        let key = op.command_key().filter(|_| op.code() != "idempotency_key_reused");
+        let Some(known) = key.and_then(|key| by_key.get(&key).copied()) else {
+            if let Some(key) = key {
+                by_key.insert(key, merged.len());
+            }
+            merged.push(op.clone());
+            continue;
+        };
+        let known = &mut merged[known];
+        let invoked = known.invoked_ns.min(op.invoked_ns);
+        // An answer from a log is worth more than a refusal before it, and that more than none.
+        let worth = |op: &Op| (op.index.is_some(), op.outcome != Ended::Unknown);
+        if worth(op) > worth(known) || (worth(op) == worth(known) && op.returned_ns < known.returned_ns) {
+            *known = op.clone();
+        }
+        known.invoked_ns = invoked;
+    }
+    merged
+}
+
+fn plans(evidence: &Evidence<'_>) -> (Plans, BTreeMap<VenueNo, VenueDefinition>) {
+    let mut plans: Plans = BTreeMap::new();
+    let mut definitions = BTreeMap::new();
+    for (_, step) in evidence.steps() {
+        let venue = step.command.venue;
+        match (&step.command.operation, step.effect()) {
+            (Operation::ImportVenue(definition), Some(_)) => {
+                definitions.insert(venue, (**definition).clone());
+            }
+            (Operation::SetSlots(plan), Some(_)) => {
+                let slots = plans.entry((venue, plan.product.clone())).or_default();
+                for spec in &plan.slots {
+                    let planned = slots.entry(spec.start).or_insert(Planned {
+                        capacity: spec.capacity,
+                        occupies_until: spec.occupies_until,
+                        changed: false,
+                    });
+                    planned.changed |= planned.capacity != spec.capacity;
+                }
+            }
+            (Operation::ChangeSlot { slot, .. }, Some(_)) => {
+                let slots = plans.entry((venue, slot.product.clone())).or_default();
+                if let Some(planned) = slots.get_mut(&slot.start) {
+                    planned.changed = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    (plans, definitions)
+}
+
+/// True where neither guides nor the building can be short before the slot's own places are.
+fn is_alone(venue: VenueNo, definition: &VenueDefinition, plans: &Plans, name: &SlotRef, slot: &Planned) -> bool {
+    let guided = |product: &str| {
+        let mut products = definition.products.iter().filter(|known| known.slug == product);
+        products.any(|product| product.guides.is_some())
+    };
+    let venues = plans
+        .iter()
+        .filter(|((of, _), _)| *of == venue)
+        .flat_map(|(_, slots)| slots);
+    let beside = venues.filter(|(start, other)| **start < slot.occupies_until && other.occupies_until > name.start);
+    let persons: u64 = beside.map(|(_, other)| u64::from(other.capacity)).sum();
+    !guided(&name.product) && persons <= u64::from(definition.building_capacity)
+}
+
+fn names(lines: &[AskedLine]) -> Vec<&SlotRef> {
+    let mut names: Vec<&SlotRef> = Vec::new();
+    for line in lines {
+        if !names.contains(&&line.slot) {
+            names.push(&line.slot);
+        }
+    }
+    names
+}
+
+impl Slot {
+    fn fill(&mut self, definition: &VenueDefinition, ops: &[&Op]) {
+        let mut numbers: HashMap<BookingId, usize> = HashMap::new();
+        for op in ops.iter().filter(|op| op.op == Act::Hold) {
+            let persons = self.persons(definition, &op.request.lines);
+            let several = names(&op.request.lines).len() > 1;
+            let what = match (op.outcome, op.code(), op.response.as_ref().and_then(|told| told.id)) {
+                (Ended::Ok, _, Some(id)) => {
+                    let booking = self.new_booking();
+                    numbers.insert(id, booking);
+                    What::Hold { booking, persons }
+                }
+                (Ended::Unknown, ..) => What::Hold {
+                    booking: self.new_booking(),
+                    persons,
+                },
+                // Of several slots any one may have been sold out.
+                (Ended::Fail, "sold_out", _) if self.alone && !several => What::SoldOut { persons },
+                _ => continue,
+            };
+            self.add(op, what);
+            if let What::Hold { booking, .. } = what {
+                // Nobody asks for the end of a hold, and nobody is told.
+                self.operations.push(Operated {
+                    invoked: op.invoked_ns,
+                    returned: u64::MAX,
+                    what: What::Change {
+                        booking,
+                        from: BookingStatus::Held,
+                        to: BookingStatus::Expired,
+                    },
+                    required: false,
+                    line: 0,
+                });
+            }
+        }
+        for op in ops.iter().filter(|op| op.op != Act::Hold) {
+            let Some(booking) = op.booking().and_then(|id| numbers.get(&id).copied()) else {
+                continue;
+            };
+            if let Some(what) = about(op, booking) {
+                self.add(op, what);
+            }
+        }
+        self.operations.sort_by_key(|op| (op.invoked, op.line));
+    }
+
+    fn new_booking(&mut self) -> usize {
+        self.bookings += 1;
+        self.bookings - 1
+    }
+
+    fn add(&mut self, op: &Op, what: What) {
+        let known = op.outcome != Ended::Unknown;
+        self.operations.push(Operated {
+            invoked: op.invoked_ns,
+            returned: if known { op.returned_ns } else { u64::MAX },
+            what,
+            required: known,
+            line: op.line,
+        });
+    }
+
+    /// Persons in this slot.
+    fn persons(&self, definition: &VenueDefinition, lines: &[AskedLine]) -> u32 {
+        let products = definition
+            .products
+            .iter()
+            .filter(|product| product.slug == self.name.product);
+        let units: Vec<_> = products.flat_map(|product| &product.units).collect();
+        let here = lines.iter().filter(|line| line.slot == self.name);
+        here.map(|line| {
+            let pax = units
+                .iter()
+                .find(|unit| unit.slug == line.unit)
+                .map_or(1, |unit| unit.pax);
+            line.quantity.saturating_mul(pax)
+        })
+        .fold(0, u32::saturating_add)
+    }
+}
+
+/// What an operation about a booking came to, where the answer says something about it.
+fn about(op: &Op, booking: usize) -> Option<What> {
+    use BookingStatus::{Cancelled, Confirmed, Expired, Held, Released};
+    let change = |from, to| Some(What::Change { booking, from, to });
+    let seen = |status| Some(What::Seen { booking, status });
+    match (op.outcome, op.op) {
+        (Ended::Ok, Act::Read) => seen(op.response.as_ref()?.status?),
+        (Ended::Ok | Ended::Unknown, Act::Confirm) => change(Held, Confirmed),
+        (Ended::Ok | Ended::Unknown, Act::Release) => change(Held, Released),
+        (Ended::Ok | Ended::Unknown, Act::Cancel) => change(Confirmed, Cancelled),
+        (Ended::Ok, Act::Extend) => change(Held, Held),
+        (Ended::Fail, _) => match op.code() {
+            "hold_expired" => seen(Expired),
+            "already_confirmed" => seen(Confirmed),
+            "already_released" => seen(Released),
+            "already_cancelled" => seen(Cancelled),
+            "not_confirmed" | "extend_limit" => seen(Held),
+            _ => None,
+        },
+        _ => None,
+    }
+}
