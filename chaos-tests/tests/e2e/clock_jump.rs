@@ -39,10 +39,12 @@ async fn patient_holds(cluster: &Cluster, offers: &[Offer], recorder: &Recorder)
         bookings.push(answer.json()["id"].as_str().expect("an id").to_owned());
         recorder.write(|history| {
             history.records.push(Record {
+                client: "visitor".to_owned(),
                 deed: Deed::Hold,
                 key: request.key.clone().expect("a hold has a key"),
                 venue: offer.venue.clone(),
                 booking: None,
+                request: request.body.clone(),
                 settled,
             });
         });
