@@ -81,7 +81,7 @@ impl<M: Machine> Group<M> {
         replicas: impl IntoIterator<Item = (u64, u32)>,
         machine: M,
     ) -> anyhow::Result<Arc<Self>> {
-        let opened = host.store.open_group(GroupId(id), replica, machine)?;
+        let opened = host.store.open_group(GroupId(id), replica, machine).await?;
         let network = Network::new(id, replica, host.peers.clone(), Arc::clone(&host.budget));
         let raft = Raft::<M>::new(replica, Arc::clone(&host.config), network, opened.log, opened.machine).await?;
         if !host.wall.is_right() {

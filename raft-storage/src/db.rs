@@ -1,4 +1,4 @@
-//! Opens the two databases of a node, with their options in one place. They share a block cache and a write-buffer manager,
+//! Opens the two RocksDB databases of a node, with their options in one place. They share a block cache and a write-buffer manager,
 //! so that one budget bounds both; they share nothing else, because RocksDB does not group writes with and without a WAL,
 //! and applies would queue behind fsyncs.
 
@@ -7,8 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, ReadOptions,
-    WriteBufferManager,
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, WriteBufferManager,
 };
 
 use crate::error::{DAMAGE_REMEDY, OpenError};
@@ -110,12 +109,4 @@ fn open(options: &Options, dir: &Path) -> Result<Arc<DB>, OpenError> {
             },
         }
     })
-}
-
-/// Options for reading every key in `from..to` once.
-pub(crate) fn range(from: &[u8], to: &[u8]) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(from);
-    options.set_iterate_upper_bound(to);
-    options
 }

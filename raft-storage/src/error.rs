@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::engine::EngineError;
 use crate::types::GroupId;
 
 /// Why a data directory cannot be served from.
@@ -123,9 +124,9 @@ fn place(group: Option<GroupId>, index: Option<u64>) -> String {
 /// A row or record cannot be read. The group cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// RocksDB failed.
+    /// The database failed.
     #[error("the store failed: {0}")]
-    Store(#[from] rocksdb::Error),
+    Store(#[from] EngineError),
     /// A record does not decode, or is not the one that belongs there.
     #[error("damaged record at {place}: {detail}")]
     Damaged {

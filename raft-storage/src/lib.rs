@@ -14,6 +14,8 @@
 mod blocking;
 mod checkpoint;
 mod db;
+mod descriptor;
+mod engine;
 mod entry_cache;
 mod error;
 mod failpoint;
@@ -27,6 +29,8 @@ pub mod memory;
 mod metrics;
 mod record;
 mod recovery;
+#[cfg(any(test, feature = "sim"))]
+mod runtime;
 mod snapshot;
 mod state;
 mod state_machine;
@@ -37,11 +41,16 @@ mod types;
 
 pub use blocking::Blocking;
 pub use checkpoint::{Checkpoint, Checkpointed, KEEP_LOG_UNTIL_CHECKPOINT};
+#[cfg(any(test, feature = "sim"))]
+pub use engine::sim;
+pub use engine::{Engine, EngineError};
 pub use error::{FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
 pub use log_store::{LogReader, LogStore};
 pub use machine::Machine;
 pub use metrics::describe_metrics;
 pub use record::ReplicaDescriptor;
+#[cfg(any(test, feature = "sim"))]
+pub use runtime::{Random, SeededRuntime, seed_this_thread};
 pub use snapshot::{CHUNK_BYTES, SnapshotData, SnapshotReceiver, SnapshotWriter};
 pub use state::{RowVisitor, StateReader, StateTxn, StateView};
 pub use state_machine::{SnapshotBuilder, StateMachine};

@@ -13,10 +13,9 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
-use rocksdb::DB;
 
 use crate::blocking::Blocking;
-use crate::db;
+use crate::engine::{Caching, Db};
 use crate::entry_cache::{EntryCache, entry_bytes};
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
@@ -50,7 +49,7 @@ impl Bounds {
 /// One group's log, shared by its store, its readers and the writer.
 pub(crate) struct GroupLog {
     pub(crate) group: u64,
-    db: Arc<DB>,
+    db: Db,
     cache: Arc<EntryCache>,
     blocking: Blocking,
     /// Of one read for replication.
@@ -63,7 +62,7 @@ pub(crate) struct GroupLog {
 impl GroupLog {
     pub(crate) fn new(
         group: u64,
-        db: Arc<DB>,
+        db: Db,
         cache: Arc<EntryCache>,
         blocking: Blocking,
         read_bytes: usize,
@@ -140,10 +139,8 @@ impl GroupLog {
     /// `max_bytes` are reached.
     fn read_db(&self, from: u64, to: u64, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
         // Never begins below the purged part, where an iterator would wade through tombstones.
-        let mut options = db::range(&keys::entry(self.group, from), &keys::entry(self.group, to));
-        options.fill_cache(false);
-        let mut rows = self.db.raw_iterator_opt(options);
-        rows.seek_to_first();
+        let (lowest, end) = (keys::entry(self.group, from), keys::entry(self.group, to));
+        let mut rows = self.db.rows(&lowest, &end, Caching::Pass);
         let mut entries = Vec::new();
         let (mut next, mut bytes) = (from, 0);
         while let Some((key, value)) = rows.item() {
@@ -164,7 +161,7 @@ impl GroupLog {
             if bytes >= max_bytes {
                 break;
             }
-            rows.next();
+            rows.advance();
         }
         rows.status()?;
         Ok(entries)

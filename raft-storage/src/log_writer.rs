@@ -1,4 +1,4 @@
-//! The one thread that writes raftdb. It takes everything that is queued over all groups, writes it as one batch with one
+//! The one writer of raftdb: a thread, or over a simulated disk a task that does the same. It takes everything that is queued over all groups, writes it as one batch with one
 //! fsync, moves the high-water mark, and then completes the callbacks in order: group commit, which openraft leaves to the
 //! store. Entries, votes, truncations, purges and descriptors all go through the same queue, so their order on disk is the
 //! order in which they were asked for.
@@ -11,9 +11,9 @@ use std::time::Instant;
 use metrics::Histogram;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
-use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::engine::{Batch, Db, EngineError};
 use crate::entry_cache::{EntryCache, entry_bytes};
 use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
@@ -58,8 +58,6 @@ pub(crate) enum Done {
     Append(IOFlushed<TypeConfig>),
     /// A task that waits.
     Task(oneshot::Sender<io::Result<()>>),
-    /// A thread that waits.
-    Thread(std::sync::mpsc::SyncSender<io::Result<()>>),
 }
 
 impl Done {
@@ -68,7 +66,6 @@ impl Done {
             Self::Append(flushed) => flushed.io_completed(result),
             // Who no longer waits does not care.
             Self::Task(task) => drop(task.send(result)),
-            Self::Thread(thread) => drop(thread.try_send(result)),
         }
     }
 }
@@ -81,7 +78,17 @@ struct Operation {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// The queue's near end. Dropping the last handle ends the thread and waits for it.
+/// Where the writer runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On a thread of its own: an fsync blocks.
+    Thread,
+    /// On the calling runtime: nothing blocks, and nothing may happen outside it.
+    Task,
+}
+
+/// The queue's near end. Dropping the last handle ends the writer once the queue is empty; a thread is waited for, a task
+/// ends when it is next polled.
 pub(crate) struct LogWriter {
     queue: Option<mpsc::Sender<Operation>>,
     room: Arc<Semaphore>,
@@ -96,9 +103,10 @@ pub(crate) struct Reserved<'a> {
 }
 
 impl LogWriter {
-    /// Starts the thread. `queue_bytes` bounds the entries that wait.
+    /// Starts the writer. `queue_bytes` bounds the entries that wait.
     pub(crate) fn start(
-        db: Arc<DB>,
+        place: Place,
+        db: Db,
         mark: Mark,
         cache: Arc<EntryCache>,
         latch: Arc<Latch>,
@@ -115,14 +123,22 @@ impl LogWriter {
             batch_bytes: metrics::histogram!(names::APPEND_BATCH_BYTES),
             scratch: Vec::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("rotunda-log".to_owned())
-            .spawn(move || worker.run(operations))?;
+        let thread = match place {
+            Place::Thread => Some(
+                std::thread::Builder::new()
+                    .name("rotunda-log".to_owned())
+                    .spawn(move || futures::executor::block_on(worker.run(operations)))?,
+            ),
+            Place::Task => {
+                tokio::spawn(worker.run(operations));
+                None
+            }
+        };
         Ok(Self {
             queue: Some(queue),
             room: Arc::new(Semaphore::new(room_units)),
             room_units,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
         })
     }
 
@@ -152,26 +168,6 @@ impl LogWriter {
         let (done, synced) = oneshot::channel();
         self.reserve(0).await?.enqueue(log, change, Done::Task(done));
         synced.await.map_err(|_| stopped())?
-    }
-
-    /// As [`Self::write`], from a thread: before the runtime runs, or inside blocking work.
-    pub(crate) fn write_blocking(&self, log: &Arc<GroupLog>, change: Change) -> io::Result<()> {
-        let (done, synced) = std::sync::mpsc::sync_channel(1);
-        let mut operation = Operation {
-            log: Arc::clone(log),
-            change,
-            done: Done::Thread(done),
-            _room: None,
-        };
-        // Not `blocking_send`, which panics on a runtime's thread. The queue is all but empty when this is called.
-        while let Err(refused) = self.queue()?.try_send(operation) {
-            operation = match refused {
-                mpsc::error::TrySendError::Full(operation) => operation,
-                mpsc::error::TrySendError::Closed(_) => return Err(stopped()),
-            };
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        synced.recv().map_err(|_| stopped())?
     }
 
     /// Bytes that wait for the writer.
@@ -207,7 +203,7 @@ fn stopped() -> io::Error {
 }
 
 struct Worker {
-    db: Arc<DB>,
+    db: Db,
     mark: Mark,
     cache: Arc<EntryCache>,
     latch: Arc<Latch>,
@@ -228,10 +224,10 @@ impl Drop for Unwinding {
 }
 
 impl Worker {
-    fn run(mut self, mut operations: mpsc::Receiver<Operation>) {
+    async fn run(mut self, mut operations: mpsc::Receiver<Operation>) {
         let mut taken = Vec::new();
         let _end = Unwinding(Arc::clone(&self.latch));
-        while let Some(first) = operations.blocking_recv() {
+        while let Some(first) = operations.recv().await {
             let mut bytes = first.change.bytes();
             taken.push(first);
             while bytes < BATCH_BYTES
@@ -240,7 +236,15 @@ impl Worker {
                 bytes += next.change.bytes();
                 taken.push(next);
             }
-            let result = self.write(&taken, bytes);
+            let result = match self.prepare(&taken, bytes) {
+                Ok(batch) => {
+                    let start = Instant::now();
+                    let written = self.db.write_synced(batch).await;
+                    self.fsync.record(start.elapsed());
+                    self.conclude(&taken, written)
+                }
+                Err(error) => Err(error),
+            };
             self.complete(taken.drain(..), &result);
         }
         if let Err(error) = self.mark.sync() {
@@ -248,9 +252,9 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, operations: &[Operation], bytes: usize) -> io::Result<()> {
+    fn prepare(&mut self, operations: &[Operation], bytes: usize) -> io::Result<Batch> {
         self.latch.check()?;
-        let mut batch = WriteBatch::with_capacity_bytes(bytes + 128 * operations.len());
+        let mut batch = self.db.batch(bytes + 128 * operations.len());
         for operation in operations {
             // The record codec fails on a membership that JSON refuses: nothing that a running group could do about it.
             self.add(&mut batch, operation)
@@ -261,13 +265,11 @@ impl Worker {
         for operation in operations {
             hit(operation.change.step_before());
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        let start = Instant::now();
-        self.db
-            .write_opt(batch, &options)
-            .map_err(|error| self.latch.close(format!("writing to raftdb failed: {error}")))?;
-        self.fsync.record(start.elapsed());
+        Ok(batch)
+    }
+
+    fn conclude(&mut self, operations: &[Operation], written: Result<(), EngineError>) -> io::Result<()> {
+        written.map_err(|error| self.latch.close(format!("writing to raftdb failed: {error}")))?;
         for operation in operations {
             hit(operation.change.step_synced());
         }
@@ -280,7 +282,7 @@ impl Worker {
         Ok(())
     }
 
-    fn add(&mut self, batch: &mut WriteBatch, operation: &Operation) -> Result<(), RecordError> {
+    fn add(&mut self, batch: &mut Batch, operation: &Operation) -> Result<(), RecordError> {
         let group = operation.log.group;
         match &operation.change {
             Change::Append { previous, entries, .. } => {

@@ -6,11 +6,9 @@
 //! The mark is written after every batch and synced now and then. Behind is harmless (it promises less), and it cannot be
 //! ahead: sequence numbers never go back, not by a truncation either.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
+use crate::engine::MarkFile;
 use crate::record::{self, MARK_BYTES};
 
 /// The file's name in the data directory.
@@ -26,7 +24,7 @@ const SYNC_EVERY: u32 = 64;
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    file: File,
+    file: MarkFile,
     counter: u64,
     unsynced: u32,
 }
@@ -34,7 +32,7 @@ pub(crate) struct Mark {
 /// What the file said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// There is no file.
+    /// The file is new, or empty.
     Nothing,
     /// The file holds no valid mark.
     Unreadable,
@@ -43,37 +41,30 @@ pub(crate) enum Found {
 }
 
 impl Mark {
-    /// Opens the file, or creates it, and reads it.
-    pub(crate) fn open(dir: &Path) -> io::Result<(Self, Found)> {
-        let path = dir.join(FILE);
-        let existed = path.try_exists()?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
-        let newest = (0..2)
-            .filter_map(|slot| {
-                let mut bytes = [0; MARK_BYTES];
-                file.read_exact_at(&mut bytes, slot * SLOT_BYTES).ok()?;
-                record::decode_mark(&bytes).ok()
-            })
-            .max();
+    /// Reads the file; `written` says that it holds anything at all.
+    pub(crate) fn of(file: MarkFile, written: bool) -> io::Result<(Self, Found)> {
+        let mut newest = None;
+        for slot in 0..2 {
+            let mut bytes = [0; MARK_BYTES];
+            match file.read_exact_at(&mut bytes, slot * SLOT_BYTES) {
+                Ok(()) => newest = newest.max(record::decode_mark(&bytes).ok()),
+                // A slot that nobody has written. Any other failure says nothing about what is there.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                Err(error) => return Err(error),
+            }
+        }
         let found = match newest {
             Some((_, sequence)) => Found::Sequence(sequence),
-            None if existed => Found::Unreadable,
+            None if written => Found::Unreadable,
             None => Found::Nothing,
         };
         let counter = newest.map_or(0, |(counter, _)| counter);
-        Ok((
-            Self {
-                file,
-                counter,
-                unsynced: 0,
-            },
-            found,
-        ))
+        let mark = Self {
+            file,
+            counter,
+            unsynced: 0,
+        };
+        Ok((mark, found))
     }
 
     /// Says that everything up to `sequence` is synced.
@@ -106,20 +97,32 @@ mod tests {
 
     use super::*;
 
+    fn open(dir: &std::path::Path) -> (Mark, Found) {
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join(FILE))
+            .unwrap();
+        let written = file.metadata().unwrap().len() > 0;
+        Mark::of(MarkFile::Real(file), written).unwrap()
+    }
+
     #[test]
     fn the_newest_valid_slot_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut mark, found) = Mark::open(dir.path()).unwrap();
+        let (mut mark, found) = open(dir.path());
         assert_eq!(found, Found::Nothing);
         for sequence in [5, 9, 12] {
             mark.advance(sequence).unwrap();
         }
-        assert_eq!(Mark::open(dir.path()).unwrap().1, Found::Sequence(12));
+        assert_eq!(open(dir.path()).1, Found::Sequence(12));
 
         // The newest slot is torn: the one before counts.
         mark.file.write_all_at(&[0xaa; 4], SLOT_BYTES + 8).unwrap();
-        assert_eq!(Mark::open(dir.path()).unwrap().1, Found::Sequence(9));
+        assert_eq!(open(dir.path()).1, Found::Sequence(9));
         mark.file.write_all_at(&[0xaa; 4], 8).unwrap();
-        assert_eq!(Mark::open(dir.path()).unwrap().1, Found::Unreadable);
+        assert_eq!(open(dir.path()).1, Found::Unreadable);
     }
 }

@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use rocksdb::{DB, WriteBatch, WriteOptions};
-
-use crate::db;
+use crate::engine::{Caching, Db, EngineError};
 use crate::error::{DAMAGE_REMEDY, OpenError};
 use crate::keys::{self, Slot};
 use crate::log_store::Bounds;
-use crate::mark::Found;
+use crate::mark::{Found, Mark};
 use crate::record::{self, RecordError, ReplicaDescriptor, StoredIdentity};
 use crate::store::Identity;
 use crate::types::{GroupId, LogId};
@@ -36,20 +34,26 @@ fn damaged(group: Option<u64>, index: Option<u64>, detail: impl Into<String>) ->
     }
 }
 
-fn failed(dir: &Path, error: &rocksdb::Error) -> OpenError {
-    match error.kind() {
-        rocksdb::ErrorKind::Corruption => damaged(None, None, format!("{}: {error}", dir.display())),
-        _ => OpenError::Io {
-            path: dir.to_owned(),
-            source: io::Error::other(error.to_string()),
-        },
+fn failed(dir: &Path, error: &EngineError) -> OpenError {
+    if error.is_corruption() {
+        return damaged(None, None, format!("{}: {error}", dir.display()));
+    }
+    OpenError::Io {
+        path: dir.to_owned(),
+        source: io::Error::other(error.to_string()),
     }
 }
 
 /// Checks whose data this is; an empty directory becomes this node's.
-pub(crate) fn claim(dir: &Path, log: &DB, state: &DB, mark: Found, identity: &Identity) -> Result<(), OpenError> {
-    let in_log = log.get(keys::IDENTITY).map_err(|error| failed(dir, &error))?;
-    let in_state = state.get(keys::STATE_IDENTITY).map_err(|error| failed(dir, &error))?;
+pub(crate) fn claim(
+    dir: &Path,
+    log: &Db,
+    state: &Db,
+    (mark, found_mark): (&mut Mark, Found),
+    identity: &Identity,
+) -> Result<(), OpenError> {
+    let in_log = log.get(&keys::IDENTITY).map_err(|error| failed(dir, &error))?;
+    let in_state = state.get(&keys::STATE_IDENTITY).map_err(|error| failed(dir, &error))?;
     let wanted = StoredIdentity {
         format: FORMAT,
         cluster: identity.cluster.clone(),
@@ -57,10 +61,9 @@ pub(crate) fn claim(dir: &Path, log: &DB, state: &DB, mark: Found, identity: &Id
     };
     let record = match (in_log, in_state) {
         (Some(record), Some(_)) => record,
-        (None, None) if matches!(mark, Found::Nothing | Found::Sequence(0)) => return create(dir, log, state, &wanted),
-        // A start that was cut short between the two: nothing was promised yet.
-        (None, Some(_)) if matches!(mark, Found::Nothing | Found::Sequence(0)) => {
-            return create(dir, log, state, &wanted);
+        // New, or a first start that was cut short before the log had its identity: nothing was promised yet.
+        (None, _) if matches!(found_mark, Found::Nothing | Found::Sequence(0)) => {
+            return create(dir, log, state, mark, &wanted);
         }
         (None, _) => {
             return Err(damaged(
@@ -110,27 +113,29 @@ pub(crate) fn claim(dir: &Path, log: &DB, state: &DB, mark: Found, identity: &Id
             expected: wanted.node,
         });
     }
-    check_mark(log, mark)
+    check_mark(log, found_mark)
 }
 
-/// The state's database first: once the log has an identity, both must.
-fn create(dir: &Path, log: &DB, state: &DB, identity: &StoredIdentity) -> Result<(), OpenError> {
+/// The log's identity last: once it is there, so must be the state's and the mark.
+fn create(dir: &Path, log: &Db, state: &Db, mark: &mut Mark, identity: &StoredIdentity) -> Result<(), OpenError> {
     let record = record::encode_identity(identity);
-    let mut batch = WriteBatch::default();
+    let mut batch = state.batch(record.len() + 64);
     batch.put(keys::STATE_IDENTITY, &record);
-    let mut unlogged = WriteOptions::default();
-    unlogged.disable_wal(true);
     state
-        .write_opt(batch, &unlogged)
+        .write_unlogged(batch)
         .and_then(|()| state.flush())
         .map_err(|error| failed(dir, &error))?;
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
-    log.put_opt(keys::IDENTITY, &record, &synced)
+    mark.advance(0)
+        .and_then(|()| mark.sync())
+        .map_err(|source| OpenError::Io {
+            path: dir.to_owned(),
+            source,
+        })?;
+    log.put_synced(&keys::IDENTITY, &record)
         .map_err(|error| failed(dir, &error))
 }
 
-fn check_mark(log: &DB, mark: Found) -> Result<(), OpenError> {
+fn check_mark(log: &Db, mark: Found) -> Result<(), OpenError> {
     let recovered = log.latest_sequence_number();
     match mark {
         Found::Sequence(synced) if recovered < synced => Err(damaged(
@@ -149,12 +154,12 @@ fn check_mark(log: &DB, mark: Found) -> Result<(), OpenError> {
 }
 
 /// Finds and verifies every group's log.
-pub(crate) fn find_groups(dir: &Path, log: &DB) -> Result<BTreeMap<u64, FoundGroup>, OpenError> {
+pub(crate) fn find_groups(dir: &Path, log: &Db) -> Result<BTreeMap<u64, FoundGroup>, OpenError> {
     let mut groups = BTreeMap::new();
-    let mut keys_left = log.raw_iterator();
+    let mut keys_left = log.seeker();
     let mut next = Some(0);
     while let Some(from) = next {
-        keys_left.seek(keys::group_start(from));
+        keys_left.seek(&keys::group_start(from));
         let Some(group) = keys_left.key().and_then(keys::group_of) else {
             break;
         };
@@ -167,19 +172,19 @@ pub(crate) fn find_groups(dir: &Path, log: &DB) -> Result<BTreeMap<u64, FoundGro
 
 fn slot<T>(
     dir: &Path,
-    log: &DB,
+    log: &Db,
     group: u64,
     slot: Slot,
     decode: impl Fn(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<T>, OpenError> {
-    let record = log.get(keys::slot(group, slot)).map_err(|error| failed(dir, &error))?;
+    let record = log.get(&keys::slot(group, slot)).map_err(|error| failed(dir, &error))?;
     record
         .map(|record| decode(&record))
         .transpose()
         .map_err(|error| damaged(Some(group), None, format!("the record {slot:?}: {error}")))
 }
 
-fn find_group(dir: &Path, log: &DB, group: u64) -> Result<FoundGroup, OpenError> {
+fn find_group(dir: &Path, log: &Db, group: u64) -> Result<FoundGroup, OpenError> {
     let purged = slot(dir, log, group, Slot::Purged, record::decode_log_id)?.flatten();
     let tail = slot(dir, log, group, Slot::Tail, record::decode_log_id)?.flatten();
     let first = purged.as_ref().map_or(0, |purged: &LogId| purged.index + 1);
@@ -207,11 +212,8 @@ fn find_group(dir: &Path, log: &DB, group: u64) -> Result<FoundGroup, OpenError>
 }
 
 /// Walks the log from its first entry. Gives its last log id.
-fn verify_entries(log: &DB, group: u64, purged: Option<LogId>, first: u64) -> Result<Option<LogId>, OpenError> {
-    let mut options = db::range(&keys::entry(group, first), &keys::entries_end(group));
-    options.fill_cache(false);
-    let mut rows = log.raw_iterator_opt(options);
-    rows.seek_to_first();
+fn verify_entries(log: &Db, group: u64, purged: Option<LogId>, first: u64) -> Result<Option<LogId>, OpenError> {
+    let mut rows = log.rows(&keys::entry(group, first), &keys::entries_end(group), Caching::Pass);
     let (mut last, mut next) = (purged, first);
     while let Some((key, value)) = rows.item() {
         match keys::index_of(key) {
@@ -244,7 +246,7 @@ fn verify_entries(log: &DB, group: u64, purged: Option<LogId>, first: u64) -> Re
         }
         last = Some(id);
         next += 1;
-        rows.next();
+        rows.advance();
     }
     rows.status()
         .map_err(|error| damaged(Some(group), Some(next), error.to_string()))?;
@@ -252,12 +254,12 @@ fn verify_entries(log: &DB, group: u64, purged: Option<LogId>, first: u64) -> Re
 }
 
 /// The generations of a shard that have rows.
-pub(crate) fn generations(state: &DB, shard: u64) -> Result<Vec<u32>, rocksdb::Error> {
-    let mut rows = state.raw_iterator();
+pub(crate) fn generations(state: &Db, shard: u64) -> Result<Vec<u32>, EngineError> {
+    let mut rows = state.seeker();
     let mut found = Vec::new();
     let mut next = Some(0);
     while let Some(from) = next {
-        rows.seek(keys::state_prefix(shard, from));
+        rows.seek(&keys::state_prefix(shard, from));
         match rows.key().and_then(keys::shard_and_generation) {
             Some((of, generation)) if of == shard => {
                 found.push(generation);

@@ -1,4 +1,4 @@
-//! Snapshots as streams of chunks. The sender reads rows from a RocksDB snapshot on demand, one chunk at a time; the
+//! Snapshots as streams of chunks. The sender reads rows from a view on demand, one chunk at a time; the
 //! receiver writes them into a generation of their own as they arrive, beside the live one. The last chunk carries the
 //! number of rows, a rolling checksum over all of them and the state hash; only what agrees with it can be installed.
 //!
@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::blocking::Blocking;
+use crate::engine::Batch;
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::keys::{self, StatePrefix};
@@ -317,7 +317,7 @@ impl<M> SnapshotWriter<M> {
         }
         match kind {
             ROWS => {
-                let mut batch = WriteBatch::with_capacity_bytes(body.len() * 2);
+                let mut batch = self.state.db.batch(body.len() * 2);
                 self.rows +=
                     add_rows(&mut batch, &self.prefix, body).ok_or_else(|| refused("a row does not fit its chunk"))?;
                 self.digest.update(body);
@@ -360,7 +360,7 @@ impl<M> SnapshotWriter<M> {
         let membership = record::encode_membership(&self.meta.last_membership).map_err(io::Error::other)?;
         let mut row = Vec::new();
         record::encode_applied(&mut row, self.meta.last_log_id.as_ref(), &hash, &membership);
-        let mut batch = WriteBatch::default();
+        let mut batch = self.state.db.batch(row.len() + 64);
         batch.put(keys::applied(&self.prefix), &row);
         let state = Arc::clone(&self.state);
         self.blocking
@@ -378,7 +378,7 @@ impl<M> SnapshotWriter<M> {
     }
 }
 
-fn add_rows(batch: &mut WriteBatch, prefix: &StatePrefix, mut body: &[u8]) -> Option<u64> {
+fn add_rows(batch: &mut Batch, prefix: &StatePrefix, mut body: &[u8]) -> Option<u64> {
     let mut full = Vec::new();
     let mut rows = 0;
     while !body.is_empty() {

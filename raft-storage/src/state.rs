@@ -10,10 +10,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rocksdb::{DB, WriteBatch, WriteOptions};
-use self_cell::self_cell;
 
-use crate::db;
+use crate::engine::{Batch, Caching, Db, Rows, Value, View};
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
@@ -86,14 +84,14 @@ impl Progress {
 
 /// statedb with the groups that are open in it.
 pub(crate) struct StateDb {
-    pub(crate) db: Arc<DB>,
+    pub(crate) db: Db,
     pub(crate) latch: Arc<Latch>,
     groups: Mutex<BTreeMap<u64, Arc<Progress>>>,
     flushing: Mutex<()>,
 }
 
 impl StateDb {
-    pub(crate) fn new(db: Arc<DB>, latch: Arc<Latch>) -> Self {
+    pub(crate) fn new(db: Db, latch: Arc<Latch>) -> Self {
         Self {
             db,
             latch,
@@ -107,12 +105,10 @@ impl StateDb {
     }
 
     /// Writes without a WAL. A failure closes the latch.
-    pub(crate) fn write(&self, batch: WriteBatch) -> io::Result<()> {
+    pub(crate) fn write(&self, batch: Batch) -> io::Result<()> {
         self.latch.check()?;
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
         self.db
-            .write_opt(batch, &options)
+            .write_unlogged(batch)
             .map_err(|error| self.latch.close(format!("writing to statedb failed: {error}")))
     }
 
@@ -142,13 +138,13 @@ impl StateDb {
 
     /// Deletes every row of a generation. Not flushed: what a crash brings back is deleted at the next open.
     pub(crate) fn delete_generation(&self, prefix: &StatePrefix) -> io::Result<()> {
-        let mut batch = WriteBatch::default();
+        let mut batch = self.db.batch(64);
         batch.delete_range(prefix.as_slice(), keys::state_end(prefix).as_slice());
         self.write(batch)
     }
 
     pub(crate) fn applied(&self, prefix: &StatePrefix) -> Result<Applied, ReadError> {
-        decode_applied(prefix, self.db.get_pinned(keys::applied(prefix))?.as_deref())
+        decode_applied(prefix, self.db.get(&keys::applied(prefix))?.as_deref())
     }
 }
 
@@ -164,36 +160,21 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-type DbSnapshot<'a> = rocksdb::Snapshot<'a>;
-
-self_cell!(
-    /// A RocksDB snapshot together with the database it borrows from.
-    struct OwnedSnapshot {
-        owner: Arc<DB>,
-        #[covariant]
-        dependent: DbSnapshot,
-    }
-);
-
-/// The rows of one shard at one applied index. Stays the same while applies go on; holds back RocksDB's clean-up for as
+/// The rows of one shard at one applied index. Stays the same while applies go on; holds back the database's clean-up for as
 /// long as it lives, so keep it for a query, not for a session.
 pub struct StateView {
-    snapshot: OwnedSnapshot,
+    rows: View,
     prefix: StatePrefix,
     applied: Applied,
 }
 
 impl StateView {
-    fn of(db: Arc<DB>, prefix: StatePrefix) -> Result<Self, ReadError> {
-        let snapshot = OwnedSnapshot::new(db, |db| db.snapshot());
-        let row = snapshot.borrow_dependent().get_pinned(keys::applied(&prefix))?;
+    fn of(db: &Db, prefix: StatePrefix) -> Result<Self, ReadError> {
+        let rows = db.view();
+        let row = rows.get(&keys::applied(&prefix))?;
         let applied = decode_applied(&prefix, row.as_deref())?;
         drop(row);
-        Ok(Self {
-            snapshot,
-            prefix,
-            applied,
-        })
+        Ok(Self { rows, prefix, applied })
     }
 
     /// The value under `key`.
@@ -203,8 +184,7 @@ impl StateView {
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
         let mut full = Vec::new();
         keys::row(&mut full, &self.prefix, key);
-        let value = self.snapshot.borrow_dependent().get_pinned(&full)?;
-        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+        Ok(self.rows.get(&full)?.map(Value::into_bytes))
     }
 
     /// Calls `visit` with each row in `from..to`, in order of key, until it breaks.
@@ -215,8 +195,8 @@ impl StateView {
         if from >= to {
             return Ok(());
         }
-        let options = bounds(&self.prefix, from, to);
-        walk(self.snapshot.borrow_dependent().raw_iterator_opt(options), visit)
+        let (from, to) = bounds(&self.prefix, from, to);
+        walk(self.rows.rows(&from, &to, Caching::Keep), visit)
     }
 
     /// The last applied log id that these rows contain.
@@ -252,26 +232,26 @@ impl StateView {
                 from.push(0);
             }
         }
-        let mut options = db::range(&from, &keys::state_end(&self.prefix));
-        options.fill_cache(false);
-        walk(self.snapshot.borrow_dependent().raw_iterator_opt(options), visit)
+        walk(
+            self.rows.rows(&from, &keys::state_end(&self.prefix), Caching::Pass),
+            visit,
+        )
     }
 }
 
-fn bounds(prefix: &StatePrefix, from: &[u8], to: &[u8]) -> rocksdb::ReadOptions {
+fn bounds(prefix: &StatePrefix, from: &[u8], to: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut lower, mut upper) = (Vec::new(), Vec::new());
     keys::row(&mut lower, prefix, from);
     keys::row(&mut upper, prefix, to);
-    db::range(&lower, &upper)
+    (lower, upper)
 }
 
-fn walk(mut rows: rocksdb::DBRawIterator<'_>, visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
-    rows.seek_to_first();
+fn walk(mut rows: Rows<'_>, visit: &mut RowVisitor<'_>) -> Result<(), ReadError> {
     while let Some((key, value)) = rows.item() {
         if visit(&key[size_of::<StatePrefix>()..], value).is_break() {
             return Ok(());
         }
-        rows.next();
+        rows.advance();
     }
     rows.status()?;
     Ok(())
@@ -296,7 +276,7 @@ impl StateReader {
     pub fn view(&self) -> Result<StateView, ReadError> {
         loop {
             let prefix = self.progress.prefix();
-            let view = StateView::of(Arc::clone(&self.state.db), prefix)?;
+            let view = StateView::of(&self.state.db, prefix)?;
             // An install between the two lines may have deleted the rows before the snapshot was taken.
             if self.progress.prefix() == prefix {
                 return Ok(view);
@@ -313,15 +293,15 @@ impl StateReader {
 
 /// The changes of one entry. Reads see the rows as they were before it.
 pub struct StateTxn<'a> {
-    db: &'a DB,
+    db: &'a Db,
     prefix: &'a StatePrefix,
-    batch: &'a mut WriteBatch,
+    batch: &'a mut Batch,
     scratch: Vec<u8>,
     refused_key: bool,
 }
 
 impl<'a> StateTxn<'a> {
-    pub(crate) fn new(db: &'a DB, prefix: &'a StatePrefix, batch: &'a mut WriteBatch) -> Self {
+    pub(crate) fn new(db: &'a Db, prefix: &'a StatePrefix, batch: &'a mut Batch) -> Self {
         Self {
             db,
             prefix,
@@ -338,7 +318,7 @@ impl<'a> StateTxn<'a> {
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
         let mut full = Vec::new();
         keys::row(&mut full, self.prefix, key);
-        Ok(self.db.get_pinned(&full)?.map(|value| Bytes::copy_from_slice(&value)))
+        Ok(self.db.get(&full)?.map(Value::into_bytes))
     }
 
     /// Calls `visit` with each row in `from..to` as it was before this entry, in order of key, until it breaks.
@@ -349,7 +329,8 @@ impl<'a> StateTxn<'a> {
         if from >= to {
             return Ok(());
         }
-        walk(self.db.raw_iterator_opt(bounds(self.prefix, from, to)), visit)
+        let (from, to) = bounds(self.prefix, from, to);
+        walk(self.db.rows(&from, &to, Caching::Keep), visit)
     }
 
     /// Sets a row. Keys begin with a table number from 1 to 255; the entry fails otherwise.

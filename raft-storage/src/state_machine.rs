@@ -13,16 +13,16 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
-use rocksdb::WriteBatch;
 
 use crate::blocking::Blocking;
+use crate::descriptor::Descriptor;
 use crate::entry_cache::entry_bytes;
 use crate::failpoint::{Step, hit};
 use crate::keys;
 use crate::log_store::GroupLog;
-use crate::log_writer::{Change, LogWriter};
+use crate::log_writer::LogWriter;
 use crate::machine::Machine;
-use crate::record::{self, Applied, ReplicaDescriptor};
+use crate::record::{self, Applied};
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::{Progress, StateDb, StateReader, StateTxn};
 use crate::types::{Entry, LogId, ReplyBytes, SnapshotMeta, StoredMembership, TypeConfig};
@@ -45,7 +45,7 @@ pub(crate) struct Core<M> {
     pub(crate) state: Arc<StateDb>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) receiver: SnapshotReceiver<M>,
-    pub(crate) descriptor: Arc<Mutex<ReplicaDescriptor>>,
+    pub(crate) descriptor: Arc<Descriptor>,
     pub(crate) blocking: Blocking,
     pub(crate) latency: Histogram,
     pub(crate) inner: Mutex<Inner<M>>,
@@ -125,7 +125,7 @@ impl<M: Machine> Core<M> {
         if inner.last.is_some_and(|last| last.index >= entry.log_id.index) {
             return Err(io::Error::other("it is applied already"));
         }
-        let mut batch = WriteBatch::with_capacity_bytes(1024 + 2 * entry_bytes(entry));
+        let mut batch = self.state.db.batch(1024 + 2 * entry_bytes(entry));
         let mut membership = None;
         let reply = match &entry.payload {
             EntryPayload::Blank => Bytes::new(),
@@ -239,15 +239,13 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         let received = self.core.receiver.receive(meta, snapshot).await?;
         // The synced switch is the moment of the install: a crash before it leaves the old generation current, after it
         // the new one, and either is complete.
-        let descriptor = ReplicaDescriptor {
-            generation: received.generation(),
-            ..*self.core.descriptor.lock()
-        };
+        let installed = received.generation();
         self.core
-            .writer
-            .write(&self.core.log, Change::Descriptor(descriptor))
+            .descriptor
+            .change(&self.core.writer, &self.core.log, |descriptor| {
+                descriptor.generation = installed;
+            })
             .await?;
-        *self.core.descriptor.lock() = descriptor;
         let generation = received.keep();
         let (core, meta) = (Arc::clone(&self.core), meta.clone());
         self.core
@@ -273,7 +271,7 @@ impl<M: Machine> StateMachine<M> {
     }
 }
 
-/// Takes snapshots. A snapshot is a RocksDB snapshot with its meta: taking one costs no copy, and rows are read only when
+/// Takes snapshots. A snapshot is a view of the rows with its meta: taking one costs no copy, and rows are read only when
 /// somebody asks for chunks.
 pub struct SnapshotBuilder {
     reader: StateReader,

@@ -12,22 +12,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rocksdb::DB;
 
 use crate::blocking::Blocking;
 use crate::checkpoint::Checkpoint;
-use crate::db::Shared;
+use crate::descriptor::Descriptor;
+use crate::engine::{Db, Engine, Opened, Usage};
 use crate::entry_cache::EntryCache;
 use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, abort_on_fatal};
 use crate::fatal::Latch;
 use crate::keys;
 use crate::log_store::{GroupLog, LogReader, LogStore};
-use crate::log_writer::{Change, LogWriter};
+use crate::log_writer::{Change, LogWriter, Place};
 use crate::machine::Machine;
 use crate::mark::Mark;
 use crate::memory::Budget;
 use crate::metrics as names;
-use crate::record::ReplicaDescriptor;
+use crate::record::{Applied, ReplicaDescriptor};
 use crate::recovery::{self, FoundGroup};
 use crate::snapshot::SnapshotReceiver;
 use crate::state::{Progress, StateDb, StateReader};
@@ -55,14 +55,16 @@ pub struct StoreConfig {
     /// Entries of each log that are kept although they are durable, for followers that lag. A follower that is further
     /// behind gets a snapshot.
     pub keep_log_entries: u64,
-    /// Where blocking work runs.
+    /// What keeps the bytes.
+    pub engine: Engine,
+    /// Where blocking work runs; over a simulated disk always [`Blocking::Inline`].
     pub blocking: Blocking,
     /// Called with the first write that failed.
     pub fatal: FatalHook,
 }
 
 impl StoreConfig {
-    /// With 256 MiB, 4096 entries kept, blocking work on tokio's pool, and [`abort_on_fatal`].
+    /// With RocksDB, 256 MiB, 4096 entries kept, blocking work on tokio's pool, and [`abort_on_fatal`].
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, identity: Identity) -> Self {
         Self {
@@ -70,6 +72,7 @@ impl StoreConfig {
             identity,
             memory_bytes: 256 * 1024 * 1024,
             keep_log_entries: 4096,
+            engine: Engine::default(),
             blocking: Blocking::default(),
             fatal: abort_on_fatal(),
         }
@@ -84,8 +87,8 @@ pub struct Store {
 
 struct StoreInner {
     config: StoreConfig,
-    shared: Shared,
-    log_db: Arc<DB>,
+    usage: Usage,
+    log_db: Db,
     cache: Arc<EntryCache>,
     writer: Arc<LogWriter>,
     state: Arc<StateDb>,
@@ -95,7 +98,7 @@ struct StoreInner {
 struct Groups {
     /// As found at open; a group leaves when it is opened.
     found: BTreeMap<u64, FoundGroup>,
-    descriptors: BTreeMap<u64, Arc<Mutex<ReplicaDescriptor>>>,
+    descriptors: BTreeMap<u64, Arc<Descriptor>>,
     logs: BTreeMap<u64, Arc<GroupLog>>,
     open: BTreeSet<u64>,
 }
@@ -118,36 +121,81 @@ pub struct Group<M: Machine> {
     pub descriptor: ReplicaDescriptor,
 }
 
+/// A group that is being opened: nobody else may. Dropped before it is done, it is free again.
+struct Opening {
+    store: Arc<StoreInner>,
+    group: GroupId,
+    done: bool,
+}
+
+impl Opening {
+    fn of(store: &Arc<StoreInner>, group: GroupId) -> Result<Self, OpenError> {
+        if !store.groups.lock().open.insert(group.0) {
+            return Err(OpenError::AlreadyOpen { group });
+        }
+        Ok(Self {
+            store: Arc::clone(store),
+            group,
+            done: false,
+        })
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if !self.done {
+            self.store.groups.lock().open.remove(&self.group.0);
+        }
+    }
+}
+
+fn damaged(group: GroupId, index: Option<u64>, detail: String) -> OpenError {
+    OpenError::Damaged {
+        group: Some(group),
+        index,
+        detail,
+        remedy: DAMAGE_REMEDY,
+    }
+}
+
 impl Store {
     /// Opens a data directory, or makes one, and verifies every log in it. Blocks: call it before the runtime is busy.
     ///
     /// # Errors
     /// Each with its remedy: see [`OpenError`].
-    pub fn open(config: StoreConfig) -> Result<Self, OpenError> {
+    pub fn open(mut config: StoreConfig) -> Result<Self, OpenError> {
         let dir = config.dir.clone();
         let io_error = |source: io::Error| OpenError::Io {
             path: dir.clone(),
             source,
         };
-        std::fs::create_dir_all(&dir).map_err(io_error)?;
+        let place = if config.engine.is_simulated() {
+            config.blocking = Blocking::Inline;
+            Place::Task
+        } else {
+            Place::Thread
+        };
         let budget = Budget::of(config.memory_bytes);
-        let shared = Shared::new(budget);
-        // raftdb first: its lock is the directory's.
-        let log_db = shared.open_log(&dir.join("raftdb"))?;
-        let state_db = shared.open_state(&dir.join("statedb"))?;
-        let (mark, found_mark) = Mark::open(&dir).map_err(io_error)?;
-        recovery::claim(&dir, &log_db, &state_db, found_mark, &config.identity)?;
+        let Opened {
+            log: log_db,
+            state: state_db,
+            mark,
+            mark_written,
+            usage,
+        } = config.engine.open(&dir, budget)?;
+        let (mut mark, found_mark) = Mark::of(mark, mark_written).map_err(io_error)?;
+        recovery::claim(&dir, &log_db, &state_db, (&mut mark, found_mark), &config.identity)?;
         let found = recovery::find_groups(&dir, &log_db)?;
 
         let latch = Arc::new(Latch::new(Arc::clone(&config.fatal)));
         let cache = Arc::new(EntryCache::new(budget.entries));
-        let mut mark = mark;
-        // A new directory has no mark yet, and everything in it is synced.
+        // What an engine recovers is synced by the time it is open.
         mark.advance(log_db.latest_sequence_number())
             .and_then(|()| mark.sync())
             .map_err(io_error)?;
         let writer = LogWriter::start(
-            Arc::clone(&log_db),
+            place,
+            log_db.clone(),
             mark,
             Arc::clone(&cache),
             Arc::clone(&latch),
@@ -156,7 +204,7 @@ impl Store {
         .map_err(io_error)?;
         let descriptors = found
             .iter()
-            .filter_map(|(group, found)| Some((*group, Arc::new(Mutex::new(found.descriptor?)))))
+            .filter_map(|(group, found)| Some((*group, Arc::new(Descriptor::found(found.descriptor?)))))
             .collect();
         let groups = Groups {
             found,
@@ -167,7 +215,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(StoreInner {
                 config,
-                shared,
+                usage,
                 log_db,
                 cache,
                 writer: Arc::new(writer),
@@ -184,76 +232,73 @@ impl Store {
         groups
             .descriptors
             .iter()
-            .map(|(group, descriptor)| (GroupId(*group), *descriptor.lock()))
+            .map(|(group, descriptor)| (GroupId(*group), descriptor.get()))
             .collect()
     }
 
-    /// Notes the epoch at which a replica was last seen in the map; synced when this returns. Replica id and generation are
-    /// the store's own, and stay. Blocks for an fsync.
+    /// Notes the epoch at which a replica was last seen in the map; synced when this is done. Replica id and generation are
+    /// the store's own, and stay.
     ///
     /// # Errors
-    /// Where the group has no replica here, or the write fails.
-    pub fn put_epoch(&self, group: GroupId, epoch: u64) -> io::Result<()> {
-        let (log, descriptor) = {
+    /// Where the group is not open, or the write fails.
+    pub async fn put_epoch(&self, group: GroupId, epoch: u64) -> io::Result<()> {
+        let found = {
             let groups = self.inner.groups.lock();
-            let descriptor = groups
-                .descriptors
-                .get(&group.0)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} has no replica here")))?;
-            (groups.logs.get(&group.0).cloned(), Arc::clone(descriptor))
+            let log = groups.logs.get(&group.0).cloned();
+            log.zip(groups.descriptors.get(&group.0).cloned())
         };
-        let log = log.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} is not open")))?;
-        let changed = ReplicaDescriptor {
-            epoch,
-            ..*descriptor.lock()
-        };
-        self.inner.writer.write_blocking(&log, Change::Descriptor(changed))?;
-        descriptor.lock().epoch = epoch;
-        Ok(())
+        let (log, descriptor) =
+            found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("group {group} is not open")))?;
+        descriptor
+            .change(&self.inner.writer, &log, |descriptor| descriptor.epoch = epoch)
+            .await
     }
 
-    /// Opens a group with this replica id; the first time, makes it. Blocks while the machine loads its rows.
+    /// Opens a group with this replica id; the first time, makes it.
     ///
     /// # Errors
     /// Where the group's replica here is another one, is open already, is damaged, or does not load.
-    pub fn open_group<M: Machine>(&self, group: GroupId, replica: u64, mut machine: M) -> Result<Group<M>, OpenError> {
-        let inner = &self.inner;
-        let io_error = |source: io::Error| OpenError::Io {
-            path: inner.config.dir.clone(),
-            source,
-        };
+    pub async fn open_group<M: Machine>(
+        &self,
+        group: GroupId,
+        replica: u64,
+        machine: M,
+    ) -> Result<Group<M>, OpenError> {
         if group.0 >= keys::MAX_GROUP {
-            return Err(io_error(io::Error::other(format!("group {group} is reserved"))));
+            return Err(self.io_error(io::Error::other(format!("group {group} is reserved"))));
         }
-        let mut groups = inner.groups.lock();
-        if !groups.open.insert(group.0) {
-            return Err(OpenError::AlreadyOpen { group });
-        }
-        let opened = self.open_replica(&mut groups, group, replica, &mut machine);
-        if opened.is_err() {
-            groups.open.remove(&group.0);
-        }
-        let (log, progress, descriptor) = opened?;
-        drop(groups);
+        let mut opening = Opening::of(&self.inner, group)?;
+        let (log, descriptor) = self.claim_replica(group, replica).await?;
+        let store = self.clone();
+        let (found_log, found) = (Arc::clone(&log), descriptor.get());
+        let (machine, progress, applied) = self
+            .inner
+            .config
+            .blocking
+            .run(move || store.load(group, &found_log, found, machine))
+            .await
+            .map_err(|source| self.io_error(source))??;
 
-        let applied = inner
-            .state
-            .applied(&progress.prefix())
-            .map_err(|error| io_error(error.into()))?;
+        let inner = &self.inner;
         let blocking = inner.config.blocking;
         let snapshots = SnapshotReceiver::new(Arc::clone(&inner.state), Arc::clone(&progress), blocking);
-        let at_open = *descriptor.lock();
         let core = Core {
             log: Arc::clone(&log),
             writer: Arc::clone(&inner.writer),
             state: Arc::clone(&inner.state),
             progress: Arc::clone(&progress),
             receiver: snapshots.clone(),
-            descriptor,
+            descriptor: Arc::clone(&descriptor),
             blocking,
             latency: metrics::histogram!(names::APPLY_SECONDS, "shard" => group.to_string()),
-            inner: Mutex::new(Inner::new(machine, &applied).map_err(io_error)?),
+            inner: Mutex::new(Inner::new(machine, &applied).map_err(|source| self.io_error(source))?),
         };
+        {
+            let mut groups = inner.groups.lock();
+            groups.descriptors.insert(group.0, Arc::clone(&descriptor));
+            groups.logs.insert(group.0, Arc::clone(&log));
+        }
+        opening.done = true;
         Ok(Group {
             log: LogStore::new(
                 Arc::clone(&log),
@@ -272,30 +317,21 @@ impl Store {
                 blocking,
             },
             snapshots,
-            descriptor: at_open,
+            descriptor: descriptor.get(),
         })
     }
 
-    #[expect(clippy::type_complexity, reason = "the three parts of a replica, used once")]
-    fn open_replica<M: Machine>(
-        &self,
-        groups: &mut Groups,
-        group: GroupId,
-        replica: u64,
-        machine: &mut M,
-    ) -> Result<(Arc<GroupLog>, Arc<Progress>, Arc<Mutex<ReplicaDescriptor>>), OpenError> {
-        let inner = &self.inner;
-        let io_error = |source: io::Error| OpenError::Io {
-            path: inner.config.dir.clone(),
+    fn io_error(&self, source: io::Error) -> OpenError {
+        OpenError::Io {
+            path: self.inner.config.dir.clone(),
             source,
-        };
-        let damaged = |index: Option<u64>, detail: String| OpenError::Damaged {
-            group: Some(group),
-            index,
-            detail,
-            remedy: DAMAGE_REMEDY,
-        };
-        let found = groups.found.get(&group.0).cloned().unwrap_or_default();
+        }
+    }
+
+    /// The group's log as it was found, and whose it is: a new replica's descriptor is written first of all.
+    async fn claim_replica(&self, group: GroupId, replica: u64) -> Result<(Arc<GroupLog>, Arc<Descriptor>), OpenError> {
+        let inner = &self.inner;
+        let found = inner.groups.lock().found.get(&group.0).cloned().unwrap_or_default();
         if let Some(descriptor) = found.descriptor.filter(|descriptor| descriptor.replica_id != replica) {
             return Err(OpenError::OtherReplica {
                 group,
@@ -305,62 +341,69 @@ impl Store {
         }
         if found.descriptor.is_none() && (found.bounds.last.is_some() || found.bounds.vote.is_some()) {
             return Err(damaged(
+                group,
                 None,
                 "there is a log without a replica's descriptor".to_owned(),
             ));
         }
         let log = Arc::new(GroupLog::new(
             group.0,
-            Arc::clone(&inner.log_db),
+            inner.log_db.clone(),
             Arc::clone(&inner.cache),
             inner.config.blocking,
             Budget::of(inner.config.memory_bytes).read,
             found.bounds.clone(),
         ));
-        let descriptor = match found.descriptor {
-            Some(descriptor) => descriptor,
-            None => {
-                let descriptor = ReplicaDescriptor {
-                    replica_id: replica,
-                    epoch: 0,
-                    generation: 0,
-                };
-                inner
-                    .writer
-                    .write_blocking(&log, Change::Descriptor(descriptor))
-                    .map_err(io_error)?;
-                groups.found.insert(
-                    group.0,
-                    FoundGroup {
-                        descriptor: Some(descriptor),
-                        ..found.clone()
-                    },
-                );
-                descriptor
-            }
+        if let Some(descriptor) = found.descriptor {
+            return Ok((log, Arc::new(Descriptor::found(descriptor))));
+        }
+        let descriptor = ReplicaDescriptor {
+            replica_id: replica,
+            epoch: 0,
+            generation: 0,
         };
+        inner
+            .writer
+            .write(&log, Change::Descriptor(descriptor))
+            .await
+            .map_err(|source| self.io_error(source))?;
+        let found = FoundGroup {
+            descriptor: Some(descriptor),
+            ..found
+        };
+        inner.groups.lock().found.insert(group.0, found);
+        Ok((log, Arc::new(Descriptor::found(descriptor))))
+    }
 
+    /// Checks the group's rows, and has the machine load them. Blocks.
+    fn load<M: Machine>(
+        &self,
+        group: GroupId,
+        log: &GroupLog,
+        descriptor: ReplicaDescriptor,
+        mut machine: M,
+    ) -> Result<(M, Arc<Progress>, Applied), OpenError> {
+        let state = &self.inner.state;
         // Generations that never became current, or are not any more: a crash came before their deletion.
-        let generations = recovery::generations(&inner.state.db, group.0)
-            .map_err(|error| damaged(None, format!("the state's database: {error}")))?;
+        let generations = recovery::generations(&state.db, group.0)
+            .map_err(|error| damaged(group, None, format!("the state's database: {error}")))?;
         for orphan in generations
             .iter()
             .filter(|generation| **generation != descriptor.generation)
         {
-            inner
-                .state
+            state
                 .delete_generation(&keys::state_prefix(group.0, *orphan))
-                .map_err(io_error)?;
+                .map_err(|source| self.io_error(source))?;
         }
         let highest = generations.last().copied().unwrap_or(0).max(descriptor.generation);
         let prefix = keys::state_prefix(group.0, descriptor.generation);
-        let applied = inner
-            .state
+        let applied = state
             .applied(&prefix)
-            .map_err(|error| damaged(None, error.to_string()))?;
+            .map_err(|error| damaged(group, None, error.to_string()))?;
         let applied_next = applied.last.as_ref().map_or(0, |last| last.index + 1);
         if applied_next < log.purged_next() {
             return Err(damaged(
+                group,
                 Some(applied_next),
                 format!(
                     "the state lacks this entry, and the log is purged up to {}",
@@ -370,12 +413,12 @@ impl Store {
         }
         let unused = highest
             .checked_add(1)
-            .ok_or_else(|| damaged(None, "the generations are used up".to_owned()))?;
+            .ok_or_else(|| damaged(group, None, "the generations are used up".to_owned()))?;
         let progress = Arc::new(Progress::new(group.0, applied_next, descriptor.generation, unused));
-        inner.state.register(&progress);
+        state.register(&progress);
 
         let machine_error = |source: MachineError| OpenError::Machine { group, source };
-        let view = StateReader::new(Arc::clone(&inner.state), Arc::clone(&progress))
+        let view = StateReader::new(Arc::clone(state), Arc::clone(&progress))
             .view()
             .map_err(|error| machine_error(error.into()))?;
         machine.load(&view).map_err(machine_error)?;
@@ -384,10 +427,7 @@ impl Store {
                 "its digest is not the one that was stored with it",
             )));
         }
-        let descriptor = Arc::new(Mutex::new(descriptor));
-        groups.descriptors.insert(group.0, Arc::clone(&descriptor));
-        groups.logs.insert(group.0, Arc::clone(&log));
-        Ok((log, progress, descriptor))
+        Ok((machine, progress, applied))
     }
 
     /// Entries of a group's log from `from` on, at most `max_bytes` of them but at least one: for auditors.
@@ -415,7 +455,7 @@ impl Store {
         let inner = &self.inner;
         metrics::gauge!(names::ENTRY_CACHE_BYTES).set(inner.cache.bytes() as f64);
         metrics::gauge!(names::LOG_QUEUE_BYTES).set(inner.writer.queued_bytes() as f64);
-        metrics::gauge!(names::BLOCK_CACHE_BYTES).set(inner.shared.cache.get_usage() as f64);
-        metrics::gauge!(names::MEMTABLE_BYTES).set(inner.shared.memtables.get_usage() as f64);
+        metrics::gauge!(names::BLOCK_CACHE_BYTES).set(inner.usage.cache_bytes() as f64);
+        metrics::gauge!(names::MEMTABLE_BYTES).set(inner.usage.memtable_bytes() as f64);
     }
 }

@@ -14,6 +14,7 @@ mod snapshots;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -22,11 +23,15 @@ use openraft::storage::{EntryResponder, IOFlushed, RaftLogStorage, RaftStateMach
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::blocking::Blocking;
-use crate::error::MachineError;
+use crate::engine::sim::SimDisk;
+use crate::engine::{Engine, Opened};
+use crate::error::{MachineError, OpenError};
 use crate::machine::Machine;
+use crate::memory::Budget;
 use crate::state::{StateTxn, StateView};
 use crate::store::{Group, Identity, Store, StoreConfig};
 use crate::types::{Entry, GroupId, LogId, Payload, TypeConfig};
@@ -145,11 +150,104 @@ fn config(dir: &Path) -> StoreConfig {
     }
 }
 
-fn open(dir: &Path) -> (Store, Group<Registers>) {
+async fn open(dir: &Path) -> (Store, Group<Registers>) {
     let store = Store::open(config(dir)).unwrap();
-    let group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+    let group = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
     (store, group)
 }
+
+/// Where a test's store lives.
+#[derive(Clone)]
+enum Place {
+    /// RocksDB in a directory, which is deleted with the last clone.
+    Dir(Arc<TempDir>),
+    /// A simulated disk.
+    Disk(SimDisk),
+}
+
+impl Place {
+    fn dir() -> Self {
+        Self::Dir(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn disk() -> Self {
+        Self::Disk(SimDisk::new())
+    }
+
+    /// Another one of the same kind.
+    fn another(&self) -> Self {
+        match self {
+            Self::Dir(_) => Self::dir(),
+            Self::Disk(_) => Self::disk(),
+        }
+    }
+
+    fn config(&self) -> StoreConfig {
+        match self {
+            Self::Dir(dir) => config(dir.path()),
+            Self::Disk(disk) => StoreConfig {
+                engine: Engine::Simulated(disk.clone()),
+                ..config(Path::new("simulated"))
+            },
+        }
+    }
+
+    /// Opens a store once nobody has the place: over a simulated disk the writer of an old one ends when it is next polled.
+    async fn try_store(&self, config: StoreConfig) -> Result<Store, OpenError> {
+        for _ in 0..1000 {
+            match Store::open(config.clone()) {
+                Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                opened => return opened,
+            }
+        }
+        Store::open(config)
+    }
+
+    async fn store(&self) -> Store {
+        self.try_store(self.config()).await.unwrap()
+    }
+
+    async fn open(&self) -> (Store, Group<Registers>) {
+        let store = self.store().await;
+        let group = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
+        (store, group)
+    }
+
+    /// The databases without a store, once nobody has them.
+    async fn databases(&self) -> Opened {
+        let config = self.config();
+        loop {
+            match config.engine.open(&config.dir, Budget::of(config.memory_bytes)) {
+                Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                opened => return opened.unwrap_or_else(|error| panic!("{error}")),
+            }
+        }
+    }
+}
+
+/// Each story once over RocksDB and once over a simulated disk.
+macro_rules! over_both {
+    ($($story:ident,)*) => {
+        mod over_rocksdb {
+            $(
+                #[tokio::test]
+                async fn $story() {
+                    super::$story(crate::tests::Place::dir()).await;
+                }
+            )*
+        }
+
+        mod over_a_simulated_disk {
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $story() {
+                    super::$story(crate::tests::Place::disk()).await;
+                }
+            )*
+        }
+    };
+}
+use over_both;
 
 /// Appends, and waits until it is synced.
 async fn append(group: &mut Group<Registers>, entries: impl IntoIterator<Item = Entry>) {

@@ -15,7 +15,15 @@ openraft::declare_raft_types!(
         R = ReplyBytes,
         NodeId = u64,
         Node = ReplicaNode,
+        AsyncRuntime = Runtime,
 );
+
+#[cfg(not(any(test, feature = "sim")))]
+type Runtime = openraft::impls::TokioRuntime;
+
+/// tokio, with random numbers that a simulator can seed.
+#[cfg(any(test, feature = "sim"))]
+type Runtime = crate::runtime::SeededRuntime;
 
 /// Term, leader and index of an entry.
 pub type LogId = alias::LogIdOf<TypeConfig>;

@@ -141,7 +141,7 @@ async fn open(dir: &Path) -> Store {
 
 async fn start(dir: &Path, id: u64, reachable: &Reachable) -> Replica {
     let store = open(dir).await;
-    let group = store.open_group(GROUP, id, Registers::default()).unwrap();
+    let group = store.open_group(GROUP, id, Registers::default()).await.unwrap();
     let settings = Config {
         heartbeat_interval: 50,
         election_timeout_min: 300,

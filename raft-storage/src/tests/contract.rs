@@ -8,11 +8,29 @@ use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
 
-use super::{GROUP, REPLICA, Registers, append, apply, config, entry, entry_with, expected_rows, id, open, rows};
+use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, entry_with, expected_rows, id, over_both, rows};
 use crate::error::OpenError;
 use crate::record::{self, StoredIdentity};
 use crate::store::{Identity, Store, StoreConfig};
 use crate::types::{GroupId, TypeConfig, Vote};
+
+over_both! {
+    a_log_is_the_same_after_a_restart,
+    committed_is_never_beyond_the_log,
+    entries_are_readable_as_soon_as_append_returns,
+    a_log_larger_than_the_cache_is_read_in_bounded_pieces,
+    a_hole_is_refused,
+    a_purge_waits_until_the_state_is_durable,
+    a_view_stays_as_it_was_while_applies_go_on,
+    groups_do_not_see_each_other,
+    an_epoch_is_kept,
+    anothers_directory_is_refused_and_left_alone,
+    a_directory_in_use_is_refused,
+    a_newer_format_is_refused,
+    another_replica_id_is_refused,
+    observers_hear_only_of_what_is_readable,
+    an_entry_that_does_not_apply_stops_everything,
+}
 
 fn vote(term: u64) -> Vote {
     Vote {
@@ -21,11 +39,9 @@ fn vote(term: u64) -> Vote {
     }
 }
 
-#[tokio::test]
-async fn a_log_is_the_same_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+async fn a_log_is_the_same_after_a_restart(place: Place) {
     {
-        let (_store, mut group) = open(dir.path());
+        let (_store, mut group) = place.open().await;
         append(&mut group, (0..100).map(|index| entry(1, index))).await;
         group.log.save_vote(&vote(2)).await.unwrap();
         group.log.truncate_after(Some(id(1, 79))).await.unwrap();
@@ -35,7 +51,7 @@ async fn a_log_is_the_same_after_a_restart() {
         group.log.save_committed(Some(id(2, 85))).await.unwrap();
         group.log.save_vote(&vote(3)).await.unwrap();
     }
-    let (store, mut group) = open(dir.path());
+    let (store, mut group) = place.open().await;
     let state = group.log.get_log_state().await.unwrap();
     assert_eq!(state.last_purged_log_id, Some(id(1, 29)));
     assert_eq!(state.last_log_id, Some(id(2, 89)));
@@ -56,19 +72,15 @@ async fn a_log_is_the_same_after_a_restart() {
     assert_eq!(rows(&group.reader.view().unwrap()), expected_rows(49));
 }
 
-#[tokio::test]
-async fn committed_is_never_beyond_the_log() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn committed_is_never_beyond_the_log(place: Place) {
+    let (_store, mut group) = place.open().await;
     append(&mut group, [entry(1, 0), entry(1, 1)]).await;
     group.log.save_committed(Some(id(1, 5))).await.unwrap();
     assert_eq!(group.log.read_committed().await.unwrap(), Some(id(1, 1)));
 }
 
-#[tokio::test]
-async fn entries_are_readable_as_soon_as_append_returns() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn entries_are_readable_as_soon_as_append_returns(place: Place) {
+    let (_store, mut group) = place.open().await;
     let mut reader = group.log.get_log_reader().await;
     for index in 0..200 {
         let (done, synced) = TypeConfig::oneshot();
@@ -85,10 +97,8 @@ async fn entries_are_readable_as_soon_as_append_returns() {
     }
 }
 
-#[tokio::test]
-async fn a_log_larger_than_the_cache_is_read_in_bounded_pieces() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn a_log_larger_than_the_cache_is_read_in_bounded_pieces(place: Place) {
+    let (_store, mut group) = place.open().await;
     let large = |index: u64| entry_with(1, index, format!("k={}", index.to_string().repeat(30_000)));
     let total = 200;
     for index in 0..total {
@@ -123,10 +133,8 @@ async fn a_log_larger_than_the_cache_is_read_in_bounded_pieces() {
     );
 }
 
-#[tokio::test]
-async fn a_hole_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn a_hole_is_refused(place: Place) {
+    let (_store, mut group) = place.open().await;
     append(&mut group, [entry(1, 0)]).await;
     let (done, _synced) = TypeConfig::oneshot();
     let refused = group
@@ -138,10 +146,8 @@ async fn a_hole_is_refused() {
     append(&mut group, [entry(1, 1)]).await;
 }
 
-#[tokio::test]
-async fn a_purge_waits_until_the_state_is_durable() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn a_purge_waits_until_the_state_is_durable(place: Place) {
+    let (_store, mut group) = place.open().await;
     append(&mut group, (0..20).map(|index| entry(1, index))).await;
     apply(&mut group, (0..20).map(|index| entry(1, index))).await.unwrap();
     assert_eq!(group.checkpoint.progress.durable_next(), 0);
@@ -149,20 +155,19 @@ async fn a_purge_waits_until_the_state_is_durable() {
     assert_eq!(group.checkpoint.progress.durable_next(), 20);
 }
 
-#[tokio::test]
-async fn an_entry_that_does_not_apply_stops_everything() {
+async fn an_entry_that_does_not_apply_stops_everything(place: Place) {
     for payload in ["nonsense", "table 0"] {
-        let dir = tempfile::tempdir().unwrap();
+        let place = place.another();
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
         let store = Store::open(StoreConfig {
             fatal: Arc::new(move |_| {
                 counted.fetch_add(1, Ordering::SeqCst);
             }),
-            ..config(dir.path())
+            ..place.config()
         })
         .unwrap();
-        let mut group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+        let mut group = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
         apply(&mut group, [entry(1, 0)]).await.unwrap();
         apply(&mut group, [entry_with(1, 1, payload)]).await.unwrap_err();
         assert_eq!(group.reader.applied_index(), Some(0));
@@ -177,10 +182,8 @@ async fn an_entry_that_does_not_apply_stops_everything() {
     }
 }
 
-#[tokio::test]
-async fn a_view_stays_as_it_was_while_applies_go_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, mut group) = open(dir.path());
+async fn a_view_stays_as_it_was_while_applies_go_on(place: Place) {
+    let (_store, mut group) = place.open().await;
     apply(&mut group, (0..5).map(|index| entry(1, index))).await.unwrap();
     let view = group.reader.view().unwrap();
     let hash = view.state_hash();
@@ -196,11 +199,9 @@ async fn a_view_stays_as_it_was_while_applies_go_on() {
     assert_eq!(view.get(&[1, b'x']).unwrap(), None);
 }
 
-#[tokio::test]
-async fn groups_do_not_see_each_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, mut three) = open(dir.path());
-    let mut four = store.open_group(GroupId(4), 8, Registers::default()).unwrap();
+async fn groups_do_not_see_each_other(place: Place) {
+    let (store, mut three) = place.open().await;
+    let mut four = store.open_group(GroupId(4), 8, Registers::default()).await.unwrap();
     append(&mut three, (0..10).map(|index| entry(1, index))).await;
     append(&mut four, (0..3).map(|index| entry(5, index))).await;
     apply(&mut three, (0..10).map(|index| entry(1, index))).await.unwrap();
@@ -213,40 +214,40 @@ async fn groups_do_not_see_each_other() {
     );
 }
 
-#[tokio::test]
-async fn an_epoch_is_kept() {
-    let dir = tempfile::tempdir().unwrap();
+async fn an_epoch_is_kept(place: Place) {
     {
-        let (store, _group) = open(dir.path());
-        store.put_epoch(GROUP, 12).unwrap();
-        store.put_epoch(GroupId(99), 12).unwrap_err();
+        let (store, _group) = place.open().await;
+        store.put_epoch(GROUP, 12).await.unwrap();
+        store.put_epoch(GroupId(99), 12).await.unwrap_err();
     }
-    let store = Store::open(config(dir.path())).unwrap();
+    let store = place.store().await;
     assert_eq!(store.descriptors()[&GROUP].epoch, 12);
     assert_eq!(store.descriptors()[&GROUP].replica_id, REPLICA);
 }
 
-fn with_identity(dir: &std::path::Path, cluster: &str, node: u32) -> StoreConfig {
+fn with_identity(place: &Place, cluster: &str, node: u32) -> StoreConfig {
     StoreConfig {
         identity: Identity {
             cluster: cluster.to_owned(),
             node,
         },
-        ..config(dir)
+        ..place.config()
     }
 }
 
-#[tokio::test]
-async fn anothers_directory_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(Store::open(config(dir.path())).unwrap());
-    let other_cluster = Store::open(with_identity(dir.path(), "elsewhere", 1)).err().unwrap();
+async fn anothers_directory_is_refused_and_left_alone(place: Place) {
+    drop(place.store().await);
+    let other_cluster = place
+        .try_store(with_identity(&place, "elsewhere", 1))
+        .await
+        .err()
+        .unwrap();
     assert!(
         matches!(&other_cluster, OpenError::OtherCluster { found, .. } if found == "test"),
         "{other_cluster}"
     );
     assert!(other_cluster.to_string().contains("nothing was changed"));
-    let other_node = Store::open(with_identity(dir.path(), "test", 2)).err().unwrap();
+    let other_node = place.try_store(with_identity(&place, "test", 2)).await.err().unwrap();
     assert!(
         matches!(
             other_node,
@@ -258,33 +259,32 @@ async fn anothers_directory_is_refused_and_left_alone() {
         ),
         "{other_node}"
     );
-    drop(Store::open(config(dir.path())).unwrap());
+    drop(place.store().await);
 }
 
-#[tokio::test]
-async fn a_directory_in_use_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(config(dir.path())).unwrap();
-    let in_use = Store::open(config(dir.path())).err().unwrap();
+async fn a_directory_in_use_is_refused(place: Place) {
+    let store = place.store().await;
+    let in_use = Store::open(place.config()).err().unwrap();
     assert!(matches!(in_use, OpenError::InUse { .. }), "{in_use}");
     drop(store);
-    drop(Store::open(config(dir.path())).unwrap());
+    drop(place.store().await);
 }
 
-#[tokio::test]
-async fn a_newer_format_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(Store::open(config(dir.path())).unwrap());
+async fn a_newer_format_is_refused(place: Place) {
+    drop(place.store().await);
     {
-        let db = rocksdb::DB::open_default(dir.path().join("raftdb")).unwrap();
+        let opened = place.databases().await;
         let newer = StoredIdentity {
             format: 2,
             cluster: "test".to_owned(),
             node: 1,
         };
-        db.put(crate::keys::IDENTITY, record::encode_identity(&newer)).unwrap();
+        opened
+            .log
+            .put_synced(&crate::keys::IDENTITY, &record::encode_identity(&newer))
+            .unwrap();
     }
-    let refused = Store::open(config(dir.path())).err().unwrap();
+    let refused = Store::open(place.config()).err().unwrap();
     assert!(
         matches!(
             refused,
@@ -298,12 +298,10 @@ async fn a_newer_format_is_refused() {
     );
 }
 
-#[tokio::test]
-async fn another_replica_id_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    let store = Store::open(config(dir.path())).unwrap();
-    let refused = store.open_group(GROUP, 8, Registers::default()).err().unwrap();
+async fn another_replica_id_is_refused(place: Place) {
+    drop(place.open().await);
+    let store = place.store().await;
+    let refused = store.open_group(GROUP, 8, Registers::default()).await.err().unwrap();
     assert!(
         matches!(
             refused,
@@ -315,18 +313,20 @@ async fn another_replica_id_is_refused() {
         ),
         "{refused}"
     );
-    let _open = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
-    let twice = store.open_group(GROUP, REPLICA, Registers::default()).err().unwrap();
+    let _open = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
+    let twice = store
+        .open_group(GROUP, REPLICA, Registers::default())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(twice, OpenError::AlreadyOpen { .. }), "{twice}");
 }
 
-#[tokio::test]
-async fn observers_hear_only_of_what_is_readable() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(config(dir.path())).unwrap();
+async fn observers_hear_only_of_what_is_readable(place: Place) {
+    let store = place.store().await;
     let machine = Registers::default();
     let observed = Arc::clone(&machine.observed);
-    let mut group = store.open_group(GROUP, REPLICA, machine).unwrap();
+    let mut group = store.open_group(GROUP, REPLICA, machine).await.unwrap();
     for index in 0..50 {
         apply(&mut group, [entry(1, index)]).await.unwrap();
         assert_eq!(*observed.lock(), Some(index));

@@ -96,7 +96,7 @@ fn applied_of(group: &Group<Registers>) -> Option<LogId> {
 async fn peer_snapshot(dir: &Path, term: u64, index: u64) -> (SnapshotMeta, SnapshotData) {
     let dir = dir.join(format!("peer-{term}-{index}"));
     let _ = fs::remove_dir_all(&dir);
-    let (_store, mut peer) = open(&dir);
+    let (_store, mut peer) = open(&dir).await;
     apply(
         &mut peer,
         (index.saturating_sub(15)..=index).map(|index| entry(term, index)),
@@ -140,7 +140,7 @@ async fn recover(group: &mut Group<Registers>, committed: Option<u64>) {
 async fn live(dir: &Path) {
     let notes = Notes(dir.join("notes"));
     let before = promised(&notes);
-    let (store, mut group) = open(&dir.join("store"));
+    let (store, mut group) = open(&dir.join("store")).await;
     recover(&mut group, before.applied.map(|(_, index)| index)).await;
     let first_term = before.vote + 1;
     for round in 0..ROUNDS {
@@ -214,7 +214,7 @@ async fn live(dir: &Path) {
 async fn audit(dir: &Path) {
     let promised = promised(&Notes(dir.join("notes")));
     let store = Store::open(config(&dir.join("store"))).unwrap();
-    let mut group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+    let mut group = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
     let mut reader = group.log.get_log_reader().await;
 
     let vote = reader.read_vote().await.unwrap().map_or(0, |vote| vote.leader_id.term);

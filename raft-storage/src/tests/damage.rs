@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 
 use openraft::storage::RaftLogStorage;
 use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
-use rocksdb::DB;
 
 use super::{GROUP, REPLICA, Registers, append, apply, config, entry, id, open};
+use crate::engine::{Db, Engine};
 use crate::error::OpenError;
 use crate::keys;
 use crate::mark;
+use crate::memory::Budget;
 use crate::record;
 use crate::store::Store;
 use crate::types::{GroupId, Vote};
 
 /// Fifty synced entries and a vote, all in the WAL.
 async fn written(dir: &Path) {
-    let (_store, mut group) = open(dir);
+    let (_store, mut group) = open(dir).await;
     for index in 0..50 {
         append(&mut group, [entry(1, index)]).await;
     }
@@ -54,11 +55,12 @@ fn used(path: &Path) -> usize {
     fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
 
-fn refused(dir: &Path) -> (OpenError, String) {
+async fn refused(dir: &Path) -> (OpenError, String) {
     let error = match Store::open(config(dir)) {
         Err(error) => error,
         Ok(store) => store
             .open_group(GROUP, REPLICA, Registers::default())
+            .await
             .err()
             .expect("the damage is not noticed"),
     };
@@ -74,11 +76,11 @@ async fn a_flipped_byte_below_the_mark_refuses_to_start() {
     let wal = largest(&dir.path().join("raftdb"), "log");
     let used = used(&wal);
     flip(&wal, |_| used / 2);
-    let (error, text) = refused(dir.path());
+    let (error, text) = refused(dir.path()).await;
     assert!(matches!(error, OpenError::Damaged { .. }), "{text}");
     assert!(text.contains("high-water mark"), "{text}");
     // And again: a refusal does not wear off.
-    refused(dir.path());
+    refused(dir.path()).await;
 }
 
 #[tokio::test]
@@ -94,7 +96,7 @@ async fn a_lost_tail_below_the_mark_refuses_to_start() {
         .unwrap()
         .set_len(used - 1)
         .unwrap();
-    let (_, text) = refused(dir.path());
+    let (_, text) = refused(dir.path()).await;
     assert!(text.contains("1 synced writes"), "{text}");
 }
 
@@ -104,7 +106,7 @@ async fn a_torn_tail_above_the_mark_starts() {
     written(dir.path()).await;
     let mark = fs::read(dir.path().join(mark::FILE)).unwrap();
     {
-        let (_store, mut group) = open(dir.path());
+        let (_store, mut group) = open(dir.path()).await;
         append(&mut group, [entry(4, 50)]).await;
     }
     // As after a loss of power in the middle of the write: the mark was not moved, and the record is half there.
@@ -117,7 +119,7 @@ async fn a_torn_tail_above_the_mark_starts() {
         .unwrap()
         .set_len(used - 9)
         .unwrap();
-    let (_store, mut group) = open(dir.path());
+    let (_store, mut group) = open(dir.path()).await;
     assert_eq!(group.log.get_log_state().await.unwrap().last_log_id, Some(id(1, 49)));
     append(&mut group, [entry(5, 50)]).await;
 }
@@ -130,7 +132,7 @@ async fn rubbish_after_the_tail_starts() {
     let mut bytes = fs::read(&wal).unwrap();
     bytes.extend((0..300_u32).map(|byte| (byte * 7 + 13) as u8));
     fs::write(&wal, bytes).unwrap();
-    let (_store, mut group) = open(dir.path());
+    let (_store, mut group) = open(dir.path()).await;
     assert_eq!(group.log.get_log_state().await.unwrap().last_log_id, Some(id(1, 49)));
 }
 
@@ -141,20 +143,26 @@ async fn a_lost_or_unreadable_mark_refuses_to_start() {
     let path = dir.path().join(mark::FILE);
     let mark = fs::read(&path).unwrap();
     fs::write(&path, vec![0x55; mark.len()]).unwrap();
-    assert!(refused(dir.path()).1.contains("unreadable"));
+    assert!(refused(dir.path()).await.1.contains("unreadable"));
     fs::remove_file(&path).unwrap();
     // Refused for another reason the second time would be as good; a start would not.
-    refused(dir.path());
+    refused(dir.path()).await;
 }
 
 /// Changes raftdb behind the store's back, without breaking RocksDB's own checksums.
-fn tamper(dir: &Path, change: impl FnOnce(&DB)) {
-    let db = DB::open_default(dir.join("raftdb")).unwrap();
-    change(&db);
+fn tamper(dir: &Path, change: impl FnOnce(&Db)) {
+    let opened = Engine::RocksDb.open(dir, Budget::of(0));
+    change(&opened.unwrap_or_else(|error| panic!("{error}")).log);
 }
 
-fn assert_damaged_at(dir: &Path, at: u64) {
-    let (error, text) = refused(dir);
+fn delete(db: &Db, index: u64) {
+    let mut batch = db.batch(64);
+    batch.delete(keys::entry(GROUP.0, index));
+    futures::executor::block_on(db.write_synced(batch)).unwrap();
+}
+
+async fn assert_damaged_at(dir: &Path, at: u64) {
+    let (error, text) = refused(dir).await;
     let OpenError::Damaged { group, index, .. } = error else {
         panic!("{text}")
     };
@@ -167,27 +175,27 @@ async fn a_damaged_entry_is_named() {
     written(dir.path()).await;
     tamper(dir.path(), |db| {
         let key = keys::entry(GROUP.0, 20);
-        let mut record = db.get(key).unwrap().unwrap();
+        let mut record = db.get(&key).unwrap().unwrap().to_vec();
         record[30] ^= 1;
-        db.put(key, record).unwrap();
+        db.put_synced(&key, &record).unwrap();
     });
-    assert_damaged_at(dir.path(), 20);
+    assert_damaged_at(dir.path(), 20).await;
 }
 
 #[tokio::test]
 async fn a_missing_entry_is_named() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path()).await;
-    tamper(dir.path(), |db| db.delete(keys::entry(GROUP.0, 31)).unwrap());
-    assert_damaged_at(dir.path(), 31);
+    tamper(dir.path(), |db| delete(db, 31));
+    assert_damaged_at(dir.path(), 31).await;
 }
 
 #[tokio::test]
 async fn a_missing_end_is_named() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path()).await;
-    tamper(dir.path(), |db| db.delete(keys::entry(GROUP.0, 49)).unwrap());
-    assert_damaged_at(dir.path(), 49);
+    tamper(dir.path(), |db| delete(db, 49));
+    assert_damaged_at(dir.path(), 49).await;
 }
 
 #[tokio::test]
@@ -197,10 +205,10 @@ async fn an_entry_of_another_history_is_named() {
     tamper(dir.path(), |db| {
         let mut other = Vec::new();
         record::encode_entry(&mut other, Some(&id(1, 10)), &entry(3, 11)).unwrap();
-        db.put(keys::entry(GROUP.0, 11), other).unwrap();
+        db.put_synced(&keys::entry(GROUP.0, 11), &other).unwrap();
     });
     // Entry 11 is in itself whole; entry 12 follows another one.
-    assert_damaged_at(dir.path(), 12);
+    assert_damaged_at(dir.path(), 12).await;
 }
 
 #[tokio::test]
@@ -208,22 +216,23 @@ async fn a_damaged_vote_refuses_to_start() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path()).await;
     tamper(dir.path(), |db| {
-        db.put(keys::slot(GROUP.0, keys::Slot::Vote), b"rubbish").unwrap()
+        db.put_synced(&keys::slot(GROUP.0, keys::Slot::Vote), b"rubbish")
+            .unwrap();
     });
-    assert!(refused(dir.path()).1.contains("Vote"));
+    assert!(refused(dir.path()).await.1.contains("Vote"));
 }
 
 #[tokio::test]
 async fn a_log_without_its_state_refuses_to_start() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let (_store, mut group) = open(dir.path());
+        let (_store, mut group) = open(dir.path()).await;
         append(&mut group, (0..30).map(|index| entry(1, index))).await;
         apply(&mut group, (0..30).map(|index| entry(1, index))).await.unwrap();
         group.log.purge(id(1, 19)).await.unwrap();
     }
     fs::remove_dir_all(dir.path().join("statedb")).unwrap();
-    assert!(refused(dir.path()).1.contains("state's database is empty"));
+    assert!(refused(dir.path()).await.1.contains("state's database is empty"));
 }
 
 #[tokio::test]
@@ -231,14 +240,14 @@ async fn a_state_without_its_log_refuses_to_start() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path()).await;
     fs::remove_dir_all(dir.path().join("raftdb")).unwrap();
-    assert!(refused(dir.path()).1.contains("log's database is empty"));
+    assert!(refused(dir.path()).await.1.contains("log's database is empty"));
 }
 
 #[tokio::test]
 async fn a_flipped_byte_in_the_state_refuses_to_start() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let (store, mut group) = open(dir.path());
+        let (store, mut group) = open(dir.path()).await;
         append(&mut group, (0..500).map(|index| entry(1, index))).await;
         apply(&mut group, (0..500).map(|index| entry(1, index))).await.unwrap();
         store.flush().await.unwrap();
@@ -249,6 +258,7 @@ async fn a_flipped_byte_in_the_state_refuses_to_start() {
         Err(error) => error,
         Ok(store) => store
             .open_group(GROUP, REPLICA, Registers::default())
+            .await
             .err()
             .expect("the damage is not noticed"),
     };
@@ -265,11 +275,11 @@ async fn damage_in_one_group_is_told_as_that_groups() {
     written(dir.path()).await;
     {
         let store = Store::open(config(dir.path())).unwrap();
-        let mut other = store.open_group(GroupId(9), 70, Registers::default()).unwrap();
+        let mut other = store.open_group(GroupId(9), 70, Registers::default()).await.unwrap();
         append(&mut other, [entry(1, 0), entry(1, 1)]).await;
     }
-    tamper(dir.path(), |db| db.put(keys::entry(9, 1), b"rubbish").unwrap());
-    let (error, text) = refused(dir.path());
+    tamper(dir.path(), |db| db.put_synced(&keys::entry(9, 1), b"rubbish").unwrap());
+    let (error, text) = refused(dir.path()).await;
     assert!(
         matches!(
             error,

@@ -1,17 +1,22 @@
 //! Snapshots from one store into another.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use futures::StreamExt;
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 
-use super::{GROUP, REPLICA, Registers, apply, config, entry_with, id, open, rows};
+use super::{GROUP, Place, REPLICA, Registers, apply, entry_with, id, over_both, rows};
 use crate::recovery;
 use crate::snapshot::CHUNK_BYTES;
-use crate::store::{Group, Store};
+use crate::store::Group;
 use crate::types::SnapshotMeta;
+
+over_both! {
+    an_abandoned_generation_is_deleted_at_the_next_start,
+    a_snapshot_arrives_in_chunks_and_replaces_the_state,
+    a_damaged_or_incomplete_snapshot_is_refused_and_leaves_nothing,
+    an_empty_state_is_a_snapshot_too,
+}
 
 /// A state of about `rows` kilobytes.
 async fn fill(group: &mut Group<Registers>, rows: u64) {
@@ -31,21 +36,19 @@ async fn snapshot(group: &mut Group<Registers>) -> (SnapshotMeta, Vec<Bytes>) {
     (snapshot.meta, chunks)
 }
 
-fn generations(dir: &Path) -> Vec<u32> {
-    let db = rocksdb::DB::open_default(dir.join("statedb")).unwrap();
-    recovery::generations(&db, GROUP.0).unwrap()
+async fn generations(place: &Place) -> Vec<u32> {
+    recovery::generations(&place.databases().await.state, GROUP.0).unwrap()
 }
 
-#[tokio::test]
-async fn a_snapshot_arrives_in_chunks_and_replaces_the_state() {
-    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (_sender, mut sender) = open(from.path());
+async fn a_snapshot_arrives_in_chunks_and_replaces_the_state(place: Place) {
+    let (from, to) = (place.another(), place);
+    let (_sender, mut sender) = from.open().await;
     fill(&mut sender, 2000).await;
     let (meta, chunks) = snapshot(&mut sender).await;
     assert!(chunks.len() > 5, "{} chunks", chunks.len());
     assert!(chunks.iter().all(|chunk| chunk.len() < CHUNK_BYTES + 2048));
     {
-        let (_receiver, mut receiver) = open(to.path());
+        let (_receiver, mut receiver) = to.open().await;
         apply(&mut receiver, [entry_with(1, 0, "old=row")]).await.unwrap();
         let before = receiver.reader.view().unwrap();
         let mut writer = receiver.snapshots.begin(meta.clone()).await.unwrap();
@@ -78,22 +81,21 @@ async fn a_snapshot_arrives_in_chunks_and_replaces_the_state() {
         // And the group goes on from there.
         apply(&mut receiver, [entry_with(1, 2000, "next=row")]).await.unwrap();
     }
-    let (store, receiver) = open(to.path());
+    let (store, receiver) = to.open().await;
     assert_eq!(receiver.reader.applied_index(), Some(2000));
     assert_eq!(rows(&receiver.reader.view().unwrap()).len(), 2001);
     drop((store, receiver));
-    assert_eq!(generations(to.path()), [1]);
+    assert_eq!(generations(&to).await, [1]);
 }
 
-#[tokio::test]
-async fn a_damaged_or_incomplete_snapshot_is_refused_and_leaves_nothing() {
-    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (_sender, mut sender) = open(from.path());
+async fn a_damaged_or_incomplete_snapshot_is_refused_and_leaves_nothing(place: Place) {
+    let (from, to) = (place.another(), place);
+    let (_sender, mut sender) = from.open().await;
     fill(&mut sender, 1000).await;
     let (meta, chunks) = snapshot(&mut sender).await;
     let last = chunks.len() - 1;
     {
-        let (_receiver, receiver) = open(to.path());
+        let (_receiver, receiver) = to.open().await;
         // A flipped byte.
         let mut writer = receiver.snapshots.begin(meta.clone()).await.unwrap();
         let mut flipped = chunks[0].to_vec();
@@ -138,40 +140,39 @@ async fn a_damaged_or_incomplete_snapshot_is_refused_and_leaves_nothing() {
         }
         assert_eq!(receiver.reader.view().unwrap().applied_index(), None);
     }
-    assert_eq!(generations(to.path()), Vec::<u32>::new());
+    assert_eq!(generations(&to).await, Vec::<u32>::new());
 }
 
-#[tokio::test]
-async fn an_abandoned_generation_is_deleted_at_the_next_start() {
-    let dir = tempfile::tempdir().unwrap();
+async fn an_abandoned_generation_is_deleted_at_the_next_start(place: Place) {
     {
-        let (_store, mut group) = open(dir.path());
+        let (_store, mut group) = place.open().await;
         apply(&mut group, [entry_with(1, 0, "a=b")]).await.unwrap();
     }
     {
-        let db = rocksdb::DB::open_default(dir.path().join("statedb")).unwrap();
+        let state = place.databases().await.state;
         let mut key = Vec::new();
         crate::keys::row(&mut key, &crate::keys::state_prefix(GROUP.0, 5), b"\x01orphan");
-        db.put(key, b"row").unwrap();
-        db.flush().unwrap();
+        let mut batch = state.batch(64);
+        batch.put(key, b"row");
+        state.write_unlogged(batch).unwrap();
+        state.flush().unwrap();
     }
-    assert_eq!(generations(dir.path()), [0, 5]);
-    let (store, group) = open(dir.path());
+    assert_eq!(generations(&place).await, [0, 5]);
+    let (store, group) = place.open().await;
     assert_eq!(rows(&group.reader.view().unwrap()).len(), 1);
     // A new snapshot does not come to lie where tombstones still are on their way.
     assert_eq!(group.checkpoint.progress.take_generation(), 6);
     drop((store, group));
-    assert_eq!(generations(dir.path()), [0]);
+    assert_eq!(generations(&place).await, [0]);
 }
 
-#[tokio::test]
-async fn an_empty_state_is_a_snapshot_too() {
-    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (_sender, mut sender) = open(from.path());
+async fn an_empty_state_is_a_snapshot_too(place: Place) {
+    let (from, to) = (place.another(), place);
+    let (_sender, mut sender) = from.open().await;
     let (meta, chunks) = snapshot(&mut sender).await;
     assert_eq!(chunks.len(), 1);
-    let store = Store::open(config(to.path())).unwrap();
-    let group = store.open_group(GROUP, REPLICA, Registers::default()).unwrap();
+    let store = to.store().await;
+    let group = store.open_group(GROUP, REPLICA, Registers::default()).await.unwrap();
     let mut writer = group.snapshots.begin(meta).await.unwrap();
     writer.push(chunks[0].clone()).await.unwrap();
     writer.finish().await.unwrap();

@@ -1,0 +1,161 @@
+//! RocksDB as an engine: a thin layer, for the options see [`crate::db`]. The only code that calls RocksDB for reading and
+//! writing.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{DB, ReadOptions, WriteOptions};
+use self_cell::self_cell;
+
+use super::{Caching, Db, EngineError, MarkFile, Opened};
+use crate::db::Shared;
+use crate::error::OpenError;
+use crate::mark;
+use crate::memory::Budget;
+
+pub(super) type Operations = rocksdb::WriteBatch;
+pub(super) type Pinned<'a> = rocksdb::DBPinnableSlice<'a>;
+pub(super) type Walk<'a> = rocksdb::DBRawIterator<'a>;
+
+/// What the databases hold in memory, for metrics.
+pub(crate) struct Usage {
+    shared: Option<Shared>,
+}
+
+impl Usage {
+    /// Of an engine that has no caches.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn nothing() -> Self {
+        Self { shared: None }
+    }
+
+    /// Bytes in the block cache, memtables included.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.shared.as_ref().map_or(0, |shared| shared.cache.get_usage())
+    }
+
+    /// Bytes in memtables.
+    pub(crate) fn memtable_bytes(&self) -> usize {
+        self.shared.as_ref().map_or(0, |shared| shared.memtables.get_usage())
+    }
+}
+
+pub(super) fn open(dir: &Path, budget: Budget) -> Result<Opened, OpenError> {
+    let io_error = |source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(dir).map_err(io_error)?;
+    let shared = Shared::new(budget);
+    // raftdb first: its lock is the directory's.
+    let log = shared.open_log(&dir.join("raftdb"))?;
+    let state = shared.open_state(&dir.join("statedb"))?;
+    let mark = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(mark::FILE))
+        .map_err(io_error)?;
+    let mark_written = mark.metadata().map_err(io_error)?.len() > 0;
+    Ok(Opened {
+        log: Db::Rocks(Rocks { db: log }),
+        state: Db::Rocks(Rocks { db: state }),
+        mark: MarkFile::Real(mark),
+        mark_written,
+        usage: Usage { shared: Some(shared) },
+    })
+}
+
+pub(super) fn batch(bytes: usize) -> Operations {
+    Operations::with_capacity_bytes(bytes)
+}
+
+impl From<rocksdb::Error> for EngineError {
+    fn from(error: rocksdb::Error) -> Self {
+        match error.kind() {
+            rocksdb::ErrorKind::Corruption => Self::corrupt(error.into_string()),
+            _ => Self::failed(error.into_string()),
+        }
+    }
+}
+
+/// One RocksDB.
+#[derive(Clone)]
+pub(crate) struct Rocks {
+    db: Arc<DB>,
+}
+
+impl Rocks {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Pinned<'_>>, rocksdb::Error> {
+        self.db.get_pinned(key)
+    }
+
+    pub(super) fn rows(&self, from: &[u8], to: &[u8], caching: Caching) -> Walk<'_> {
+        at_first(self.db.raw_iterator_opt(range(from, to, caching)))
+    }
+
+    pub(super) fn seeker(&self) -> Walk<'_> {
+        self.db.raw_iterator()
+    }
+
+    pub(super) fn view(&self) -> OwnedSnapshot {
+        OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot())
+    }
+
+    pub(super) fn write_unlogged(&self, batch: Operations) -> Result<(), EngineError> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    pub(super) fn write_synced(&self, batch: Operations) -> Result<(), EngineError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    pub(super) fn flush(&self) -> Result<(), EngineError> {
+        Ok(self.db.flush()?)
+    }
+
+    pub(super) fn latest_sequence_number(&self) -> u64 {
+        self.db.latest_sequence_number()
+    }
+}
+
+/// Options for reading every key in `from..to` once.
+fn range(from: &[u8], to: &[u8], caching: Caching) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    options.fill_cache(caching == Caching::Keep);
+    options
+}
+
+fn at_first(mut rows: Walk<'_>) -> Walk<'_> {
+    rows.seek_to_first();
+    rows
+}
+
+type DbSnapshot<'a> = rocksdb::Snapshot<'a>;
+
+self_cell!(
+    /// A RocksDB snapshot together with the database it borrows from.
+    pub(crate) struct OwnedSnapshot {
+        owner: Arc<DB>,
+        #[covariant]
+        dependent: DbSnapshot,
+    }
+);
+
+impl OwnedSnapshot {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Pinned<'_>>, rocksdb::Error> {
+        self.borrow_dependent().get_pinned(key)
+    }
+
+    pub(super) fn rows(&self, from: &[u8], to: &[u8], caching: Caching) -> Walk<'_> {
+        at_first(self.borrow_dependent().raw_iterator_opt(range(from, to, caching)))
+    }
+}
