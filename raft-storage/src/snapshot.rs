@@ -171,11 +171,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    /// The generation is current now: it stays.
+    /// The generation is about to be current: it stays.
     pub(crate) fn keep(mut self) -> u32 {
         if let Some(unkept) = &mut self.unkept {
             unkept.armed = false;

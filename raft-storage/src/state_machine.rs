@@ -237,16 +237,18 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
         let received = self.core.receiver.receive(meta, snapshot).await?;
+        // Kept before the switch, not after: this may be dropped while the switch is being written, with the runtime, and
+        // then the writer makes a generation current that must be there. One that never becomes current is deleted at
+        // the next start.
+        let generation = received.keep();
         // The synced switch is the moment of the install: a crash before it leaves the old generation current, after it
         // the new one, and either is complete.
-        let installed = received.generation();
         self.core
             .descriptor
             .change(&self.core.writer, &self.core.log, |descriptor| {
-                descriptor.generation = installed;
+                descriptor.generation = generation;
             })
             .await?;
-        let generation = received.keep();
         let (core, meta) = (Arc::clone(&self.core), meta.clone());
         self.core
             .blocking

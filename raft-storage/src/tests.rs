@@ -9,6 +9,7 @@ mod conformance;
 mod contract;
 mod crash;
 mod damage;
+mod histories;
 mod snapshots;
 
 use std::ops::ControlFlow;
