@@ -170,7 +170,8 @@ impl From<ReadError> for MachineError {
 }
 
 /// Called once with the first write that failed. It should not return: every later write fails as well, and nothing that
-/// was in flight may be answered.
+/// was in flight may be answered. A simulator's hook notes that the node died and of what, takes its disk away, and returns;
+/// no lock of the disk is held when it is called, and what the node's tasks still try gets errors.
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The hook of a server: says what broke, then ends the process at once, so that peers notice and elect.

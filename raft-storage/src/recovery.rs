@@ -34,9 +34,10 @@ fn damaged(group: Option<u64>, index: Option<u64>, detail: impl Into<String>) ->
     }
 }
 
-fn failed(dir: &Path, error: &EngineError) -> OpenError {
+/// A read that failed says nothing about what is there; one that found something else than was written does.
+pub(crate) fn failed(dir: &Path, group: Option<u64>, index: Option<u64>, error: &EngineError) -> OpenError {
     if error.is_corruption() {
-        return damaged(None, None, format!("{}: {error}", dir.display()));
+        return damaged(group, index, format!("{}: {error}", dir.display()));
     }
     OpenError::Io {
         path: dir.to_owned(),
@@ -52,8 +53,12 @@ pub(crate) fn claim(
     (mark, found_mark): (&mut Mark, Found),
     identity: &Identity,
 ) -> Result<(), OpenError> {
-    let in_log = log.get(&keys::IDENTITY).map_err(|error| failed(dir, &error))?;
-    let in_state = state.get(&keys::STATE_IDENTITY).map_err(|error| failed(dir, &error))?;
+    let in_log = log
+        .get(&keys::IDENTITY)
+        .map_err(|error| failed(dir, None, None, &error))?;
+    let in_state = state
+        .get(&keys::STATE_IDENTITY)
+        .map_err(|error| failed(dir, None, None, &error))?;
     let wanted = StoredIdentity {
         format: FORMAT,
         cluster: identity.cluster.clone(),
@@ -124,7 +129,7 @@ fn create(dir: &Path, log: &Db, state: &Db, mark: &mut Mark, identity: &StoredId
     state
         .write_unlogged(batch)
         .and_then(|()| state.flush())
-        .map_err(|error| failed(dir, &error))?;
+        .map_err(|error| failed(dir, None, None, &error))?;
     mark.advance(0)
         .and_then(|()| mark.sync())
         .map_err(|source| OpenError::Io {
@@ -132,7 +137,7 @@ fn create(dir: &Path, log: &Db, state: &Db, mark: &mut Mark, identity: &StoredId
             source,
         })?;
     log.put_synced(&keys::IDENTITY, &record)
-        .map_err(|error| failed(dir, &error))
+        .map_err(|error| failed(dir, None, None, &error))
 }
 
 fn check_mark(log: &Db, mark: Found) -> Result<(), OpenError> {
@@ -166,7 +171,7 @@ pub(crate) fn find_groups(dir: &Path, log: &Db) -> Result<BTreeMap<u64, FoundGro
         groups.insert(group, find_group(dir, log, group)?);
         next = group.checked_add(1);
     }
-    keys_left.status().map_err(|error| failed(dir, &error))?;
+    keys_left.status().map_err(|error| failed(dir, None, None, &error))?;
     Ok(groups)
 }
 
@@ -177,7 +182,9 @@ fn slot<T>(
     slot: Slot,
     decode: impl Fn(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<T>, OpenError> {
-    let record = log.get(&keys::slot(group, slot)).map_err(|error| failed(dir, &error))?;
+    let record = log
+        .get(&keys::slot(group, slot))
+        .map_err(|error| failed(dir, Some(group), None, &error))?;
     record
         .map(|record| decode(&record))
         .transpose()
@@ -188,7 +195,7 @@ fn find_group(dir: &Path, log: &Db, group: u64) -> Result<FoundGroup, OpenError>
     let purged = slot(dir, log, group, Slot::Purged, record::decode_log_id)?.flatten();
     let tail = slot(dir, log, group, Slot::Tail, record::decode_log_id)?.flatten();
     let first = purged.as_ref().map_or(0, |purged: &LogId| purged.index + 1);
-    let last = verify_entries(log, group, purged, first)?;
+    let last = verify_entries(dir, log, group, purged, first)?;
     if last != tail {
         let missing = last.as_ref().map_or(first, |last| last.index + 1);
         let shown = |id: Option<LogId>| id.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
@@ -212,7 +219,13 @@ fn find_group(dir: &Path, log: &Db, group: u64) -> Result<FoundGroup, OpenError>
 }
 
 /// Walks the log from its first entry. Gives its last log id.
-fn verify_entries(log: &Db, group: u64, purged: Option<LogId>, first: u64) -> Result<Option<LogId>, OpenError> {
+fn verify_entries(
+    dir: &Path,
+    log: &Db,
+    group: u64,
+    purged: Option<LogId>,
+    first: u64,
+) -> Result<Option<LogId>, OpenError> {
     let mut rows = log.rows(&keys::entry(group, first), &keys::entries_end(group), Caching::Pass);
     let (mut last, mut next) = (purged, first);
     while let Some((key, value)) = rows.item() {
@@ -249,7 +262,7 @@ fn verify_entries(log: &Db, group: u64, purged: Option<LogId>, first: u64) -> Re
         rows.advance();
     }
     rows.status()
-        .map_err(|error| damaged(Some(group), Some(next), error.to_string()))?;
+        .map_err(|error| failed(dir, Some(group), Some(next), &error))?;
     Ok(last)
 }
 

@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::descriptor::Descriptor;
 use crate::engine::{Db, Engine, Opened, Usage};
 use crate::entry_cache::EntryCache;
-use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, abort_on_fatal};
+use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
 use crate::fatal::Latch;
 use crate::keys;
 use crate::log_store::{GroupLog, LogReader, LogStore};
@@ -386,7 +386,7 @@ impl Store {
         let state = &self.inner.state;
         // Generations that never became current, or are not any more: a crash came before their deletion.
         let generations = recovery::generations(&state.db, group.0)
-            .map_err(|error| damaged(group, None, format!("the state's database: {error}")))?;
+            .map_err(|error| recovery::failed(&self.inner.config.dir, Some(group.0), None, &error))?;
         for orphan in generations
             .iter()
             .filter(|generation| **generation != descriptor.generation)
@@ -397,9 +397,10 @@ impl Store {
         }
         let highest = generations.last().copied().unwrap_or(0).max(descriptor.generation);
         let prefix = keys::state_prefix(group.0, descriptor.generation);
-        let applied = state
-            .applied(&prefix)
-            .map_err(|error| damaged(group, None, error.to_string()))?;
+        let applied = state.applied(&prefix).map_err(|error| match error {
+            ReadError::Store(error) => recovery::failed(&self.inner.config.dir, Some(group.0), None, &error),
+            ReadError::Damaged { .. } => damaged(group, None, error.to_string()),
+        })?;
         let applied_next = applied.last.as_ref().map_or(0, |last| last.index + 1);
         if applied_next < log.purged_next() {
             return Err(damaged(

@@ -9,7 +9,9 @@ mod conformance;
 mod contract;
 mod crash;
 mod damage;
+mod faults;
 mod histories;
+mod simulated_cluster;
 mod snapshots;
 
 use std::ops::ControlFlow;
@@ -195,7 +197,7 @@ impl Place {
 
     /// Opens a store once nobody has the place: over a simulated disk the writer of an old one ends when it is next polled.
     async fn try_store(&self, config: StoreConfig) -> Result<Store, OpenError> {
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             match Store::open(config.clone()) {
                 Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
                 opened => return opened,

@@ -241,7 +241,9 @@ impl SimDisk {
         }
         platter.life += 1;
         platter.exercised.opens += 1;
+        // What is recovered lies in tables from now on, where a damaged log file does not reach it.
         platter.log.sync();
+        platter.log.forget_history();
         platter.state.sync();
         let life = Arc::new(Life {
             disk: self.clone(),

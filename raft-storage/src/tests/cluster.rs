@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +16,18 @@ use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{Config, OptionalSend, Raft, RaftNetworkFactory, RaftNetworkV2, SnapshotPolicy};
 use parking_lot::Mutex;
 
-use super::{GROUP, Registers, config, register, rows};
+use super::{GROUP, Place, Registers, register, rows};
 use crate::checkpoint::Checkpoint;
-use crate::error::OpenError;
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::StateReader;
 use crate::state_machine::StateMachine;
 use crate::store::{Store, StoreConfig};
 use crate::types::{Payload, ReplicaNode, TypeConfig};
 
-type TestRaft = Raft<TypeConfig, StateMachine<Registers>>;
+pub(super) type TestRaft = Raft<TypeConfig, StateMachine<Registers>>;
 
 /// Replicas that can be reached, with where their snapshots go.
-type Reachable = Arc<Mutex<BTreeMap<u64, (TestRaft, SnapshotReceiver<Registers>)>>>;
+pub(super) type Reachable = Arc<Mutex<BTreeMap<u64, (TestRaft, SnapshotReceiver<Registers>)>>>;
 
 #[derive(Clone)]
 struct Network {
@@ -115,32 +113,20 @@ impl RaftNetworkV2<TypeConfig> for Network {
     }
 }
 
-struct Replica {
-    raft: TestRaft,
-    reader: StateReader,
+pub(super) struct Replica {
+    pub(super) raft: TestRaft,
+    pub(super) reader: StateReader,
     checkpoint: Checkpoint,
     _store: Store,
 }
 
-/// Opens the store once nobody has it: openraft's workers may outlive its `shutdown` by a moment, and hold the state.
-async fn open(dir: &Path) -> Store {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        let settings = StoreConfig {
-            keep_log_entries: 10,
-            ..config(dir)
-        };
-        match Store::open(settings) {
-            Err(OpenError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            opened => return opened.unwrap(),
-        }
-    }
-}
-
-async fn start(dir: &Path, id: u64, reachable: &Reachable) -> Replica {
-    let store = open(dir).await;
+pub(super) async fn start(place: &Place, id: u64, reachable: &Reachable) -> Replica {
+    let settings = StoreConfig {
+        keep_log_entries: 10,
+        ..place.config()
+    };
+    // openraft's workers may outlive its `shutdown` by a moment, and hold the state.
+    let store = place.try_store(settings).await.unwrap();
     let group = store.open_group(GROUP, id, Registers::default()).await.unwrap();
     let settings = Config {
         heartbeat_interval: 50,
@@ -175,7 +161,7 @@ async fn start(dir: &Path, id: u64, reachable: &Reachable) -> Replica {
 }
 
 /// Writes `entries` entries that set the register of their own index; gives the last index.
-async fn write(replica: &Replica, entries: u64) -> u64 {
+pub(super) async fn write(replica: &Replica, entries: u64) -> u64 {
     // The first finds out where the log is.
     let mut last = replica
         .raft
@@ -195,11 +181,11 @@ const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_purges_only_what_is_durable_and_a_restart_finds_the_rest() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::dir();
     let nodes = BTreeMap::from([(1, ReplicaNode { node: 1 })]);
     let last = {
         let reachable = Reachable::default();
-        let replica = start(dir.path(), 1, &reachable).await;
+        let replica = start(&place, 1, &reachable).await;
         replica.raft.initialize(nodes).await.unwrap();
         replica
             .raft
@@ -223,7 +209,7 @@ async fn a_checkpoint_purges_only_what_is_durable_and_a_restart_finds_the_rest()
         reachable.lock().clear();
         last
     };
-    let replica = start(dir.path(), 1, &Reachable::default()).await;
+    let replica = start(&place, 1, &Reachable::default()).await;
     replica
         .raft
         .wait(PATIENCE)
@@ -249,9 +235,9 @@ async fn a_checkpoint_purges_only_what_is_durable_and_a_restart_finds_the_rest()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_far_behind_gets_a_snapshot_and_goes_on_from_there() {
-    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let places = [Place::dir(), Place::dir()];
     let reachable = Reachable::default();
-    let leader = start(dirs[0].path(), 1, &reachable).await;
+    let leader = start(&places[0], 1, &reachable).await;
     leader
         .raft
         .initialize(BTreeMap::from([(1, ReplicaNode { node: 1 })]))
@@ -275,7 +261,7 @@ async fn a_replica_that_is_far_behind_gets_a_snapshot_and_goes_on_from_there() {
     leader.raft.wait(PATIENCE).metrics(purged, "purged").await.unwrap();
 
     // The log no longer reaches back to the beginning, so the new replica can only come by a snapshot.
-    let learner = start(dirs[1].path(), 2, &reachable).await;
+    let learner = start(&places[1], 2, &reachable).await;
     leader.raft.add_learner(2, ReplicaNode { node: 2 }, true).await.unwrap();
     learner
         .raft
@@ -305,7 +291,7 @@ async fn a_replica_that_is_far_behind_gets_a_snapshot_and_goes_on_from_there() {
     learner.raft.shutdown().await.unwrap();
     reachable.lock().remove(&2);
     drop(learner);
-    let learner = start(dirs[1].path(), 2, &reachable).await;
+    let learner = start(&places[1], 2, &reachable).await;
     let last = write(&leader, 30).await;
     learner
         .raft

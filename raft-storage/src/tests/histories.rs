@@ -10,6 +10,8 @@ use openraft::storage::{RaftLogStorage, RaftStateMachine};
 use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
 use openraft::{RaftLogReader, RaftSnapshotBuilder};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, expected_rows, id, rows};
 use crate::engine::sim::SimDisk;
@@ -394,7 +396,9 @@ impl Subject {
             applied && found == as_applied.shown()
         };
         let Some(model) = possible.iter().find(fits) else {
-            return Err(format!("after a new start: found {found:?}, expected one of {possible:?}"));
+            return Err(format!(
+                "after a new start: found {found:?}, expected one of {possible:?}"
+            ));
         };
         // What openraft does at a start: covers a hole between log and state, then replays what was answered.
         self.model = Model {
@@ -461,4 +465,22 @@ proptest! {
         prop_assert!(real.is_ok(), "{}", real.unwrap_err());
         prop_assert_eq!(real, simulated);
     }
+}
+
+/// A disk that says it has synced and has not: the histories above would not let it pass.
+#[test]
+fn a_lost_sync_is_found() {
+    let mut runner = TestRunner::deterministic();
+    let histories = prop::collection::vec(stormy_step(), 1..60);
+    let found = (0..100).find_map(|_| {
+        let history = histories.new_tree(&mut runner).unwrap().current();
+        let disk = slow_disk();
+        disk.set_lying_syncs(true);
+        simulated(live(Place::Disk(disk), &history)).err()
+    });
+    let wrong = found.expect("a hundred histories lost what was acknowledged, and nothing was noticed");
+    assert!(
+        wrong.contains("after a new start") || wrong.contains("does not start"),
+        "{wrong}"
+    );
 }
