@@ -325,7 +325,7 @@ impl Subject {
         match step {
             Step::Reopen => {
                 drop(self.open.take());
-                self.reopen(&[self.model.clone()]).await
+                self.reopen(vec![self.model.clone()]).await
             }
             Step::Crash(crash) => self.crash(crash).await,
             quiet => {
@@ -348,14 +348,14 @@ impl Subject {
     async fn crash(&mut self, crash: &Crash) -> Verdict<()> {
         let Place::Disk(disk) = self.place.clone() else {
             drop(self.open.take());
-            return self.reopen(&[self.model.clone()]).await;
+            return self.reopen(vec![self.model.clone()]).await;
         };
         let (store, mut group) = self.open.take().unwrap();
         let before = self.model.clone();
         let mut possible = vec![before.clone()];
         let Some(planned) = before.resolve(&crash.during) else {
             crash.strike(&disk);
-            return self.reopen(&possible).await;
+            return self.reopen(possible).await;
         };
         let mut acting = Box::pin(act(&store, &mut group, &before, &planned));
         let after = before.after(&planned);
@@ -370,17 +370,17 @@ impl Subject {
         if crash.dropped_first {
             drop(acting);
             crash.strike(&disk);
-            return self.reopen(&possible).await;
+            return self.reopen(possible).await;
         }
         crash.strike(&disk);
         // The dead node's parts are still there, and whatever they do must not be seen.
-        let new = self.reopen(&possible).await;
+        let new = self.reopen(possible).await;
         drop(acting);
         new
     }
 
     /// Opens again, and looks whether it is one of what it may be.
-    async fn reopen(&mut self, possible: &[Model]) -> Verdict<()> {
+    async fn reopen(&mut self, possible: Vec<Model>) -> Verdict<()> {
         let store = self.place.try_store(self.place.config()).await;
         let store = store.map_err(|error| format!("does not start: {error}"))?;
         let group = store.open_group(GROUP, REPLICA, Registers::default()).await;
