@@ -2,7 +2,8 @@
 //! there, after each step, after a reopening, and after a crash in the middle of a step. Over RocksDB a crash is a reopening
 //! (`crash` kills real processes); without crashes both engines must show the same at each step.
 
-use std::collections::BTreeMap;
+mod model;
+
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,8 +14,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, expected_rows, id, rows};
-use crate::engine::sim::SimDisk;
+use self::model::{Act, Model, Shown, next};
+use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, id, rows};
+use crate::engine::sim::{Exercised, SimDisk};
 use crate::snapshot::SnapshotData;
 use crate::store::{Group, Store};
 use crate::types::{SnapshotMeta, Vote};
@@ -94,130 +96,6 @@ fn stormy_step() -> impl Strategy<Value = Step> {
         },
     );
     prop_oneof![6 => calm_step(), 2 => crash.prop_map(Step::Crash)]
-}
-
-/// What a replica shows of itself.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Shown {
-    vote: u64,
-    epoch: u64,
-    /// Terms by index.
-    log: BTreeMap<u64, u64>,
-    purged: Option<u64>,
-    last: Option<u64>,
-    applied: Option<u64>,
-    rows: Vec<(String, String)>,
-}
-
-/// What is known to be there.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    vote: u64,
-    epoch: u64,
-    log: BTreeMap<u64, u64>,
-    purged: Option<u64>,
-    applied: Option<u64>,
-    /// The last applied index that a crash cannot take.
-    durable: Option<u64>,
-}
-
-fn next(index: Option<u64>) -> u64 {
-    index.map_or(0, |index| index + 1)
-}
-
-impl Model {
-    fn last(&self) -> Option<u64> {
-        self.log.keys().next_back().copied().or(self.purged)
-    }
-
-    fn term_at(&self, index: u64) -> u64 {
-        self.log.get(&index).copied().unwrap_or(self.vote)
-    }
-
-    fn shown(&self) -> Shown {
-        Shown {
-            vote: self.vote,
-            epoch: self.epoch,
-            log: self.log.clone(),
-            purged: self.purged,
-            last: self.last(),
-            applied: self.applied,
-            rows: self.applied.map(expected_rows).unwrap_or_default(),
-        }
-    }
-
-    fn purge(&mut self, upto: u64) {
-        self.log = self.log.split_off(&(upto + 1));
-        self.purged = self.purged.max(Some(upto));
-    }
-
-    /// The step as it can be taken now; `None` if there is nothing to do.
-    fn resolve(&self, step: &Step) -> Option<Act> {
-        let (applied_next, last_next) = (next(self.applied), next(self.last()));
-        Some(match step {
-            Step::Vote => Act::Vote(self.vote + 1),
-            Step::Append(count) => Act::Append(last_next..last_next + count),
-            Step::Truncate(count) => {
-                let from = last_next.saturating_sub(*count).max(applied_next);
-                (from < last_next).then_some(Act::Truncate(from))?
-            }
-            Step::Apply(count) => {
-                let to = (applied_next + count).min(last_next);
-                (applied_next < to).then_some(Act::Apply(applied_next..to))?
-            }
-            Step::Purge(count) => {
-                let to = (next(self.purged) + count).min(applied_next);
-                (next(self.purged) < to).then(|| Act::Purge(to - 1))?
-            }
-            Step::Flush => Act::Flush,
-            Step::Build => Act::Build,
-            Step::Install(ahead) => Act::Install(last_next.max(applied_next) + ahead),
-            Step::Epoch => Act::Epoch(self.epoch + 1),
-            Step::Reopen | Step::Crash(_) => return None,
-        })
-    }
-
-    /// How it is after each part of an act; the last is after the whole of it.
-    fn after(&self, act: &Act) -> Vec<Self> {
-        let mut after = self.clone();
-        match act {
-            Act::Vote(term) => after.vote = *term,
-            Act::Append(range) => after.log.extend(range.clone().map(|index| (index, self.vote))),
-            Act::Truncate(from) => drop(after.log.split_off(from)),
-            Act::Apply(range) => after.applied = range.end.checked_sub(1),
-            Act::Purge(upto) => {
-                if self.durable < Some(*upto) {
-                    after.durable = after.applied;
-                }
-                after.purge(*upto);
-            }
-            Act::Flush => after.durable = after.applied,
-            Act::Build => {}
-            Act::Install(index) => {
-                after.applied = Some(*index);
-                after.durable = Some(*index);
-                let installed = after.clone();
-                after.purge(*index);
-                return vec![installed, after];
-            }
-            Act::Epoch(epoch) => after.epoch = *epoch,
-        }
-        vec![after]
-    }
-}
-
-/// A step with its indexes.
-#[derive(Debug)]
-enum Act {
-    Vote(u64),
-    Append(std::ops::Range<u64>),
-    Truncate(u64),
-    Apply(std::ops::Range<u64>),
-    Purge(u64),
-    Flush,
-    Build,
-    Install(u64),
-    Epoch(u64),
 }
 
 /// A replica that lives through a history.
@@ -467,13 +345,44 @@ proptest! {
     }
 }
 
+/// Histories like those above, the same in every run.
+fn fixed_histories() -> impl Iterator<Item = Vec<Step>> {
+    let mut runner = TestRunner::deterministic();
+    let histories = prop::collection::vec(stormy_step(), 1..60);
+    (0..100).map(move |_| histories.new_tree(&mut runner).unwrap().current())
+}
+
+/// What never happens proves nothing.
+#[test]
+fn the_histories_lose_all_that_can_be_lost() {
+    let lost: Vec<_> = fixed_histories()
+        .map(|history| {
+            let disk = slow_disk();
+            simulated(live(Place::Disk(disk.clone()), &history)).unwrap();
+            disk.exercised()
+        })
+        .collect();
+    let total = |count: fn(&Exercised) -> u64| lost.iter().map(count).sum::<u64>();
+    for (what, times) in [
+        ("power", total(|disk| disk.power_losses)),
+        ("processes", total(|disk| disk.kills)),
+        ("batches of the log", total(|disk| disk.log_batches_lost)),
+        ("torn batches", total(|disk| disk.torn_tails)),
+        (
+            "nothing although it was not synced",
+            total(|disk| disk.log_batches_kept),
+        ),
+        ("rows", total(|disk| disk.state_batches_lost)),
+        ("marks", total(|disk| disk.mark_writes_lost)),
+    ] {
+        assert!(times > 0, "no history lost {what}");
+    }
+}
+
 /// A disk that says it has synced and has not: the histories above would not let it pass.
 #[test]
 fn a_lost_sync_is_found() {
-    let mut runner = TestRunner::deterministic();
-    let histories = prop::collection::vec(stormy_step(), 1..60);
-    let found = (0..100).find_map(|_| {
-        let history = histories.new_tree(&mut runner).unwrap().current();
+    let found = fixed_histories().find_map(|history| {
         let disk = slow_disk();
         disk.set_lying_syncs(true);
         simulated(live(Place::Disk(disk), &history)).err()
