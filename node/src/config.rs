@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use figment::Figment;
@@ -176,10 +177,30 @@ pub struct Config {
     pub keep_log_entries: u64,
     /// Heartbeat and election.
     pub timing: Timing,
+    /// When logs are cut. Not for the operator: it follows from what a flush costs. A simulator has less time.
+    pub checkpoints: Checkpoints,
     /// See [`Flags`].
     pub log_json: bool,
     /// See [`Flags`].
     pub exit_with_parent: bool,
+}
+
+/// How often a group's applied state is made durable, so that its log can be cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoints {
+    /// Between two looks.
+    pub interval: Duration,
+    /// A checkpoint before so many new entries is not worth its flush.
+    pub entries: u64,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            entries: 256,
+        }
+    }
 }
 
 /// How quickly a dead leader is missed. Milliseconds.
@@ -340,6 +361,7 @@ impl Config {
             replication: raw.replication,
             memory_bytes,
             keep_log_entries: raw.keep_log_entries,
+            checkpoints: Checkpoints::default(),
             timing: Timing {
                 heartbeat_ms: raw.heartbeat_ms,
                 election_min_ms,

@@ -2,13 +2,14 @@
 //! index; nobody's clock decides.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Outcome;
 use rotunda_booking::queries;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::meta::map::MetaState;
 use crate::raft::machine::ViewRows;

@@ -10,23 +10,19 @@ use std::time::Duration;
 
 use openraft::Config;
 use openraft::async_runtime::watch::WatchReceiver as _;
+use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
 
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
+use crate::config::Checkpoints;
 use crate::raft::network::Network;
 use crate::raft::peer::Peers;
 use crate::raft::{PeerFacing, Raft, Replica};
 use crate::shards::leadership::Leadership;
 use crate::shards::reads::Reads;
 use crate::vital;
-
-/// How often a group's state is made durable and its log cut.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A checkpoint before so many new entries is not worth its flush.
-const CHECKPOINT_ENTRIES: u64 = 256;
 
 /// How long a leader waits for another replica to take over before it gives up.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,6 +36,8 @@ pub struct Host {
     pub store: Store,
     /// The other nodes.
     pub peers: Peers,
+    /// How other nodes are reached.
+    pub dial: Arc<dyn Dial>,
     /// What may be kept in memory.
     pub budget: Arc<Budget>,
     /// The time of day that leaders start their stamps from.
@@ -48,6 +46,8 @@ pub struct Host {
     pub config: Arc<Config>,
     /// Set when the node is about to stop: a core that ends is then no surprise.
     pub stopping: Arc<AtomicBool>,
+    /// When logs are cut.
+    pub checkpoints: Checkpoints,
 }
 
 /// See the module.
@@ -107,7 +107,10 @@ impl<M: Machine> Group<M> {
             named("the watch over the core"),
             Arc::clone(&group).watch_core(Arc::clone(&host.stopping)),
         );
-        vital::spawn(named("checkpoints"), Arc::clone(&group).keep_checkpoints());
+        vital::spawn(
+            named("checkpoints"),
+            Arc::clone(&group).keep_checkpoints(host.checkpoints),
+        );
         Ok(group)
     }
 
@@ -219,19 +222,19 @@ impl<M: Machine> Group<M> {
         }
     }
 
-    async fn keep_checkpoints(self: Arc<Self>) {
+    async fn keep_checkpoints(self: Arc<Self>, when: Checkpoints) {
         // Groups take turns: each starts at its own offset, so that flushes do not come all at once.
-        tokio::time::sleep(CHECKPOINT_INTERVAL.mul_f64(rand::random::<f64>())).await;
+        tokio::time::sleep(when.interval.mul_f64(fastrand::f64())).await;
         let mut last = 0;
         loop {
             let applied = self.reader.applied_index().unwrap_or(0);
-            if applied >= last + CHECKPOINT_ENTRIES {
+            if applied >= last + when.entries {
                 match self.checkpoint.checkpoint(&self.raft).await {
                     Ok(_) => last = applied,
                     Err(error) => tracing::warn!(group = self.id, %error, "checkpoint failed; the log is kept longer"),
                 }
             }
-            tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+            tokio::time::sleep(when.interval).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One server of a Rotunda cluster: hosts replicas of shards and of the meta group, and serves routers and peers.
 //!
-//! Read [`server`] for how a node is put together, [`group`] for one running Raft group, [`shards`] for the way of a
+//! Read [`node`] for how a node is put together, [`group`] for one running Raft group, [`shards`] for the way of a
 //! command from its stream into the log, [`meta`] for how the cluster knows itself. The rules of booking are not here but
 //! in `rotunda-booking`; the log and the state are `rotunda-raft-storage`'s.
 
@@ -14,6 +14,8 @@ pub mod group;
 pub mod grpc;
 pub mod meta;
 pub mod metrics;
+mod mutant;
+pub mod node;
 pub mod raft;
 pub mod server;
 pub mod shards;

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use openraft::raft::AppendEntriesResponse;
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use rotunda_raft_storage::{KEEP_LOG_UNTIL_CHECKPOINT, Machine, SnapshotReceiver, StateMachine, TypeConfig};
 
 use crate::config::Timing;
+use crate::mutant::mutant;
 
 /// A running group over machine `M`.
 pub type Raft<M> = openraft::Raft<TypeConfig, StateMachine<M>>;
@@ -49,7 +51,7 @@ pub fn raft_config(cluster: &str, timing: &Timing) -> Result<Arc<Config>, Config
         enable_pre_vote: Some(true),
         // 0.10 replicates before its own fsync: a leader that resumes its term with a shorter log
         // could give an index away twice.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(mutant!(LeaderRestored)),
         ..Config::default()
     };
     config.validate().map(Arc::new)
@@ -113,6 +115,11 @@ impl<M: Machine> PeerFacing for Replica<M> {
         let raft = self.raft.clone();
         Box::pin(async move {
             let request = wire::decode(&body).map_err(Unavailable::because)?;
+            if mutant!(AckedOnArrival) {
+                rotunda_raft_storage::scope::spawn(async move { drop(raft.append_entries(request).await) });
+                let response = AppendEntriesResponse::<TypeConfig>::Success;
+                return wire::encode(&response).map_err(Unavailable::because);
+            }
             let response = raft.append_entries(request).await.map_err(Unavailable::because)?;
             wire::encode(&response).map_err(Unavailable::because)
         })

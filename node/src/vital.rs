@@ -1,10 +1,12 @@
 //! Tasks that a node cannot be without: batchers, expiry, who-leads. Where one panics the rest would go on around it, a
 //! leader that answers nobody; so the process ends, as it does where a group's core stops.
 
+use rotunda_raft_storage::scope;
+
 /// Runs such a task. `what` names it, for the message that the process ends with.
 pub fn spawn(what: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
     let panicked = Panicked(what.into());
-    tokio::spawn(async move {
+    scope::spawn(async move {
         task.await;
         drop(panicked);
     });

@@ -16,7 +16,10 @@ pub enum Blocking {
 
 impl Blocking {
     /// Runs `work`, and waits for it.
-    pub(crate) async fn run<T, F>(self, work: F) -> io::Result<T>
+    ///
+    /// # Errors
+    /// Where it panicked, or the runtime is shutting down.
+    pub async fn run<T, F>(self, work: F) -> io::Result<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

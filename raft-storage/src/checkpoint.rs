@@ -13,6 +13,7 @@ use openraft::async_runtime::WatchReceiver;
 use crate::blocking::Blocking;
 use crate::log_store::GroupLog;
 use crate::machine::Machine;
+use crate::mutant::mutant;
 use crate::state::{Progress, StateDb};
 use crate::state_machine::StateMachine;
 use crate::types::TypeConfig;
@@ -25,7 +26,7 @@ pub const KEEP_LOG_UNTIL_CHECKPOINT: u64 = u64::MAX;
 /// How long openraft may take to note a snapshot, which costs it one read.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Entries that are worth a flush. Below, nothing is flushed only to purge a handful.
+/// Entries that are worth a flush, unless fewer are kept at all. Below, nothing is flushed only to purge a handful.
 const WORTH_A_FLUSH: u64 = 64;
 
 /// What a checkpoint came to.
@@ -56,11 +57,17 @@ impl Checkpoint {
     pub async fn checkpoint<M: Machine>(&self, raft: &Raft<TypeConfig, StateMachine<M>>) -> io::Result<Checkpointed> {
         let purged_next = self.log.purged_next();
         let purgeable = |next: u64| next.saturating_sub(self.keep_log_entries).saturating_sub(purged_next);
-        if purgeable(self.progress.applied_next()) >= purgeable(self.progress.durable_next()) + WORTH_A_FLUSH {
+        let enough = self.keep_log_entries.clamp(1, WORTH_A_FLUSH);
+        let worth_a_flush = purgeable(self.progress.applied_next()) >= purgeable(self.progress.durable_next()) + enough;
+        if worth_a_flush && !mutant!(PurgeBeyondDurable) {
             let state = Arc::clone(&self.state);
             self.blocking.run(move || state.flush()).await??;
         }
-        let durable_next = self.progress.durable_next();
+        let durable_next = if mutant!(PurgeBeyondDurable) {
+            self.progress.applied_next()
+        } else {
+            self.progress.durable_next()
+        };
         let mut done = Checkpointed {
             durable: durable_next.checked_sub(1),
             purge_asked: None,

@@ -1,6 +1,7 @@
-//! Steps at which a process can be told to die, to prove that it may. `ROTUNDA_FAILPOINT=name[:count[:panic]]` aborts it the
-//! count-th time the step is reached, or lets the thread panic there. Compiled into this crate's tests and, with the feature `failpoints`, into binaries
-//! that chaos tests drive; otherwise [`hit`] is nothing.
+//! Steps at which a process can be told to die, to prove that it may. `FAILPOINTS=name=actions` says where and when, in the
+//! language of the `fail` crate: `append.synced=return` aborts it there the first time, `append.synced=29*off->return` the
+//! thirtieth, `=panic` lets the thread panic, `=delay(200)` holds it up. Compiled into this crate's tests and, with the
+//! feature `failpoints`, into binaries that chaos tests drive; otherwise [`hit`] is nothing.
 
 /// The steps, in the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +38,10 @@ pub(crate) enum Step {
     FlushBefore,
     /// The state is flushed; nobody knows.
     FlushDone,
+    /// A view for an outgoing snapshot is taken.
+    SnapshotBuilt,
+    /// A chunk of an outgoing snapshot is read, and not sent.
+    SnapshotChunkRead,
     /// An incoming snapshot has its generation and no rows.
     SnapshotBegun,
     /// Some rows of an incoming snapshot are written.
@@ -56,7 +61,7 @@ pub(crate) enum Step {
 impl Step {
     /// Every step.
     #[cfg(any(test, feature = "failpoints"))]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::AppendQueued,
         Self::AppendBeforeSync,
         Self::AppendSynced,
@@ -73,6 +78,8 @@ impl Step {
         Self::ApplyAnswered,
         Self::FlushBefore,
         Self::FlushDone,
+        Self::SnapshotBuilt,
+        Self::SnapshotChunkRead,
         Self::SnapshotBegun,
         Self::SnapshotRowsWritten,
         Self::SnapshotFlushed,
@@ -82,7 +89,7 @@ impl Step {
         Self::InstallDeleted,
     ];
 
-    /// The name in `ROTUNDA_FAILPOINT`.
+    /// The name in `FAILPOINTS`.
     #[cfg(any(test, feature = "failpoints"))]
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -102,6 +109,8 @@ impl Step {
             Self::ApplyAnswered => "apply.answered",
             Self::FlushBefore => "flush.before",
             Self::FlushDone => "flush.done",
+            Self::SnapshotBuilt => "snapshot.built",
+            Self::SnapshotChunkRead => "snapshot.chunk_read",
             Self::SnapshotBegun => "snapshot.begun",
             Self::SnapshotRowsWritten => "snapshot.rows_written",
             Self::SnapshotFlushed => "snapshot.flushed",
@@ -119,55 +128,29 @@ pub(crate) fn hit(_step: Step) {}
 
 #[cfg(any(test, feature = "failpoints"))]
 pub(crate) fn hit(step: Step) {
-    armed::hit(step);
+    armed();
+    fail::fail_point!(step.name(), |_| {
+        eprintln!("failpoint {} reached: abort", step.name());
+        // As SIGKILL would: no destructor runs, nothing is flushed.
+        std::process::abort();
+    });
 }
 
+/// Reads `FAILPOINTS`, once.
 #[cfg(any(test, feature = "failpoints"))]
-mod armed {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::Step;
-
-    struct Armed {
-        step: Step,
-        left: AtomicU64,
-        panic: bool,
-    }
-
-    fn armed() -> Option<&'static Armed> {
-        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-        ARMED
-            .get_or_init(|| {
-                let spec = std::env::var("ROTUNDA_FAILPOINT").ok()?;
-                let mut words = spec.split(':');
-                let (name, count) = (words.next()?, words.next().unwrap_or("1"));
-                let panic = words.next() == Some("panic");
-                // A name that nobody knows must not pass for a test that survived.
-                let known = Step::ALL
-                    .into_iter()
-                    .find(|step| step.name() == name)
-                    .zip(count.parse().ok());
-                // Names of other crates share the variable; they have a prefix of their own.
-                let (step, count) = known?;
-                Some(Armed {
-                    step,
-                    left: AtomicU64::new(count),
-                    panic,
-                })
-            })
-            .as_ref()
-    }
-
-    pub(super) fn hit(step: Step) {
-        if let Some(armed) = armed()
-            && armed.step == step
-            && armed.left.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            assert!(!armed.panic, "failpoint {} reached: panic", step.name());
-            eprintln!("failpoint {} reached: abort", step.name());
-            // As SIGKILL would: no destructor runs, nothing is flushed.
-            std::process::abort();
+fn armed() {
+    static ARMED: std::sync::Once = std::sync::Once::new();
+    ARMED.call_once(|| {
+        let wanted = std::env::var("FAILPOINTS").unwrap_or_default();
+        let names = wanted.split(';').filter_map(|one| Some(one.split_once('=')?.0.trim()));
+        for name in names {
+            // A name that nobody knows must not pass for a test that survived.
+            if !Step::ALL.iter().any(|step| step.name() == name) {
+                eprintln!("there is no failpoint {name}: abort");
+                std::process::abort();
+            }
         }
-    }
+        // For good: at its end a scenario would disarm the steps.
+        std::mem::forget(fail::FailScenario::setup());
+    });
 }

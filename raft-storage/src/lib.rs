@@ -27,10 +27,12 @@ mod machine;
 mod mark;
 pub mod memory;
 mod metrics;
+mod mutant;
 mod record;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 mod runtime;
+pub mod scope;
 mod snapshot;
 mod state;
 mod state_machine;

@@ -21,6 +21,8 @@ use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::keys;
 use crate::log_writer::{Change, Done, LogWriter};
+use crate::metrics::LOG_TRUNCATIONS;
+use crate::mutant::mutant;
 use crate::record;
 use crate::state::{Progress, StateDb};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
@@ -389,6 +391,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.log.cache.truncate(self.log.group, from);
             (from, bounds.last)
         };
+        metrics::counter!(LOG_TRUNCATIONS).increment(1);
         let (done, synced) = tokio::sync::oneshot::channel();
         reserved.enqueue(&self.log, Change::Truncate { from, tail }, Done::Task(done));
         synced
@@ -399,7 +402,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
         // A purge follows durable state, never precedes it: what is purged cannot be replayed. Whoever asked, openraft's
         // own policy included, the state is flushed first.
-        if self.progress.durable_next() <= upto.index {
+        if self.progress.durable_next() <= upto.index && !mutant!(PurgeBeyondDurable) {
             let state = Arc::clone(&self.state);
             self.log.blocking.run(move || state.flush()).await??;
         }

@@ -21,6 +21,7 @@ use crate::keys::{self, Slot};
 use crate::log_store::GroupLog;
 use crate::mark::{self, Mark};
 use crate::metrics as names;
+use crate::mutant::mutant;
 use crate::record::{self, RecordError, ReplicaDescriptor};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
@@ -130,7 +131,7 @@ impl LogWriter {
                     .spawn(move || futures::executor::block_on(worker.run(operations)))?,
             ),
             Place::Task => {
-                tokio::spawn(worker.run(operations));
+                crate::scope::spawn(worker.run(operations));
                 None
             }
         };
@@ -239,7 +240,15 @@ impl Worker {
             let result = match self.prepare(&taken, bytes) {
                 Ok(batch) => {
                     let start = Instant::now();
-                    let written = self.db.write_synced(batch).await;
+                    let only_entries = || taken.iter().all(|taken| matches!(taken.change, Change::Append { .. }));
+                    let written = if mutant!(AppendNotSynced) && only_entries() {
+                        self.db.write_unlogged(batch)
+                    } else if mutant!(AppendToldBeforeSync) && only_entries() {
+                        self.complete(taken.drain(..), &Ok(()));
+                        self.db.write_synced(batch).await
+                    } else {
+                        self.db.write_synced(batch).await
+                    };
                     self.fsync.record(start.elapsed());
                     self.conclude(&taken, written)
                 }
@@ -294,6 +303,7 @@ impl Worker {
                 }
                 batch.put(keys::slot(group, Slot::Tail), record::encode_log_id(previous));
             }
+            Change::Vote(_) if mutant!(VoteNotSaved) => {}
             Change::Vote(vote) => batch.put(keys::slot(group, Slot::Vote), record::encode_vote(vote)),
             Change::Truncate { from, tail } => {
                 batch.delete_range(

@@ -79,7 +79,7 @@ impl AsyncRuntime for SeededRuntime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(future)
+        crate::scope::spawn(future)
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

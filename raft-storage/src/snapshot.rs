@@ -22,6 +22,7 @@ use crate::engine::Batch;
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::keys::{self, StatePrefix};
+use crate::mutant::mutant;
 use crate::record;
 use crate::state::{Progress, StateDb, StateView};
 use crate::types::SnapshotMeta;
@@ -83,6 +84,7 @@ impl SnapshotData {
                 })
                 .await?;
             let (chunk, last) = chunk?;
+            hit(Step::SnapshotChunkRead);
             Ok(Some((chunk, (!last).then_some(chunker))))
         })
         .boxed()
@@ -122,6 +124,9 @@ impl Chunker {
         } = self;
         let mut last_key: Option<Vec<u8>> = None;
         let mut visit = |key: &[u8], value: &[u8]| {
+            if mutant!(SnapshotLacksRows) && crc32c::crc32c(key).is_multiple_of(16) {
+                return ControlFlow::Continue(());
+            }
             for length in [key.len(), value.len()] {
                 // RocksDB's own limit for either is 4 GiB.
                 chunk.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());

@@ -22,6 +22,8 @@ use crate::keys;
 use crate::log_store::GroupLog;
 use crate::log_writer::LogWriter;
 use crate::machine::Machine;
+use crate::metrics::SNAPSHOTS_INSTALLED;
+use crate::mutant::mutant;
 use crate::record::{self, Applied};
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::{Progress, StateDb, StateReader, StateTxn};
@@ -152,7 +154,13 @@ impl<M: Machine> Core<M> {
             .map_or(&inner.membership_record, |(_, record)| record);
         let hash = inner.machine.state_hash();
         record::encode_applied(&mut inner.scratch, Some(&entry.log_id), &hash, membership_record);
-        batch.put(keys::applied(prefix), &inner.scratch);
+        if mutant!(AppliedIdApart) {
+            let mut apart = self.state.db.batch(inner.scratch.len() + 64);
+            apart.put(keys::applied(prefix), &inner.scratch);
+            self.state.write(apart)?;
+        } else {
+            batch.put(keys::applied(prefix), &inner.scratch);
+        }
         hit(Step::ApplyBeforeWrite);
         self.state.write(batch)?;
 
@@ -257,7 +265,9 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
                     // The caches are neither the old state nor the new one.
                     .map_err(|error| core.state.latch.close(format!("installing a snapshot failed: {error}")))
             })
-            .await?
+            .await??;
+        metrics::counter!(SNAPSHOTS_INSTALLED).increment(1);
+        Ok(())
     }
 
     /// A fresh snapshot each time: the rows on disk are the snapshot, so there is nothing to keep and nothing to go stale.
@@ -286,10 +296,15 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, SnapshotData>, io::Error> {
         let reader = self.reader.clone();
         let view = self.blocking.run(move || reader.view()).await??;
+        hit(Step::SnapshotBuilt);
         let applied = view.applied_record();
         // From the same snapshot as the rows, so the two cannot disagree.
+        let claimed = |last: LogId| LogId {
+            index: last.index + u64::from(mutant!(SnapshotClaimsMore)),
+            ..last
+        };
         let meta = SnapshotMeta {
-            last_log_id: applied.last,
+            last_log_id: applied.last.map(claimed),
             last_membership: applied.membership.clone(),
         };
         Ok(Snapshot {

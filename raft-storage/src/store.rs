@@ -441,6 +441,12 @@ impl Store {
         LogReader::new(log).read_from(from, max_bytes).await
     }
 
+    /// Where work on the store that blocks belongs.
+    #[must_use]
+    pub fn blocking(&self) -> Blocking {
+        self.inner.config.blocking
+    }
+
     /// Makes everything that is applied now survive a crash, for all groups. A server does so before it exits, so that its
     /// next start replays nothing.
     ///

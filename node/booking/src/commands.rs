@@ -16,6 +16,7 @@ use crate::command::{Command, Operation};
 use crate::ids::{BookingId, CommandKey, VenueNo};
 use crate::inventory::{Halt, Transaction};
 use crate::keys::Key;
+use crate::mutant::mutant;
 use crate::outcome::{BookingStatus, Outcome, Refusal, RefusalCode, Reply};
 use crate::rows::RowsError;
 use crate::state::{Booking, Operated, Record, RecordId, damaged};
@@ -57,7 +58,7 @@ pub(crate) fn replay(
         Record::Booking(booking) => booking.fingerprint,
         Record::Operated(operated) => operated.fingerprint,
     };
-    if fingerprint != command.fingerprint {
+    if fingerprint != command.fingerprint && !mutant!(OtherBodySameKey) {
         let refusal = Refusal::new(
             RefusalCode::IdempotencyKeyReused,
             "this idempotency key was used with another request; draw a new key for a new request",
@@ -71,7 +72,12 @@ pub(crate) fn replay(
     Ok(Some(match record {
         Record::Booking(booking) => {
             let catalogue = catalogue.ok_or_else(|| broken("a booking at a venue without a catalogue"))?;
-            let view = views::booking(&catalogue.row, id, &booking.as_first_held());
+            let shown = if mutant!(ReplayShowsNow) {
+                booking.clone()
+            } else {
+                booking.as_first_held()
+            };
+            let view = views::booking(&catalogue.row, id, &shown);
             Reply {
                 index: booking.index,
                 replayed: true,
@@ -95,7 +101,7 @@ pub(crate) fn remember(transaction: &mut Transaction<'_>, command: &Command, rep
         (&command.operation, &reply.outcome),
         (Operation::Hold(_), Outcome::Booking(_))
     );
-    if granted {
+    if granted || (mutant!(RefusalForgotten) && matches!(reply.outcome, Outcome::Refused(_))) {
         return;
     }
     let id = transaction.next_record(command.venue);

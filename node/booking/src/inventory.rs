@@ -21,6 +21,7 @@ use crate::commands;
 use crate::idempotency::{self, KeyWindow, Keys};
 use crate::ids::VenueNo;
 use crate::keys::{self, Key, Table};
+use crate::mutant::mutant;
 use crate::outcome::{Outcome, Reply};
 use crate::rows::{ReadRows, Rows, RowsError};
 use crate::state::{
@@ -132,7 +133,9 @@ impl Inventory {
             let key = Key::counters(venue);
             if let Some(bytes) = rows.get(&key)? {
                 let counters = checked_row::<Counters>(&key, &bytes)?;
-                self.keys.load(rows, venue, &counters)?;
+                if !mutant!(KeysForgottenAtLoad) {
+                    self.keys.load(rows, venue, &counters)?;
+                }
                 let state = self.venues.entry(venue).or_default();
                 state.stored_counters = digest(&key, &bytes);
                 state.counters = counters;

@@ -22,6 +22,7 @@ pub mod inventory;
 mod keys;
 mod ledger;
 pub mod money;
+mod mutant;
 mod outbox;
 pub mod outcome;
 mod pools;

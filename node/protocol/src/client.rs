@@ -39,6 +39,7 @@ use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
 pub use crate::convert::{NodeStatus, ReplicaStatus};
+use crate::dial::{Dial, Tcp};
 pub use crate::error::ClientError;
 use crate::shard_map::ShardMap;
 
@@ -49,6 +50,8 @@ pub struct ClientConfig {
     pub seeds: Vec<String>,
     /// How long one attempt at one node may take before the other replicas are asked too.
     pub attempt_timeout: Duration,
+    /// How nodes are reached.
+    pub dial: Arc<dyn Dial>,
 }
 
 impl Default for ClientConfig {
@@ -57,6 +60,7 @@ impl Default for ClientConfig {
         Self {
             seeds: Vec::new(),
             attempt_timeout: Duration::from_secs(1),
+            dial: Tcp::shared(),
         }
     }
 }
@@ -126,12 +130,12 @@ impl ClusterClient {
     pub fn connect(config: ClientConfig) -> Self {
         let metrics = Arc::new(Metrics::new());
         let map = Arc::new(MapWatch::new(metrics.clone()));
-        let map_task = tokio::spawn(map_watch::follow(map.clone(), config.seeds));
+        let map_task = tokio::spawn(map_watch::follow(map.clone(), config.dial.clone(), config.seeds));
         let inner = Inner {
             attempt_timeout: config.attempt_timeout,
             map,
             leaders: LeaderCache::default(),
-            connections: Connections::new(metrics.clone()),
+            connections: Connections::new(config.dial, metrics.clone()),
             metrics,
             _map_task: AbortOnDropHandle::new(map_task),
         };

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod convert;
+pub mod dial;
 pub mod error;
 pub mod frame;
 pub mod proto;

@@ -1,7 +1,7 @@
 //! A leader's stamps advance with its monotonic clock from max(last stamp, wall clock when it took over), so a jump of
 //! the wall clock expires nobody's hold (domain rule 3).
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The clock of one group's leader.
 #[derive(Debug)]

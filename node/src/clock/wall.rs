@@ -2,20 +2,24 @@
 //! between two measurements of [`super::watch`] time goes on by the monotonic clock, so a jump moves nothing, neither
 //! within a term nor at a takeover (domain rule 3).
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{wall_ms, watch};
 
+/// Tells the time of day in milliseconds since 1970, right or wrong.
+pub type Source = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// See the module. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WallClock(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
+    machine: Source,
     right: AtomicBool,
     anchor: Mutex<Anchor>,
 }
@@ -37,13 +41,26 @@ impl WallClock {
     /// Of this machine, taken to be right until its peers say otherwise.
     #[must_use]
     pub fn of_this_machine() -> Self {
+        Self::over(Arc::new(wall_ms))
+    }
+
+    /// Of a machine whose clock is `source`.
+    #[must_use]
+    pub fn over(source: Source) -> Self {
         Self(Arc::new(Inner {
             right: AtomicBool::new(true),
             anchor: Mutex::new(Anchor {
-                wall_ms: wall_ms(),
+                wall_ms: source(),
                 at: Instant::now(),
             }),
+            machine: source,
         }))
+    }
+
+    /// The machine's clock as it stands, agreed with or not: what its peers compare theirs with.
+    #[must_use]
+    pub fn machine_ms(&self) -> i64 {
+        (self.0.machine)()
     }
 
     /// Milliseconds since 1970, by the last agreement.
@@ -61,7 +78,7 @@ impl WallClock {
     /// Takes over what a measurement came to: the machine's clock is `off_ms` ahead of the median. Within
     /// [`watch::LIMIT`] it counts as it is, else the median does. True where that made a right clock wrong or a wrong one right.
     pub(super) fn agree(&self, off_ms: i64) -> bool {
-        self.agree_at(Instant::now(), wall_ms(), off_ms)
+        self.agree_at(Instant::now(), self.machine_ms(), off_ms)
     }
 
     fn agree_at(&self, now: Instant, wall_ms: i64, off_ms: i64) -> bool {
@@ -71,6 +88,16 @@ impl WallClock {
             at: now,
         };
         self.0.right.swap(right, Ordering::Relaxed) != right
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("WallClock");
+        shown
+            .field("now_ms", &self.now_ms())
+            .field("is_right", &self.is_right())
+            .finish()
     }
 }
 

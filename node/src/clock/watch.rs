@@ -2,13 +2,13 @@
 //! metric, gives leadership away and does not take it back until it is right (domain rule 3). What was measured is told to
 //! the [`WallClock`], which stands in for the machine's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rotunda_protocol::proto::raft::peer_frame::Kind;
+use tokio::time::Instant;
 
 use crate::clock::wall::WallClock;
-use crate::clock::wall_ms;
 use crate::raft::peer::Peers;
 
 /// How far off the median is wrong.
@@ -26,7 +26,7 @@ const USEFUL_ROUND_TRIP: Duration = Duration::from_millis(200);
 pub async fn run(peers: Peers, wall: WallClock, judged: impl Fn(bool) + Send) {
     let mut interval = FIRST_INTERVAL;
     loop {
-        let offsets = measure(&peers).await;
+        let offsets = measure(&peers, &wall).await;
         if let Some(off) = off_by(&offsets, peers.all().len()) {
             interval = INTERVAL;
             #[expect(clippy::cast_precision_loss, reason = "a metric in seconds")]
@@ -53,9 +53,9 @@ pub(super) fn is_within_limit(off_ms: i64) -> bool {
 }
 
 /// Peers' clocks minus ours, in milliseconds.
-async fn measure(peers: &Peers) -> Vec<i64> {
+async fn measure(peers: &Peers, wall: &WallClock) -> Vec<i64> {
     let asked = peers.all().into_iter().map(|peer| async move {
-        let (start, before) = (Instant::now(), wall_ms());
+        let (start, before) = (Instant::now(), wall.machine_ms());
         let answer = tokio::time::timeout(USEFUL_ROUND_TRIP, peer.call(0, 0, Kind::Ping, Bytes::new())).await;
         let round_trip = start.elapsed();
         let body = answer.ok()?.ok()?.ok()?;

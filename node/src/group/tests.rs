@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rotunda_protocol::dial::Tcp;
 use rotunda_raft_storage::{Identity, Machine, MachineError, Payload, StateTxn, StateView, Store, StoreConfig};
 
 use super::{Group, Host};
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
-use crate::config::Timing;
+use crate::config::{Checkpoints, Timing};
 use crate::raft::peer::{Caller, Peers};
 use crate::raft::raft_config;
 use crate::vital;
@@ -85,12 +86,17 @@ async fn leading_group(dir: &Path) -> Arc<Group<Brittle>> {
     let host = Host {
         node: 1,
         store: Store::open(StoreConfig::new(dir, identity)).unwrap(),
-        peers: Peers::new(Caller {
-            cluster: cluster.clone(),
-            node: 1,
-        }),
+        peers: Peers::new(
+            Caller {
+                cluster: cluster.clone(),
+                node: 1,
+            },
+            Tcp::shared(),
+        ),
+        dial: Tcp::shared(),
         budget: Budget::new(64 << 20, 0),
         wall: WallClock::of_this_machine(),
+        checkpoints: Checkpoints::default(),
         config: raft_config(&cluster, &timing).unwrap(),
         stopping: Arc::new(AtomicBool::new(false)),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use rotunda_booking::ids::VenueNo;
+use rotunda_protocol::client::LogEntry as AuditedEntry;
 use rotunda_protocol::proto::admin::admin_server::Admin;
 use rotunda_protocol::proto::admin::{
     AssignVenuesReply, AssignVenuesRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node, NodeStatus,
@@ -12,6 +13,7 @@ use rotunda_protocol::proto::admin::{
     WatchMapRequest,
 };
 use rotunda_protocol::rejection::{Rejection, RejectionKind};
+use rotunda_raft_storage::scope;
 use rotunda_raft_storage::{GroupId, Store};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, WatchStream};
@@ -174,7 +176,7 @@ impl Admin for AdminDoor {
         let last = shard.group.reader.applied_index().unwrap_or(0);
         let (sender, entries) = mpsc::channel(LOG_ENTRIES_AHEAD);
         let store = self.store.clone();
-        tokio::spawn(async move {
+        scope::spawn(async move {
             if let Err(status) = send_log(&store, &request, last, &sender).await {
                 let _ = sender.send(Err(status)).await;
             }
@@ -232,28 +234,37 @@ async fn send_log(
     sender: &mpsc::Sender<Result<LogEntry, Status>>,
 ) -> Result<(), Status> {
     let mut next = request.from;
-    while next <= last {
-        let batch = store
-            .read_log(GroupId(request.shard), next, LOG_BYTES_AT_A_TIME)
-            .await
-            .map_err(|error| Status::internal(error.to_string()))?;
-        if batch.is_empty() {
-            break;
-        }
-        for entry in batch {
-            let (index, term) = (entry.log_id.index, entry.log_id.committed_leader_id().term);
-            if index > last {
-                return Ok(());
-            }
-            next = index + 1;
-            let payload = match entry.payload {
-                openraft::EntryPayload::Normal(payload) => payload.0,
-                openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
-            };
+    loop {
+        let page = log_page(store, request.shard, next, last).await;
+        let page = page.map_err(|error| Status::internal(error.to_string()))?;
+        let Some(end) = page.last().map(|entry| entry.index) else {
+            return Ok(());
+        };
+        for AuditedEntry { index, term, payload } in page {
             if sender.send(Ok(LogEntry { index, term, payload })).await.is_err() {
                 return Ok(());
             }
         }
+        next = end + 1;
     }
-    Ok(())
+}
+
+/// Entries of a shard's log here from `from` to `last`, as many as are read at a time; none where there are none.
+///
+/// # Errors
+/// Where the shard is not open here, or the store fails.
+pub async fn log_page(store: &Store, shard: u64, from: u64, last: u64) -> std::io::Result<Vec<AuditedEntry>> {
+    if from > last {
+        return Ok(Vec::new());
+    }
+    let read = store.read_log(GroupId(shard), from, LOG_BYTES_AT_A_TIME).await?;
+    let entries = read.into_iter().map(|entry| AuditedEntry {
+        index: entry.log_id.index,
+        term: entry.log_id.committed_leader_id().term,
+        payload: match entry.payload {
+            openraft::EntryPayload::Normal(payload) => payload.0,
+            openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
+        },
+    });
+    Ok(entries.take_while(|entry| entry.index <= last).collect())
 }

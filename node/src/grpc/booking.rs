@@ -12,6 +12,7 @@ use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES};
 use rotunda_protocol::proto::booking::booking_server::Booking;
 use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame};
 use rotunda_protocol::rejection::Rejection;
+use rotunda_raft_storage::scope;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -62,7 +63,7 @@ impl Booking for BookingDoor {
         let (places, replies) = mpsc::channel::<Answered>(CALLS_PER_STREAM);
         let (shards, meta, stop) = (self.shards.clone(), Arc::clone(&self.meta), self.stop.clone());
         let commands = Arc::clone(self.budget.commands());
-        tokio::spawn(async move {
+        scope::spawn(async move {
             tokio::select! {
                 taken = take_commands(request.into_inner(), places, &shards, &meta, &commands) => {
                     if let Err(error) = taken {
@@ -121,7 +122,8 @@ impl BookingDoor {
         let _share = self.share_of(&query).await?;
         // ReadIndex shows everything acknowledged so far, so it shows the caller's `at_least` as well.
         shard.group.reads.linearizable().await?;
-        let answered = tokio::task::spawn_blocking(move || shard.answer(&query)).await;
+        let answering = Arc::clone(&shard);
+        let answered = shard.blocking.run(move || answering.answer(&query)).await;
         match answered {
             Ok(Ok((index, answer))) => Ok((index, codec::encode_answer(&answer))),
             Ok(Err(ShardError::Rejected(rejection))) => Err(rejection),
@@ -129,7 +131,7 @@ impl BookingDoor {
                 tracing::error!(%detail, "a query failed");
                 Err(Rejection::unknown(detail))
             }
-            Err(join) => Err(Rejection::unknown(join.to_string())),
+            Err(error) => Err(Rejection::unknown(error.to_string())),
         }
     }
 }

@@ -10,13 +10,14 @@ use futures::{FutureExt, Stream, StreamExt};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_server::Raft;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk, SnapshotReply};
+use rotunda_raft_storage::scope;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Stop;
-use crate::clock::wall_ms;
+use crate::clock::wall::WallClock;
 use crate::raft::Unavailable;
 use crate::raft::peer::{CLUSTER_HEADER, Caller, FROM_HEADER, TO_HEADER};
 use crate::shards::Shards;
@@ -31,18 +32,20 @@ const REQUESTS_IN_WORK: usize = 4_096;
 pub struct PeerDoor {
     me: Caller,
     groups: Shards,
+    wall: WallClock,
     /// Of requests of one peer that are worked on at once.
     bytes_in_work: usize,
     stop: Stop,
 }
 
 impl PeerDoor {
-    /// Over these groups. Of one peer's requests `bytes_in_work` are taken in before the stream is not read further.
+    /// Over these groups; `wall` is what peers compare their clocks with. Of one peer's requests `bytes_in_work` are taken in before the stream is not read further.
     #[must_use]
-    pub fn new(me: Caller, groups: Shards, bytes_in_work: usize, stop: Stop) -> Self {
+    pub fn new(me: Caller, groups: Shards, wall: WallClock, bytes_in_work: usize, stop: Stop) -> Self {
         Self {
             me,
             groups,
+            wall,
             bytes_in_work,
             stop,
         }
@@ -78,10 +81,11 @@ impl Raft for PeerDoor {
     async fn exchange(&self, request: Request<Streaming<PeerFrame>>) -> Result<Response<Self::ExchangeStream>, Status> {
         let from = self.check(request.metadata())?;
         let (sender, responses) = mpsc::channel(RESPONSE_QUEUE_FRAMES);
-        let (groups, room, stop) = (self.groups.clone(), self.bytes_in_work, self.stop.clone());
-        tokio::spawn(async move {
+        let (groups, wall, stop) = (self.groups.clone(), self.wall.clone(), self.stop.clone());
+        let room = self.bytes_in_work;
+        scope::spawn(async move {
             tokio::select! {
-                () = serve(from, request.into_inner(), sender, groups, room) => {}
+                () = serve(from, request.into_inner(), sender, groups, wall, room) => {}
                 () = stop.stopped() => {}
             }
         });
@@ -118,6 +122,7 @@ async fn serve(
     mut requests: Streaming<PeerFrame>,
     responses: mpsc::Sender<PeerFrame>,
     groups: Shards,
+    wall: WallClock,
     room: usize,
 ) {
     let mut in_work = FuturesUnordered::new();
@@ -132,7 +137,7 @@ async fn serve(
             request = requests.message(), if reading => match request {
                 Ok(Some(request)) => {
                     let bytes = request.body.len();
-                    let mut answer = dispatch(request, &groups);
+                    let mut answer = dispatch(request, &groups, &wall);
                     // Polled once here, which hands it to the group's core: so the order of AppendEntries is the order of
                     // the stream, whatever becomes of their answers.
                     match futures::poll!(&mut answer) {
@@ -157,7 +162,7 @@ async fn serve(
     }
 }
 
-fn dispatch(request: PeerFrame, groups: &Shards) -> Response1 {
+fn dispatch(request: PeerFrame, groups: &Shards, wall: &WallClock) -> Response1 {
     let (group, call, to, kind) = (request.group, request.call, request.to, request.kind());
     let frame = move |kind: Kind, body: Bytes| PeerFrame {
         group,
@@ -167,7 +172,7 @@ fn dispatch(request: PeerFrame, groups: &Shards) -> Response1 {
         body,
     };
     if kind == Kind::Ping {
-        let now = Bytes::copy_from_slice(&wall_ms().to_be_bytes());
+        let now = Bytes::copy_from_slice(&wall.machine_ms().to_be_bytes());
         return Box::pin(std::future::ready(frame(Kind::Ping, now)));
     }
     let Some(facing) = groups.facing(group).filter(|facing| facing.replica() == to) else {

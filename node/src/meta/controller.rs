@@ -28,6 +28,9 @@ const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often the controller looks again at what is not yet as it should be.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// The answer is a few bytes; HTTP/2 wants no smaller window.
+const REGISTER_WINDOW_BYTES: u32 = 65_535;
+
 /// How long one attempt to register may take.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -207,8 +210,7 @@ impl Controller {
             .or_else(|| self.config.peers.get(&leader).cloned());
         let Some(address) = address else { return };
         let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
-            let channel = tonic::transport::Endpoint::from_shared(address)?.connect().await?;
-            let mut client = AdminClient::new(channel);
+            let mut client = AdminClient::new(self.host.dial.line(&address, REGISTER_WINDOW_BYTES)?);
             let node = proto::Node {
                 id: self.record.id,
                 grpc: self.record.grpc.clone(),

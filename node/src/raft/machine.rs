@@ -31,6 +31,8 @@ pub struct BookingMachine {
     inventory: Inventory,
     budget: Arc<Budget>,
     pulse: Arc<Pulse>,
+    #[cfg(feature = "mutants")]
+    wall: Option<crate::clock::wall::WallClock>,
 }
 
 impl BookingMachine {
@@ -41,6 +43,18 @@ impl BookingMachine {
             inventory: Inventory::new(budget.limits()),
             budget,
             pulse,
+            #[cfg(feature = "mutants")]
+            wall: None,
+        }
+    }
+
+    /// For a seeded bug: the clock that apply must not look at.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_clock(self, wall: crate::clock::wall::WallClock) -> Self {
+        Self {
+            wall: Some(wall),
+            ..self
         }
     }
 
@@ -69,6 +83,14 @@ impl Machine for BookingMachine {
         // Bytes that no proposer of this cluster wrote: going on would make replicas differ.
         let entry =
             codec::decode_entry(payload).map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
+        #[cfg(feature = "mutants")]
+        let entry = match &self.wall {
+            Some(wall) if crate::mutant::mutant!(LocalClockInApply) => rotunda_booking::command::Entry {
+                stamp: rotunda_booking::time::Timestamp(wall.now_ms()),
+                ..entry
+            },
+            _ => entry,
+        };
         self.inventory.set_limits(self.budget.limits());
         let replies = self
             .inventory

@@ -17,6 +17,7 @@ use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use rotunda_protocol::proto::raft::SnapshotChunk;
 use rotunda_protocol::proto::raft::peer_frame::Kind;
+use rotunda_raft_storage::scope;
 use rotunda_raft_storage::{ReplicaNode, SnapshotData, TypeConfig};
 use serde::de::DeserializeOwned;
 
@@ -267,7 +268,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         let (group, to) = (self.0.group, self.0.target);
         let (feed, stream) = mpsc::channel(SNAPSHOT_CHUNKS_AHEAD);
         let mut chunks = snapshot.snapshot.chunks();
-        tokio::spawn(async move {
+        scope::spawn(async move {
             let mut next = Some(SnapshotChunk {
                 group,
                 to,

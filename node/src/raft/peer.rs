@@ -3,27 +3,27 @@
 //! `Peers` keeps a [`Peer`] per node. A peer's task dials, sends what is queued, matches responses to calls by number,
 //! and fails every pending call at once when the stream ends, so openraft learns quickly that the node is gone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rotunda_protocol::MAX_MESSAGE_BYTES;
+use rotunda_protocol::dial::{BadAddress, Dial, Line};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk};
-use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MAX_MESSAGE_BYTES};
+use rotunda_raft_storage::scope;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
 
 /// Frames waiting to be sent to one node; those with entries are bounded in bytes besides, by who sends them (`network`).
 /// When full the call fails at once and openraft backs off: a peer that does not
 /// drain its stream gains nothing from a longer queue.
 const SEND_QUEUE_FRAMES: usize = 2_048;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const REDIAL_MIN: Duration = Duration::from_millis(20);
 const REDIAL_MAX: Duration = Duration::from_millis(500);
 
@@ -49,7 +49,7 @@ pub enum PeerError {
     Busy(u32),
 }
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>>>;
+type Pending = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>>>;
 
 /// Who is calling; the other side refuses strangers.
 #[derive(Clone, Debug)]
@@ -71,15 +71,17 @@ pub const TO_HEADER: &str = "rotunda-to";
 #[derive(Clone)]
 pub struct Peers {
     caller: Caller,
-    peers: Arc<Mutex<HashMap<u32, Peer>>>,
+    dial: Arc<dyn Dial>,
+    peers: Arc<Mutex<BTreeMap<u32, Peer>>>,
 }
 
 impl Peers {
     /// Knows nobody yet.
     #[must_use]
-    pub fn new(caller: Caller) -> Self {
+    pub fn new(caller: Caller, dial: Arc<dyn Dial>) -> Self {
         Self {
             caller,
+            dial,
             peers: Arc::default(),
         }
     }
@@ -98,7 +100,10 @@ impl Peers {
                 }
             }
             None => {
-                peers.insert(node, Peer::spawn(self.caller.clone(), node, address.to_owned()));
+                peers.insert(
+                    node,
+                    Peer::spawn(self.caller.clone(), Arc::clone(&self.dial), node, address.to_owned()),
+                );
             }
         }
     }
@@ -121,6 +126,7 @@ impl Peers {
 pub struct Peer {
     node: u32,
     caller: Caller,
+    dial: Arc<dyn Dial>,
     address: Arc<Mutex<String>>,
     /// `None` while there is no connection: calls fail at once.
     sender: Arc<Mutex<Option<mpsc::Sender<PeerFrame>>>>,
@@ -129,16 +135,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn spawn(caller: Caller, node: u32, address: String) -> Self {
+    fn spawn(caller: Caller, dial: Arc<dyn Dial>, node: u32, address: String) -> Self {
         let peer = Self {
             node,
             caller,
+            dial,
             address: Arc::new(Mutex::new(address)),
             sender: Arc::default(),
             pending: Arc::default(),
             next_call: Arc::new(AtomicU64::new(1)),
         };
-        tokio::spawn(peer.clone().keep_connected());
+        scope::spawn(peer.clone().keep_connected());
         peer
     }
 
@@ -184,33 +191,20 @@ impl Peer {
     /// # Errors
     /// Where the node cannot be reached or refuses.
     pub async fn snapshot(&self, chunks: ReceiverStream<SnapshotChunk>) -> Result<Bytes, tonic::Status> {
-        let mut client = self.client(
-            self.dial()
-                .await
-                .map_err(|error| tonic::Status::unavailable(error.to_string()))?,
-        );
+        let mut client = self
+            .client()
+            .map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         let request = self.identified(tonic::Request::new(chunks))?;
         Ok(client.snapshot(request).await?.into_inner().body)
     }
 
-    async fn dial(&self) -> Result<Channel, tonic::transport::Error> {
+    /// A connection of its own to the node, made when it is first used.
+    fn client(&self) -> Result<RaftClient<Line>, BadAddress> {
         let address = self.address.lock().clone();
-        Endpoint::from_shared(address)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect()
-            .await
-    }
-
-    fn client(&self, channel: Channel) -> RaftClient<Channel> {
-        RaftClient::new(channel)
+        let client = RaftClient::new(self.dial.line(&address, WINDOW_BYTES)?);
+        Ok(client
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES))
     }
 
     fn identified<T>(&self, mut request: tonic::Request<T>) -> Result<tonic::Request<T>, tonic::Status> {
@@ -241,13 +235,13 @@ impl Peer {
             }
             self.sender.lock().take();
             self.fail_pending();
-            tokio::time::sleep(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+            tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
     }
 
     /// Connects and carries messages until the stream ends.
     async fn exchange(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut client = self.client(self.dial().await?);
+        let mut client = self.client()?;
         let (sender, queued) = mpsc::channel(SEND_QUEUE_FRAMES);
         let request = self.identified(tonic::Request::new(ReceiverStream::new(queued)))?;
         let mut responses = client.exchange(request).await?.into_inner();

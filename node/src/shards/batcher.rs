@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, Fatal};
@@ -17,11 +17,13 @@ use rotunda_protocol::frame::ReplyRecord;
 use rotunda_protocol::rejection::Rejection;
 use rotunda_raft_storage::{Payload, TypeConfig};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::leadership::Leadership;
 use crate::budget::Share;
 use crate::clock::stamp::StampClock;
 use crate::clock::wall::WallClock;
+use crate::mutant::mutant;
 use crate::raft::Raft;
 use crate::raft::machine::{BookingMachine, Pulse};
 use crate::vital;
@@ -283,6 +285,9 @@ impl Batcher {
                 // Either never appended, or appended by a leader that lost its place: nobody here can tell.
                 metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "lost_leadership").increment(1);
                 let leader = self.leadership.leader_node();
+                if mutant!(UnknownToldAsRefused) {
+                    return answer_all(replies, &Rejection::not_leader(leader));
+                }
                 for reply in replies {
                     reply.answer(Err(Rejection {
                         leader_node: leader,
@@ -334,10 +339,12 @@ impl Batcher {
             stuck = true;
             if !entry.replies.is_empty() {
                 metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "timeout").increment(1);
-                answer_all(
-                    std::mem::take(&mut entry.replies),
-                    &Rejection::unknown("no quorum acknowledged it in time"),
-                );
+                let fate = if mutant!(UnknownToldAsRefused) {
+                    Rejection::not_leader(None)
+                } else {
+                    Rejection::unknown("no quorum acknowledged it in time")
+                };
+                answer_all(std::mem::take(&mut entry.replies), &fate);
             }
         }
         if stuck && in_flight.len() >= ENTRIES_IN_FLIGHT {

@@ -1,6 +1,6 @@
 //! Who leads a group, as far as this node knows: a few atomics that the hot path reads and one task that writes them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use openraft::ServerState;
@@ -19,7 +19,7 @@ pub struct Leadership {
     leader_replica: AtomicU64,
     leader_node: AtomicU32,
     role: RwLock<&'static str>,
-    nodes: RwLock<HashMap<u64, u32>>,
+    nodes: RwLock<BTreeMap<u64, u32>>,
     changed: Notify,
 }
 

@@ -9,6 +9,7 @@ use rotunda_raft_storage::Machine;
 use tokio::sync::{mpsc, oneshot};
 
 use super::leadership::Leadership;
+use crate::mutant::mutant;
 use crate::raft::Raft;
 use crate::vital;
 
@@ -44,8 +45,14 @@ impl Reads {
     /// # Errors
     /// Where this node does not lead, or cannot prove it in time.
     pub async fn linearizable(&self) -> Result<(), Rejection> {
+        if mutant!(FollowerRead) {
+            return Ok(());
+        }
         if !self.leadership.leads() {
             return Err(Rejection::not_leader(self.leadership.leader_node()));
+        }
+        if mutant!(ReadWithoutQuorum) {
+            return Ok(());
         }
         let (waiter, confirmed) = oneshot::channel();
         match self.queue.try_send(waiter) {

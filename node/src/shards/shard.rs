@@ -9,6 +9,7 @@ use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
 use rotunda_protocol::rejection::Rejection;
+use rotunda_raft_storage::Blocking;
 
 use super::batcher::{Batcher, Submitter};
 use crate::clock::wall::WallClock;
@@ -18,6 +19,8 @@ use crate::raft::machine::{BookingMachine, Pulse, ViewRows};
 
 /// See the module.
 pub struct Shard {
+    /// Where questions to the state are answered, which may wait for the disk.
+    pub blocking: Blocking,
     /// The group.
     pub group: Arc<Group<BookingMachine>>,
     /// Of the shard map that it was started from.
@@ -54,6 +57,8 @@ impl Shard {
             .ok_or_else(|| anyhow::anyhow!("shard {id} has no replica on node {}", host.node))?;
         let pulse = Arc::new(Pulse::default());
         let machine = BookingMachine::new(Arc::clone(&host.budget), Arc::clone(&pulse));
+        #[cfg(feature = "mutants")]
+        let machine = machine.with_clock(host.wall.clone());
         let group = Group::start(host, id, replica, record.replicas.iter().copied(), machine).await?;
         let batcher = Batcher {
             shard: id,
@@ -63,6 +68,7 @@ impl Shard {
             wall: host.wall.clone(),
         };
         Ok(Arc::new(Self {
+            blocking: host.store.blocking(),
             submitter: batcher.spawn(),
             epoch: record.epoch,
             pulse,
@@ -88,7 +94,26 @@ impl Shard {
             .view()
             .map_err(|error| ShardError::Broken(error.to_string()))?;
         let answer = queries::answer(&ViewRows(&view), query).map_err(|error| ShardError::Broken(error.to_string()))?;
+        #[cfg(feature = "mutants")]
+        let answer = self.expired_by_own_clock(answer);
         Ok((view.applied_index().unwrap_or(0), answer))
+    }
+
+    /// A seeded bug: time frees places in the eyes of whoever looks.
+    #[cfg(feature = "mutants")]
+    fn expired_by_own_clock(&self, answer: Answer) -> Answer {
+        use rotunda_booking::outcome::BookingStatus;
+        match answer {
+            Answer::Booking(mut view)
+                if crate::mutant::mutant!(ReadExpiresByOwnClock)
+                    && view.status == BookingStatus::Held
+                    && view.expires_at.is_some_and(|at| at.0 <= self.wall.machine_ms()) =>
+            {
+                view.status = BookingStatus::Expired;
+                Answer::Booking(view)
+            }
+            other => other,
+        }
     }
 
     /// Proposes an operation of this node's own.

@@ -161,6 +161,12 @@ impl SimDisk {
         lost
     }
 
+    /// True while the log has batches that are written and not synced: what a loss of power now would take.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.platter.lock().log.pending() > 0
+    }
+
     /// After so many more successes, one access of this kind fails with EIO. Replaces what was set before for the kind.
     pub fn fail_after(&self, access: Access, successes: u64) {
         self.platter.lock().faults.fail_after(access, successes);

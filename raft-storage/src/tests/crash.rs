@@ -277,8 +277,8 @@ fn run_child(dir: &Path, failpoint: Option<String>) -> std::process::Output {
         .args(["--exact", "tests::crash::child", "--nocapture", "--test-threads=1"])
         .env(DIR, dir);
     match failpoint {
-        Some(failpoint) => command.env("ROTUNDA_FAILPOINT", failpoint),
-        None => command.env_remove("ROTUNDA_FAILPOINT"),
+        Some(failpoint) => command.env("FAILPOINTS", failpoint),
+        None => command.env_remove("FAILPOINTS"),
     };
     command.output().unwrap()
 }
@@ -291,7 +291,7 @@ fn survives(step: Step) {
         .build()
         .unwrap();
     for count in [1, 2] {
-        let output = run_child(dir.path(), Some(format!("{}:{count}", step.name())));
+        let output = run_child(dir.path(), Some(format!("{}={}*off->return", step.name(), count - 1)));
         let said = String::from_utf8_lossy(&output.stderr);
         // Reached, or the test proves nothing.
         let reached = format!("failpoint {} reached", step.name());
@@ -316,10 +316,10 @@ fn a_panic_of_the_writer_is_final_as_a_failed_write_is() {
         .enable_all()
         .build()
         .unwrap();
-    let failpoint = format!("{}:30:panic", Step::AppendBeforeSync.name());
+    let failpoint = format!("{}=29*off->panic", Step::AppendBeforeSync.name());
     let output = run_child(dir.path(), Some(failpoint));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("append.before_sync reached: panic"), "{said}");
+    assert!(said.contains("failpoint append.before_sync panic"), "{said}");
     // What a server's hook ends the process for; this one lets the script find out.
     assert!(said.contains("latched: the log's writer panicked"), "{said}");
     assert!(!output.status.success(), "{said}");
@@ -362,6 +362,8 @@ killed_at! {
     killed_after_an_entry_is_answered: ApplyAnswered,
     killed_before_a_flush: FlushBefore,
     killed_after_a_flush: FlushDone,
+    killed_as_a_snapshot_is_built: SnapshotBuilt,
+    killed_amid_a_snapshot_that_is_sent: SnapshotChunkRead,
     killed_as_a_snapshot_begins: SnapshotBegun,
     killed_amid_a_snapshots_rows: SnapshotRowsWritten,
     killed_before_a_snapshot_is_installed: SnapshotFlushed,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::ids::VenueNo;
 use crate::inventory::{Halt, Shift, Transaction};
 use crate::keys::{self, Key};
+use crate::mutant::mutant;
 use crate::outbox::{self, Event};
 use crate::outcome::{BookingStatus, Outcome};
 use crate::state::{Record, RecordId, damaged};
@@ -49,7 +50,9 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u
         };
         let mut booking = booking.clone();
         transaction.remove(&key, &[]);
-        transaction.shift_booking(venue, &booking, Shift::Release)?;
+        if !mutant!(ExpiryKeepsPlaces) {
+            transaction.shift_booking(venue, &booking, Shift::Release)?;
+        }
         booking.status = BookingStatus::Expired;
         booking.ended_at = Some(now);
         transaction.set_booking(*id, booking)?;

@@ -10,6 +10,7 @@ use crate::command::{Channel, Command, HoldRequest, LineRequest};
 use crate::ids::VenueNo;
 use crate::inventory::{Halt, Shift, Transaction};
 use crate::money;
+use crate::mutant::mutant;
 use crate::outbox::{self, Event};
 use crate::outcome::{BookingStatus, LineProblem, Outcome, Refusal, RefusalCode};
 use crate::pools::{self, Want};
@@ -184,7 +185,8 @@ fn find_slots<'a>(transaction: &mut Transaction<'_>, lines: &[Resolved<'a>]) -> 
             problems.add(number, None, "there is no slot at this time");
             continue;
         };
-        let places = line.request.quantity.saturating_mul(line.unit.pax);
+        let pax = if mutant!(FamilyCountsAsOne) { 1 } else { line.unit.pax };
+        let places = line.request.quantity.saturating_mul(pax);
         match wants.iter_mut().find(|want| want.id == line.id) {
             Some(want) => want.places = want.places.saturating_add(places),
             None => wants.push(Want {

@@ -6,6 +6,7 @@ use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
 use crate::command::Channel;
 use crate::ids::{CommandKey, VenueNo};
 use crate::keys::Key;
+use crate::mutant::mutant;
 use crate::outcome::BookingStatus;
 use crate::state::Row;
 use crate::time::Timestamp;
@@ -127,7 +128,8 @@ wire_struct!(Line {
 impl Line {
     /// Places in every pool of the slot.
     pub(crate) fn places(&self) -> u32 {
-        self.quantity.saturating_mul(self.pax)
+        let pax = if mutant!(FamilyCountsAsOne) { 1 } else { self.pax };
+        self.quantity.saturating_mul(pax)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::codec::wire::wire_struct;
 use crate::ids::VenueNo;
 use crate::keys::Key;
+use crate::mutant::mutant;
 use crate::state::{Row, Span};
 use crate::time::{ServiceDay, Timestamp};
 
@@ -60,7 +61,8 @@ wire_struct!(Slot {
 impl Slot {
     /// Places.
     pub(crate) fn capacity(&self) -> u32 {
-        self.operators.unwrap_or(self.planned)
+        let places = self.operators.unwrap_or(self.planned);
+        if mutant!(OneTooMany) { places + 1 } else { places }
     }
 
     /// Places held or sold.

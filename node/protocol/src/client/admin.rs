@@ -185,7 +185,7 @@ impl ClusterClient {
     /// Asks the nodes that may lead a group, the meta group among them, until one does.
     async fn ask_leader<T, F, Answer>(&self, group: u64, deadline: Instant, ask: F) -> Result<T, ClientError>
     where
-        F: Fn(admin::admin_client::AdminClient<tonic::transport::Channel>) -> Answer,
+        F: Fn(admin::admin_client::AdminClient<crate::dial::Line>) -> Answer,
         Answer: Future<Output = Result<Result<T, NotLeader>, Status>>,
     {
         let inner: &Inner = &self.inner;

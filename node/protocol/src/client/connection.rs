@@ -13,18 +13,15 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
 
 use super::metrics::Metrics;
 use super::retry::Backoff;
 use super::session::Session;
+use crate::MAX_MESSAGE_BYTES;
+use crate::dial::{Dial, Line};
 use crate::proto::admin::admin_client::AdminClient;
 use crate::proto::booking::booking_client::BookingClient;
 use crate::shard_map::{NodeInfo, ShardMap};
-use crate::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MAX_MESSAGE_BYTES};
-
-/// How long connecting may take. Nodes are near; what takes longer is gone.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a node may take to accept a stream, connecting included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,45 +30,26 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 const COOL_MIN: Duration = Duration::from_millis(20);
 const COOL_MAX: Duration = Duration::from_millis(250);
 
-/// Flow-control windows: room for a frame in each direction without waiting for the other side.
-const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Flow-control window: room for a frame in each direction without waiting for the other side.
+pub(crate) const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// No stream came about; nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
-/// An endpoint with the settings that all connections to nodes have in common.
-///
-/// # Errors
-/// Where the address is no URI.
-pub(crate) fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
-    let uri = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    Ok(Endpoint::from_shared(uri)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES))
-}
-
 /// All nodes' connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
     by_node: RwLock<HashMap<u32, Arc<Connection>>>,
+    dial: Arc<dyn Dial>,
     metrics: Arc<Metrics>,
 }
 
 impl Connections {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(dial: Arc<dyn Dial>, metrics: Arc<Metrics>) -> Self {
         Self {
             by_node: RwLock::default(),
+            dial,
             metrics,
         }
     }
@@ -84,7 +62,7 @@ impl Connections {
         {
             return Some(connection.clone());
         }
-        let connection = Arc::new(Connection::new(info, self.metrics.clone())?);
+        let connection = Arc::new(Connection::new(info, &*self.dial, self.metrics.clone())?);
         let mut by_node = self.by_node.write();
         // A new connection means a new map, mostly: the time to let go of nodes that have left or moved.
         by_node.retain(|id, old| map.node(*id).is_some_and(|info| info.grpc == old.address));
@@ -96,8 +74,8 @@ impl Connections {
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: String,
-    work: Channel,
-    affairs: Channel,
+    work: Line,
+    affairs: Line,
     stream: Mutex<StreamState>,
     metrics: Arc<Metrics>,
 }
@@ -119,14 +97,18 @@ enum Stage {
 }
 
 impl Connection {
-    fn new(node: &NodeInfo, metrics: Arc<Metrics>) -> Option<Self> {
-        let endpoint = endpoint(&node.grpc)
-            .inspect_err(|error| tracing::error!(node = node.id, address = node.grpc, %error, "not an address"))
-            .ok()?;
+    fn new(node: &NodeInfo, dial: &dyn Dial, metrics: Arc<Metrics>) -> Option<Self> {
+        let line = || {
+            dial.line(&node.grpc, WINDOW_BYTES)
+                .inspect_err(
+                    |error| tracing::error!(node = node.id, %error, "the map names a node that cannot be called"),
+                )
+                .ok()
+        };
         Some(Self {
             address: node.grpc.clone(),
-            work: endpoint.connect_lazy(),
-            affairs: endpoint.connect_lazy(),
+            work: line()?,
+            affairs: line()?,
             stream: Mutex::new(StreamState {
                 stage: Stage::Closed,
                 cooling: Backoff::between(COOL_MIN, COOL_MAX),
@@ -136,14 +118,14 @@ impl Connection {
     }
 
     /// For queries.
-    pub(crate) fn questions(&self) -> BookingClient<Channel> {
+    pub(crate) fn questions(&self) -> BookingClient<Line> {
         BookingClient::new(self.work.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// For the cluster's own affairs.
-    pub(crate) fn affairs(&self) -> AdminClient<Channel> {
+    pub(crate) fn affairs(&self) -> AdminClient<Line> {
         admin_client(self.affairs.clone())
     }
 
@@ -199,8 +181,8 @@ impl Connection {
 }
 
 /// A client for the cluster's own affairs with the workspace's limits.
-pub(crate) fn admin_client(channel: Channel) -> AdminClient<Channel> {
-    AdminClient::new(channel)
+pub(crate) fn admin_client(line: Line) -> AdminClient<Line> {
+    AdminClient::new(line)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }

@@ -12,9 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{admin_client, endpoint};
+use super::connection::{WINDOW_BYTES, admin_client};
 use super::metrics::Metrics;
 use super::retry::Backoff;
+use crate::dial::Dial;
 use crate::proto::admin::WatchMapRequest;
 use crate::shard_map::ShardMap;
 
@@ -144,14 +145,14 @@ impl NewerMap {
 }
 
 /// Follows the map for ever; dropped or aborted with the client.
-pub(crate) async fn follow(watch: Arc<MapWatch>, seeds: Vec<String>) {
-    let mut turn: usize = rand::random_range(0..seeds.len().max(1));
+pub(crate) async fn follow(watch: Arc<MapWatch>, dial: Arc<dyn Dial>, seeds: Vec<String>) {
+    let mut turn: usize = fastrand::usize(..seeds.len().max(1));
     let mut backoff = Backoff::between(RECONNECT_MIN, RECONNECT_MAX);
     loop {
         let addresses = addresses(&watch.current(), &seeds);
         if let Some(address) = addresses.get(turn % addresses.len().max(1)) {
             let since = Instant::now();
-            if let Err(error) = follow_one(&watch, address).await {
+            if let Err(error) = follow_one(&watch, &*dial, address).await {
                 tracing::debug!(address, error, "no shard map from this node");
             }
             // Followed for a while: it was a good node, and the next one deserves no less haste than this one did.
@@ -175,17 +176,13 @@ fn addresses(map: &ShardMap, seeds: &[String]) -> Vec<String> {
     addresses
 }
 
-async fn follow_one(watch: &MapWatch, address: &str) -> Result<(), String> {
+async fn follow_one(watch: &MapWatch, dial: &dyn Dial, address: &str) -> Result<(), String> {
     let open = async {
-        let channel = endpoint(address)
-            .map_err(|e| e.to_string())?
-            .connect()
-            .await
-            .map_err(|e| e.to_string())?;
+        let line = dial.line(address, WINDOW_BYTES).map_err(|error| error.to_string())?;
         let request = WatchMapRequest {
             after_version: watch.current().version(),
         };
-        let maps = admin_client(channel)
+        let maps = admin_client(line)
             .watch_map(request)
             .await
             .map_err(|status| status.to_string())?;

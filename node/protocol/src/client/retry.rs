@@ -107,7 +107,7 @@ impl Itinerary {
         };
         let start = match self.last.and_then(|last| candidates.clone().position(|c| c == last)) {
             Some(position) => position + 1,
-            None => rand::random_range(0..count),
+            None => fastrand::usize(..count),
         };
         let in_turn = || candidates.clone().cycle_from(start, count);
         let chosen = self
@@ -256,7 +256,7 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.max);
-        pause.mul_f64(rand::random_range(0.5..=1.0))
+        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
     pub(crate) fn reset(&mut self) {

@@ -4,7 +4,7 @@
 //! so the busier the client, the larger its frames, and a lone call never waits. When the stream breaks, every call on
 //! it is told so: its fate is unknown. A session does not mend itself; [`super::connection`] opens the next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 use super::metrics::Metrics;
+use crate::dial::Line;
 use crate::frame::{self, ReplyRecord};
 use crate::proto::booking::booking_client::BookingClient;
 use crate::proto::booking::{CommandFrame, ReplyFrame};
@@ -59,7 +59,7 @@ struct Outgoing {
 
 impl Session {
     /// Opens a stream. Resolves once the node has accepted it; the caller sets the deadline.
-    pub(crate) async fn open(channel: Channel, metrics: Arc<Metrics>) -> Result<Self, tonic::Status> {
+    pub(crate) async fn open(line: Line, metrics: Arc<Metrics>) -> Result<Self, tonic::Status> {
         let (calls, queue) = mpsc::channel(MAX_CALLS_IN_FLIGHT);
         let in_flight = Arc::new(InFlight::new(metrics.clone()));
         let frames = Frames {
@@ -69,7 +69,7 @@ impl Session {
             in_flight: in_flight.clone(),
             metrics: metrics.clone(),
         };
-        let mut client = BookingClient::new(channel)
+        let mut client = BookingClient::new(line)
             .max_decoding_message_size(crate::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(crate::MAX_MESSAGE_BYTES);
         let replies = client.submit(frames).await?.into_inner();
@@ -147,7 +147,7 @@ struct InFlight {
 
 #[derive(Debug, Default)]
 struct Books {
-    calls: HashMap<u64, Waiting>,
+    calls: BTreeMap<u64, Waiting>,
     bytes: usize,
     last_call: u64,
     broken: bool,

@@ -132,6 +132,10 @@ impl Submission<'_> {
             self.wake = now + self.way.pause();
             return;
         };
+        #[cfg(feature = "mutants")]
+        if rotunda_mutant::mutant!(RetryUnderNewKey) && self.started > 0 {
+            self.command = under_new_key(&self.command);
+        }
         self.started += 1;
         self.routed_by = map.version();
         self.current = Some(self.started);
@@ -237,6 +241,20 @@ impl Submission<'_> {
         } else {
             nothing_done
         }
+    }
+}
+
+/// A seeded bug: what the library sends again looks like a command of its own.
+#[cfg(feature = "mutants")]
+fn under_new_key(command: &Bytes) -> Bytes {
+    match codec::decode_command(command) {
+        Ok(mut command) => {
+            if let Some(key) = &mut command.key {
+                key.0[0] = key.0[0].wrapping_add(1);
+            }
+            codec::encode_command(&command)
+        }
+        Err(_) => command.clone(),
     }
 }
 

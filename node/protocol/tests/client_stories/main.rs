@@ -32,6 +32,7 @@ async fn client(cluster: &Cluster, attempt_timeout: Duration) -> ClusterClient {
     let client = ClusterClient::connect(ClientConfig {
         seeds: cluster.seeds(),
         attempt_timeout,
+        ..ClientConfig::default()
     });
     client.ready(patience()).await.unwrap();
     client

@@ -1,0 +1,270 @@
+//! A node without its sockets: the groups, the services that are called over them, and the tasks beside them. [`crate::server`]
+//! puts it behind ports; a simulator puts several into one process, over a network, clock and disk of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use rotunda_protocol::MAX_MESSAGE_BYTES;
+use rotunda_protocol::dial::Dial;
+use rotunda_protocol::proto::admin::admin_server::AdminServer;
+use rotunda_protocol::proto::booking::booking_server::BookingServer;
+use rotunda_protocol::proto::raft::raft_server::RaftServer;
+use rotunda_raft_storage::Store;
+use rotunda_raft_storage::scope;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+
+use crate::budget::Budget;
+use crate::clock::wall::WallClock;
+use crate::config::Config;
+use crate::group::Host;
+use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
+use crate::meta::command::NodeRecord;
+use crate::meta::controller::{Controller, Meta};
+use crate::raft::peer::{Caller, Peers};
+use crate::raft::raft_config;
+use crate::shards::Shards;
+use crate::vital;
+
+/// How long leaders may take to be handed over before a node stops all the same.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a node that is about to stop looks whether it has been made a leader again.
+const HANDOVER_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Leaders that are handed over at once when a node stops.
+const HANDOVERS_AT_ONCE: usize = 4;
+
+/// A service with our message limits: tonic's traits name no common one for them.
+macro_rules! limits {
+    ($service:expr) => {
+        $service
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    };
+}
+
+/// What a node stands on.
+pub struct Surroundings {
+    /// Its data, open.
+    pub store: Store,
+    /// What it may keep in memory.
+    pub budget: Arc<Budget>,
+    /// How it reaches other nodes.
+    pub dial: Arc<dyn Dial>,
+    /// The time of day.
+    pub wall: WallClock,
+    /// Where it tells people that its admin port is.
+    pub admin: String,
+    /// Ends the streams of its callers.
+    pub stop: Stop,
+}
+
+/// See the module.
+pub struct Node {
+    host: Host,
+    meta: Arc<Meta>,
+    shards: Shards,
+    routes: Routes,
+    controller: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Node {
+    /// Starts the groups that the data knows of and the tasks that find the others.
+    ///
+    /// # Errors
+    /// Where the store or openraft refuses.
+    pub fn start(config: Config, on: Surroundings) -> BoxFuture<'static, anyhow::Result<Self>> {
+        // Boxed here so that all of a node is compiled in this crate, once, not in each program that starts one.
+        Self::begin(config, on).boxed()
+    }
+
+    async fn begin(config: Config, on: Surroundings) -> anyhow::Result<Self> {
+        let record = NodeRecord {
+            id: config.node_id,
+            grpc: config.peers.get(&config.node_id).cloned().unwrap_or_default(),
+            admin: on.admin,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let caller = Caller {
+            cluster: config.cluster.clone(),
+            node: config.node_id,
+        };
+        let peers = Peers::new(caller.clone(), Arc::clone(&on.dial));
+        for (node, address) in &config.peers {
+            peers.set_address(*node, address);
+        }
+        let host = Host {
+            node: config.node_id,
+            store: on.store.clone(),
+            peers,
+            dial: on.dial,
+            budget: Arc::clone(&on.budget),
+            wall: on.wall,
+            checkpoints: config.checkpoints,
+            config: raft_config(&config.cluster, &config.timing)?,
+            stopping: Arc::new(AtomicBool::new(false)),
+        };
+        let meta = Meta::start(&host, &config).await?;
+        let shards = Shards::default();
+        shards.insert_facing(meta.group.id, Arc::clone(&meta.group.facing));
+
+        let booking = BookingDoor::new(
+            shards.clone(),
+            Arc::clone(&meta),
+            Arc::clone(&on.budget),
+            on.stop.clone(),
+        );
+        let room = on.budget.bytes_per_peer();
+        let raft = PeerDoor::new(caller, shards.clone(), host.wall.clone(), room, on.stop.clone());
+        let door = AdminDoor {
+            record: record.clone(),
+            cluster: config.cluster.clone(),
+            meta: Arc::clone(&meta),
+            shards: shards.clone(),
+            store: on.store,
+            stop: on.stop,
+        };
+        let routes = Routes::new(limits!(BookingServer::new(booking)))
+            .add_service(limits!(RaftServer::new(raft)))
+            .add_service(limits!(AdminServer::new(door)));
+        let controller = Controller {
+            host: host.clone(),
+            config,
+            meta: Arc::clone(&meta),
+            shards: shards.clone(),
+            record,
+        };
+        let controller = scope::spawn(controller.run());
+        watch_clock(&host, &meta, &shards);
+        Ok(Self {
+            host,
+            meta,
+            shards,
+            routes,
+            controller,
+        })
+    }
+
+    /// What its callers call.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// The meta group's replica.
+    #[must_use]
+    pub fn meta(&self) -> &Arc<Meta> {
+        &self.meta
+    }
+
+    /// The shards that are started here.
+    #[must_use]
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// True from the moment when it begins to stop.
+    #[must_use]
+    pub fn stopping(&self) -> &Arc<AtomicBool> {
+        &self.host.stopping
+    }
+
+    /// Returns when the node is of no use any more.
+    ///
+    /// # Errors
+    /// Why.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        (&mut self.controller).await?
+    }
+
+    /// Gives leadership away and takes none any more; its callers are still served.
+    pub fn retire(&self) -> BoxFuture<'_, ()> {
+        self.host.stopping.store(true, Ordering::Release);
+        self.forbid_elections();
+        self.hand_over().boxed()
+    }
+
+    /// Ends the groups and makes the applied state durable.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn close(self) -> BoxFuture<'static, anyhow::Result<()>> {
+        let end = async move {
+            self.controller.abort();
+            for shard in self.shards.all() {
+                let _ = shard.group.raft.shutdown().await;
+            }
+            let _ = self.meta.group.raft.shutdown().await;
+            self.host.store.flush().await.context("flushing the state")
+        };
+        end.boxed()
+    }
+
+    fn forbid_elections(&self) {
+        self.meta.group.raft.runtime_config().elect(false);
+        for shard in self.shards.all() {
+            shard.group.raft.runtime_config().elect(false);
+        }
+    }
+
+    /// Gives every led group to another replica, as long as that goes well; a lone node has nobody to give it to.
+    async fn hand_over(&self) {
+        use futures::StreamExt as _;
+        let deadline = tokio::time::Instant::now() + HANDOVER_TIMEOUT;
+        loop {
+            let led: Vec<_> = self
+                .shards
+                .all()
+                .into_iter()
+                .filter(|shard| shard.group.leadership.leads())
+                .collect();
+            let meta_led = self.meta.group.leadership.leads();
+            if led.is_empty() && !meta_led {
+                return;
+            }
+            if tokio::time::Instant::now() > deadline {
+                tracing::warn!(shards = led.len(), "some leadership could not be handed over");
+                return;
+            }
+            if meta_led {
+                self.meta.group.give_leadership_away().await;
+            }
+            futures::stream::iter(led)
+                .for_each_concurrent(HANDOVERS_AT_ONCE, |shard| async move {
+                    shard.group.give_leadership_away().await;
+                })
+                .await;
+            tokio::time::sleep(HANDOVER_INTERVAL).await;
+        }
+    }
+}
+
+fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
+    let (meta, shards, stopping) = (Arc::clone(meta), shards.clone(), Arc::clone(&host.stopping));
+    let judged = move |right: bool| {
+        if stopping.load(Ordering::Acquire) {
+            return;
+        }
+        meta.group.raft.runtime_config().elect(right);
+        let all = shards.all();
+        for shard in &all {
+            shard.group.raft.runtime_config().elect(right);
+        }
+        if !right {
+            let meta = Arc::clone(&meta);
+            scope::spawn(async move {
+                meta.group.give_leadership_away().await;
+                for shard in all {
+                    shard.group.give_leadership_away().await;
+                }
+            });
+        }
+    };
+    let watch = crate::clock::watch::run(host.peers.clone(), host.wall.clone(), judged);
+    vital::spawn("the watch over the clock", watch);
+}
