@@ -1,13 +1,16 @@
 //! After the faults: does what the visitors were told agree with what the cluster holds, on every replica?
 //!
-//! [`Audit::run`] waits until the replicas agree, reads the whole log of every shard from every node and the state hash
-//! that every replica reports, makes a saved history of these and of what the visitors remember ([`collect`]), and asks
-//! every invariant of `invariants`. Whatever the logs show is on all replicas where their hashes are those of the logs.
+//! [`Audit::run`] waits until the replicas agree, asks every replica for every booking (`final_reads`), reads the whole
+//! log of every shard from every node and the state hash that every replica reports, makes a saved history of these and
+//! of what the visitors remember ([`collect`]), and asks every invariant of `invariants`.
 
+mod final_reads;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rotunda_protocol::client::LogEntry;
+use rotunda_protocol::client::{ClusterClient, LogEntry};
 
 use crate::cluster::Cluster;
 use crate::history::History;
@@ -20,6 +23,9 @@ use crate::wait;
 
 /// So many findings are shown; the first ones tell the most.
 const SHOWN: usize = 25;
+
+/// How long an observed replica may take to hand over a page.
+const OBSERVE: Duration = Duration::from_millis(500);
 
 /// What an audit need not look at: the history of a test has no gates and no heal phase.
 const NOT_WANTED: [&str; 2] = ["I6", "I12"];
@@ -149,10 +155,33 @@ pub async fn collect(cluster: &mut Cluster, history: &History, header: Header, e
         ..Saved::default()
     };
     for shard in cluster.shards() {
-        add_shard(cluster, shard, &mut saved).await;
+        add_bookings(cluster, shard, &mut saved).await;
     }
+    // Every change of leader has left an entry.
+    cluster.until_settled().await;
+    add_replicas(cluster, &mut saved).await;
     saved.renumber();
     saved
+}
+
+/// Every booking of a shard as each of its replicas has it.
+async fn add_bookings(cluster: &Cluster, shard: u64, saved: &mut Saved) {
+    let log = read_log(cluster, cluster.leader_of(shard).await, shard).await;
+    let bookings = final_reads::bookings(shard, &saved.operations, &log);
+    for (node, _) in cluster.replicas_of(shard).await {
+        let lines = final_reads::read(cluster.client(), node, shard, &bookings).await;
+        saved.final_bookings.extend(lines);
+    }
+}
+
+/// Adds what every replica of a cluster at rest holds: logs and states.
+///
+/// # Panics
+/// Where a log cannot be read.
+pub async fn add_replicas(cluster: &Cluster, saved: &mut Saved) {
+    for shard in cluster.shards() {
+        add_shard(cluster, shard, saved).await;
+    }
 }
 
 /// The log that the longest replica has, and wherever another one has another entry, that too.
@@ -191,6 +220,51 @@ async fn add_shard(cluster: &Cluster, shard: u64, saved: &mut Saved) {
             node: Some(*node),
             ..LogLine::of_log(shard, theirs)
         }));
+    }
+}
+
+/// Reads the logs of a cluster while they grow: replicas purge what is old.
+#[derive(Debug, Default)]
+pub struct Observer {
+    logs: BTreeMap<u64, BTreeMap<u64, LogEntry>>,
+}
+
+impl Observer {
+    /// Reads what has come since the last time, from whichever replica has it.
+    pub async fn read(&mut self, client: &ClusterClient) {
+        let map = client.map();
+        for shard in map.shards() {
+            let log = self.logs.entry(shard.id).or_default();
+            for replica in &shard.replicas {
+                loop {
+                    let next = log.last_key_value().map_or(1, |(index, _)| index + 1);
+                    let page = tokio::time::timeout(OBSERVE, client.read_log(replica.node, shard.id, next)).await;
+                    // Who does not answer now does so the next time.
+                    let Ok(Ok(page)) = page else { break };
+                    let before = log.len();
+                    for entry in page {
+                        if log.last_key_value().is_none_or(|(last, _)| *last + 1 == entry.index) {
+                            log.insert(entry.index, entry);
+                        }
+                    }
+                    if log.len() == before {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What it read.
+    #[must_use]
+    pub fn into_saved(self) -> Saved {
+        let mut saved = Saved::default();
+        for (shard, log) in &self.logs {
+            saved
+                .entries
+                .extend(log.values().map(|entry| LogLine::of_log(*shard, entry)));
+        }
+        saved
     }
 }
 

@@ -28,6 +28,7 @@ pub mod verdict;
 
 pub use self::evidence::Evidence;
 pub use self::verdict::{Finding, Ruling, Verdict};
+use crate::cores;
 use crate::history::reader::{Saved, Unreadable};
 
 /// One thing that must hold.
@@ -81,7 +82,7 @@ pub fn check_all(evidence: &Evidence<'_>, invariants: &[Box<dyn Invariant>]) -> 
         trail::attach(evidence, &mut verdict.findings);
         verdict
     };
-    invariants.iter().map(|invariant| judge(&**invariant)).collect()
+    cores::map(invariants, |invariant| judge(&**invariant))
 }
 
 /// True where nothing was violated. What could not be decided, or is not covered, is not.

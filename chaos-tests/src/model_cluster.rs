@@ -5,7 +5,7 @@
 //! one log that cannot fail. What the invariants say of its histories is therefore known, and a history with one lie in it
 //! shows whether they can tell. The benchmark of the checkers feeds on it too.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod clients;
 mod shard;
 

@@ -1,5 +1,6 @@
 //! How fast the checkers are. Prints and asserts no duration:
-//! `cargo test -p rotunda-chaos --test checker_speed -- --ignored --nocapture`; `OPERATIONS=n` for another number.
+//! `cargo test -p rotunda-chaos --test checker_speed -- --ignored --nocapture`; `OPERATIONS=n` for another number,
+//! `KEEP=file` to have the history afterwards.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -34,11 +35,15 @@ fn a_million_operations() {
     let clock = Instant::now();
     let bytes = made.write(Vec::new()).unwrap();
     drop(made);
+    if let Ok(file) = std::env::var("KEEP") {
+        std::fs::write(file, &bytes).unwrap();
+    }
     tell(format!(
         "{:7.2} s to write {} MiB",
         clock.elapsed().as_secs_f64(),
         bytes.len() >> 20
     ));
+    let whole = Instant::now();
     let clock = Instant::now();
     let saved = Saved::read(BufReader::new(bytes.as_slice())).unwrap();
     tell(format!(
@@ -52,6 +57,17 @@ fn a_million_operations() {
     tell(format!(
         "{:7.2} s to decode and replay the logs",
         clock.elapsed().as_secs_f64()
+    ));
+    let clock = Instant::now();
+    let verdicts = check_all(&evidence, &registry());
+    tell(format!(
+        "{:7.2} s for all {} invariants",
+        clock.elapsed().as_secs_f64(),
+        verdicts.len()
+    ));
+    tell(format!(
+        "{:7.2} s from the file to the verdicts; one invariant after the other:",
+        whole.elapsed().as_secs_f64()
     ));
     for invariant in registry() {
         let clock = Instant::now();

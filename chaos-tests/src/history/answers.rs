@@ -26,6 +26,23 @@ pub struct Asked {
     /// What a hold wants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<AskedLine>,
+    /// What a gate scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Box<Scan>>,
+}
+
+/// A ticket at a gate. A device counts its scans, so that one that is sent again is known by its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// Id.
+    #[serde(with = "word")]
+    pub ticket: TicketId,
+    /// Where it was scanned.
+    pub gate: String,
+    /// What scanned it.
+    pub device: String,
+    /// The device's number of the scan.
+    pub device_seq: u64,
 }
 
 /// So many of one unit in one slot.
@@ -76,9 +93,24 @@ pub struct Told {
     /// Availability.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<ToldSlot>,
+    /// What came of a scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admitted>,
     /// True where the answer says that it may be older than what its caller has seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+}
+
+/// What came of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admitted {
+    /// Its holder was let in.
+    Accepted,
+    /// Somebody was let in with the ticket before.
+    Duplicate,
+    /// No ticket that lets anybody in here and now.
+    Rejected,
 }
 
 /// A line of a booking.
@@ -135,6 +167,7 @@ impl Asked {
             venue: None,
             booking,
             lines,
+            scan: None,
         }
     }
 }

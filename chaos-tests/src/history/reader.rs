@@ -4,21 +4,21 @@
 //! that does not read is a [`Problem`], and a history with one is not audited: a missing line can hide what is wrong, or
 //! look like it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead};
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
+use super::blocks::each_line;
 use super::lines::{
     End, Fault, FinalBooking, FinalSlot, Header, Heal, Line, LogDigest, LogLine, Op, StateHash, VERSION,
 };
 
 /// So many problems are kept; the first ones tell the most.
 const KEPT: usize = 20;
-/// A longer line is none of ours: an entry has 256 KiB, written as digits, and its replies a few times that.
-const LONGEST_LINE: usize = 64 << 20;
 
 /// A whole history, line kind by line kind, each in order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,7 +68,7 @@ impl fmt::Display for Problem {
 }
 
 /// Why a history cannot be audited.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unreadable {
     /// The first of them.
     pub problems: Vec<Problem>,
@@ -78,10 +78,7 @@ pub struct Unreadable {
 
 impl Unreadable {
     pub(crate) fn of(line: u64, reason: impl Into<String>) -> Self {
-        let mut unreadable = Unreadable {
-            problems: Vec::new(),
-            count: 0,
-        };
+        let mut unreadable = Unreadable::default();
         unreadable.add(line, reason);
         unreadable
     }
@@ -109,10 +106,19 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+/// Why there is no line to take.
+enum NoLine {
+    Empty,
+    /// Its kind is not known.
+    Other(String),
+    /// It does not read.
+    Bad(String),
+}
+
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow)]
-    kind: std::borrow::Cow<'a, str>,
+    kind: Cow<'a, str>,
 }
 
 impl Saved {
@@ -133,38 +139,24 @@ impl Saved {
         Self::read_as(input, true)
     }
 
-    fn read_as(mut input: impl BufRead, unfinished: bool) -> Result<Self, Unreadable> {
+    fn read_as(input: impl BufRead, unfinished: bool) -> Result<Self, Unreadable> {
         let mut saved = Saved::default();
-        let mut unreadable = Unreadable {
-            problems: Vec::new(),
-            count: 0,
-        };
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
+        let mut unreadable = Unreadable::default();
+        let parse_line = |bytes: &[u8]| (parse(bytes.trim_ascii()), bytes.ends_with(b"\n"));
+        let read = each_line(input, parse_line, |(parsed, whole)| {
             let number = saved.lines + 1;
-            match read_line(&mut input, &mut bytes) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    unreadable.add(number, error.to_string());
-                    break;
-                }
-            }
-            let whole = bytes.ends_with(b"\n");
-            if bytes.trim_ascii().is_empty() {
-                saved.lines += 1;
-                continue;
-            }
-            match saved.take(number, bytes.trim_ascii()) {
+            match saved.take(number, parsed) {
                 Ok(()) => {}
-                Err(_) if unfinished && !whole => break,
+                Err(_) if unfinished && !whole => return ControlFlow::Break(()),
                 Err(reason) if !whole => unreadable.add(number, format!("the file ends within the line: {reason}")),
                 Err(reason) => unreadable.add(number, reason),
             }
-            saved.lines += 1;
-        }
-        if saved.lines == 0 {
+            saved.lines = number;
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = read {
+            unreadable.add(saved.lines + 1, error.to_string());
+        } else if saved.lines == 0 {
             unreadable.add(0, "the file is empty");
         } else if saved.end.is_none() && !unfinished && unreadable.count == 0 {
             unreadable.add(
@@ -179,59 +171,56 @@ impl Saved {
         }
     }
 
-    fn take(&mut self, number: u64, bytes: &[u8]) -> Result<(), String> {
-        let kind: Kind<'_> = read(bytes)?;
-        if number == 1 && kind.kind != "header" {
+    fn take(&mut self, number: u64, parsed: Result<Line, NoLine>) -> Result<(), String> {
+        let line = match parsed {
+            Ok(line) => Some(line),
+            Err(NoLine::Empty) => return Ok(()),
+            Err(NoLine::Bad(reason)) => return Err(reason),
+            Err(NoLine::Other(kind)) => {
+                *self.left_out.entry(kind).or_default() += 1;
+                None
+            }
+        };
+        if number == 1 && !matches!(line, Some(Line::Header(_))) {
             return Err("the first line is no header".to_owned());
         }
         if self.end.is_some() {
             return Err("it stands after the end line".to_owned());
         }
-        match &*kind.kind {
-            "header" => {
-                if number != 1 {
-                    return Err("a second header".to_owned());
-                }
-                self.header = read(bytes)?;
-                if self.header.version != VERSION {
-                    let found = self.header.version;
-                    return Err(format!(
-                        "version {found} of the format, and this binary knows {VERSION}"
-                    ));
-                }
+        match line {
+            None => {}
+            Some(Line::Header(_)) if number != 1 => return Err("a second header".to_owned()),
+            Some(Line::Header(header)) if header.version != VERSION => {
+                let found = header.version;
+                return Err(format!(
+                    "version {found} of the format, and this binary knows {VERSION}"
+                ));
             }
-            "op" => {
-                let mut op: Op = read(bytes)?;
+            Some(Line::Header(header)) => self.header = header,
+            Some(Line::Op(op)) => {
                 if op.returned_ns < op.invoked_ns {
                     return Err("it returned before it was invoked".to_owned());
                 }
                 if op.index.is_some() != op.shard.is_some() {
                     return Err("index and shard come together".to_owned());
                 }
-                op.line = number;
-                self.operations.push(op);
+                self.operations.push(Op { line: number, ..op });
             }
-            "entry" => push(&mut self.entries, bytes, |line: &mut LogLine| line.line = number)?,
-            "log" => push(&mut self.logs, bytes, |line: &mut LogDigest| line.line = number)?,
-            "hash" => push(&mut self.hashes, bytes, |line: &mut StateHash| line.line = number)?,
-            "final_booking" => push(&mut self.final_bookings, bytes, |line: &mut FinalBooking| {
-                line.line = number;
-            })?,
-            "final_slot" => push(&mut self.final_slots, bytes, |line: &mut FinalSlot| line.line = number)?,
-            "fault" => push(&mut self.faults, bytes, |line: &mut Fault| line.line = number)?,
-            "heal" => push(&mut self.heals, bytes, |line: &mut Heal| line.line = number)?,
-            "end" => {
-                let end: End = read(bytes)?;
-                if end.lines != number - 1 {
-                    return Err(format!(
-                        "{} lines were written before it, {} are there",
-                        end.lines,
-                        number - 1
-                    ));
-                }
-                self.end = Some(end);
+            Some(Line::Entry(line)) => self.entries.push(LogLine { line: number, ..line }),
+            Some(Line::Log(line)) => self.logs.push(LogDigest { line: number, ..line }),
+            Some(Line::Hash(line)) => self.hashes.push(StateHash { line: number, ..line }),
+            Some(Line::FinalBooking(line)) => self.final_bookings.push(FinalBooking { line: number, ..line }),
+            Some(Line::FinalSlot(line)) => self.final_slots.push(FinalSlot { line: number, ..line }),
+            Some(Line::Fault(line)) => self.faults.push(Fault { line: number, ..line }),
+            Some(Line::Heal(line)) => self.heals.push(Heal { line: number, ..line }),
+            Some(Line::End(end)) if end.lines != number - 1 => {
+                return Err(format!(
+                    "{} lines were written before it, {} are there",
+                    end.lines,
+                    number - 1
+                ));
             }
-            other => *self.left_out.entry(other.to_owned()).or_default() += 1,
+            Some(Line::End(end)) => self.end = Some(end),
         }
         Ok(())
     }
@@ -295,23 +284,39 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
-fn push<T: DeserializeOwned>(lines: &mut Vec<T>, bytes: &[u8], number: impl FnOnce(&mut T)) -> Result<(), String> {
-    let mut line: T = read(bytes)?;
-    number(&mut line);
-    lines.push(line);
-    Ok(())
+/// One line, without its end.
+fn parse(bytes: &[u8]) -> Result<Line, NoLine> {
+    if bytes.is_empty() {
+        return Err(NoLine::Empty);
+    }
+    // Our writer puts the kind first: the line is then read once and not twice.
+    let first = bytes.strip_prefix(br#"{"kind":""#);
+    let first = first.and_then(|rest| rest.split(|byte| *byte == b'"').next());
+    if let Some(line) = first.and_then(|kind| parse_as(kind, bytes)) {
+        return line.map_err(NoLine::Bad);
+    }
+    let Kind { kind } = read(bytes).map_err(NoLine::Bad)?;
+    match parse_as(kind.as_bytes(), bytes) {
+        Some(line) => line.map_err(NoLine::Bad),
+        None => Err(NoLine::Other(kind.into_owned())),
+    }
 }
 
-/// One line with its end, which the last one may lack.
-fn read_line(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    let mut limited = io::Read::take(input, LONGEST_LINE as u64);
-    let count = limited.read_until(b'\n', bytes)?;
-    if count == LONGEST_LINE {
-        return Err(io::Error::other(format!(
-            "it is longer than {LONGEST_LINE} bytes; the rest is not read"
-        )));
-    }
-    Ok(count)
+/// A line of a kind that is known.
+fn parse_as(kind: &[u8], bytes: &[u8]) -> Option<Result<Line, String>> {
+    Some(match kind {
+        b"header" => read(bytes).map(Line::Header),
+        b"op" => read(bytes).map(Line::Op),
+        b"entry" => read(bytes).map(Line::Entry),
+        b"log" => read(bytes).map(Line::Log),
+        b"hash" => read(bytes).map(Line::Hash),
+        b"final_booking" => read(bytes).map(Line::FinalBooking),
+        b"final_slot" => read(bytes).map(Line::FinalSlot),
+        b"fault" => read(bytes).map(Line::Fault),
+        b"heal" => read(bytes).map(Line::Heal),
+        b"end" => read(bytes).map(Line::End),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

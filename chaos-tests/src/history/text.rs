@@ -18,17 +18,22 @@ fn write_hex(bytes: &[u8], f: &mut impl fmt::Write) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
-fn read_hex(text: &str) -> Result<Vec<u8>, &'static str> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+/// The bytes that digits stand for, two each.
+fn read_hex(text: &str) -> Result<impl ExactSizeIterator<Item = Option<u8>>, &'static str> {
+    if !text.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits");
     }
-    let pairs = digits
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
-    pairs.collect::<Option<_>>().ok_or("not hexadecimal digits")
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks_exact(2);
+    Ok(pairs.map(move |pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)))
 }
+
+const NO_DIGITS: &str = "not hexadecimal digits";
 
 impl Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +45,12 @@ impl FromStr for Bytes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read_hex(text).map(Self)
+        let read = read_hex(text)?;
+        let mut bytes = Vec::with_capacity(read.len());
+        for byte in read {
+            bytes.push(byte.ok_or(NO_DIGITS)?);
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -54,8 +64,20 @@ impl<const N: usize> FromStr for Digest<N> {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = read_hex(text)?;
-        bytes.try_into().map(Self).map_err(|_| "a digest of another length")
+        let mut read = read_hex(text)?;
+        if read.len() != N {
+            let is_hex = read.all(|byte| byte.is_some());
+            return Err(if is_hex {
+                "a digest of another length"
+            } else {
+                NO_DIGITS
+            });
+        }
+        let mut bytes = [0; N];
+        for (byte, read) in bytes.iter_mut().zip(read) {
+            *byte = read.ok_or(NO_DIGITS)?;
+        }
+        Ok(Self(bytes))
     }
 }
 

@@ -23,6 +23,7 @@ impl From<Deed> for Act {
             Deed::Confirm => Act::Confirm,
             Deed::Release => Act::Release,
             Deed::Extend => Act::Extend,
+            Deed::Cancel => Act::Cancel,
         }
     }
 }
@@ -109,6 +110,23 @@ impl History {
                 outcome: Ended::Fail,
                 status: Some(turned.status),
                 ..sent
+            });
+        }
+        for read in &self.reads {
+            let asked = Asked {
+                venue: Some(read.venue.clone()),
+                booking: read.booking.as_deref().and_then(|id| id.parse().ok()),
+                ..Asked::default()
+            };
+            let op = Op::asked(read.client.clone(), read.act, asked, nanos(read.settled.invoked));
+            let sent = Op {
+                returned_ns: nanos(read.settled.returned),
+                attempts: read.settled.attempts,
+                ..op
+            };
+            operations.push(match &read.settled.fate {
+                Fate::Answered(answer) => answered(sent, answer),
+                Fate::Unknown => sent,
             });
         }
         operations.sort_by_key(|op| op.invoked_ns);

@@ -2,12 +2,11 @@
 //!
 //! An entry says how many holds it expired. Which ones follows from their deadlines, earliest first.
 
-use std::collections::HashMap;
-
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::BookingId;
 use rotunda_booking::outcome::Outcome;
 use rotunda_booking::time::Timestamp;
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::{Evidence, Step};
@@ -30,7 +29,7 @@ impl Invariant for Deadline {
             ..Verdict::default()
         };
         for (id, shard) in &evidence.shards {
-            let mut deadlines: HashMap<BookingId, Timestamp> = HashMap::new();
+            let mut deadlines: FxHashMap<BookingId, Timestamp> = FxHashMap::default();
             for step in &shard.steps {
                 look(*id, step, &mut deadlines, &mut verdict);
             }
@@ -39,7 +38,7 @@ impl Invariant for Deadline {
     }
 }
 
-fn look(shard: u64, step: &Step, deadlines: &mut HashMap<BookingId, Timestamp>, verdict: &mut Verdict) {
+fn look(shard: u64, step: &Step, deadlines: &mut FxHashMap<BookingId, Timestamp>, verdict: &mut Verdict) {
     let found = |text: String| {
         Finding::new(format!("shard {shard} at index {}: {text}", step.index))
             .line(step.line)

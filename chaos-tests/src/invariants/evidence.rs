@@ -1,15 +1,17 @@
 //! A history made ready for the invariants: each shard's log decoded, one [`Step`] a command with its reply, and which
 //! holds an expiry ended, which the log leaves to the reader.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rotunda_booking::codec;
 use rotunda_booking::command::{Command, Entry, Operation};
 use rotunda_booking::ids::{BookingId, CommandKey, VenueNo};
 use rotunda_booking::outcome::{Outcome, RefusalCode, Reply};
 use rotunda_booking::time::Timestamp;
+use rustc_hash::FxHashMap;
 
 use super::replay::{Replay, Replayed};
+use crate::cores;
 use crate::history::lines::{LogLine, Op};
 use crate::history::reader::{Saved, Unreadable};
 
@@ -21,7 +23,7 @@ pub struct Evidence<'a> {
     /// By id.
     pub shards: BTreeMap<u64, Shard>,
     /// Where each key stands in the logs first: shard and position among its steps.
-    pub keys: HashMap<CommandKey, (u64, usize)>,
+    pub keys: FxHashMap<CommandKey, (u64, usize)>,
     /// What the venues are called.
     pub venues: BTreeMap<String, VenueNo>,
 }
@@ -82,13 +84,18 @@ impl Step {
     pub fn booking(&self) -> Option<BookingId> {
         match (&self.command.operation, &self.reply.outcome) {
             (Operation::Hold(_), Outcome::Booking(view)) => Some(view.id),
-            (
-                Operation::Extend { booking }
-                | Operation::Confirm { booking, .. }
-                | Operation::Release { booking }
-                | Operation::Cancel { booking },
-                _,
-            ) => Some(*booking),
+            _ => self.named(),
+        }
+    }
+
+    /// The booking that it names.
+    #[must_use]
+    pub fn named(&self) -> Option<BookingId> {
+        match &self.command.operation {
+            Operation::Extend { booking }
+            | Operation::Confirm { booking, .. }
+            | Operation::Release { booking }
+            | Operation::Cancel { booking } => Some(*booking),
             _ => None,
         }
     }
@@ -107,11 +114,14 @@ impl<'a> Evidence<'a> {
         let mut evidence = Evidence {
             saved,
             shards: BTreeMap::new(),
-            keys: HashMap::new(),
+            keys: FxHashMap::default(),
             venues: BTreeMap::new(),
         };
-        for (id, log) in logs {
-            let shard = read_shard(saved, id, log)?;
+        let logs: Vec<(u64, Vec<&LogLine>)> = logs.into_iter().collect();
+        let shards = cores::map(&logs, |(id, log)| read_shard(saved, *id, log.clone()));
+        for ((id, _), shard) in logs.iter().zip(shards) {
+            let (id, shard) = (*id, shard?);
+            evidence.keys.reserve(shard.steps.len());
             for (position, step) in shard.steps.iter().enumerate() {
                 if let Some(key) = step.command.key {
                     evidence.keys.entry(key).or_insert((id, position));
@@ -244,7 +254,7 @@ fn read_replies(line: &LogLine, bytes: &[u8]) -> Result<Vec<Reply>, Unreadable> 
 #[derive(Default)]
 struct Due {
     held: BTreeMap<VenueNo, BTreeSet<(Timestamp, u64, BookingId)>>,
-    deadlines: HashMap<BookingId, Timestamp>,
+    deadlines: FxHashMap<BookingId, Timestamp>,
 }
 
 impl Due {

@@ -4,11 +4,10 @@
 //! `held` -> `confirmed` | `expired` | `released`; `confirmed` -> `cancelled`. What was given back twice, or never, shows
 //! in what the replicas have left in their slots at the end.
 
-use std::collections::HashMap;
-
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::BookingId;
 use rotunda_booking::outcome::{BookingStatus, Outcome};
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::{Evidence, Shard, Step};
@@ -32,7 +31,7 @@ impl Invariant for GivenBack {
             ..Verdict::default()
         };
         for (id, shard) in &evidence.shards {
-            let mut states = HashMap::new();
+            let mut states = FxHashMap::default();
             for step in &shard.steps {
                 follow(*id, step, &mut states, &mut verdict);
             }
@@ -45,7 +44,7 @@ impl Invariant for GivenBack {
     }
 }
 
-fn follow(shard: u64, step: &Step, states: &mut HashMap<BookingId, BookingStatus>, verdict: &mut Verdict) {
+fn follow(shard: u64, step: &Step, states: &mut FxHashMap<BookingId, BookingStatus>, verdict: &mut Verdict) {
     let Some(outcome) = step.effect() else { return };
     let mut wrong = |id: BookingId, text: String| {
         let finding = Finding::new(format!("shard {shard} at index {}: {text}", step.index));

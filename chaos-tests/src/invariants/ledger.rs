@@ -5,11 +5,12 @@
 //! tickets that were issued, and with what every replica that was read has sold at the end. The product's own journal
 //! rows are not read: nothing shows them to an auditor yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::{BookingId, VenueNo};
 use rotunda_booking::outcome::{BookingStatus, BookingView, Outcome};
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::{Evidence, Step};
@@ -50,10 +51,10 @@ impl Invariant for Ledger {
 #[derive(Default)]
 struct Books {
     /// Total and persons of every booking that was ever confirmed.
-    sold: HashMap<BookingId, (i64, i64)>,
+    sold: FxHashMap<BookingId, (i64, i64)>,
     /// Money and persons of a shard after each index that changed them.
     sums: BTreeMap<(u64, u64), (i64, i64)>,
-    serials: HashMap<VenueNo, u64>,
+    serials: FxHashMap<VenueNo, u64>,
 }
 
 impl Books {

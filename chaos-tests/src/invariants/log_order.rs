@@ -1,9 +1,8 @@
 //! I8: an index is given once, without gaps, in order of real time: what was asked after an answer had come stands behind
 //! it in the log. All replicas have the same log.
 
-use std::collections::HashMap;
-
 use rotunda_booking::ids::CommandKey;
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::Evidence;
@@ -70,6 +69,8 @@ fn check_digests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     let mut entries: Vec<_> = evidence.saved.entries.iter().collect();
     entries.sort_by_key(|line| (line.shard, line.index));
     entries.dedup_by_key(|line| (line.shard, line.index));
+    // Replicas have the same log, so it is digested once for all of them.
+    let mut digests = FxHashMap::default();
     for log in &evidence.saved.logs {
         let from = entries.partition_point(|line| (line.shard, line.index) < (log.shard, log.first));
         let to = entries.partition_point(|line| (line.shard, line.index) <= (log.shard, log.last));
@@ -83,10 +84,13 @@ fn check_digests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
             continue;
         }
         verdict.count("replicas' logs", 1);
-        let shown = range
-            .iter()
-            .map(|line| (line.index, line.term, line.payload.0.as_slice()));
-        if LogDigest::over(log.node, log.shard, shown).digest != log.digest {
+        let digest = digests.entry((log.shard, log.first, log.last)).or_insert_with(|| {
+            let shown = range
+                .iter()
+                .map(|line| (line.index, line.term, line.payload.0.as_slice()));
+            LogDigest::over(log.node, log.shard, shown).digest
+        });
+        if *digest != log.digest {
             let text = format!(
                 "node {} has another log of shard {} between {} and {}",
                 log.node, log.shard, log.first, log.last
@@ -100,7 +104,7 @@ fn check_digests(evidence: &Evidence<'_>, verdict: &mut Verdict) {
 /// been told to anybody by then, with who was told.
 pub(super) fn in_real_time<'a>(operations: &'a [Op], mut look: impl FnMut(&'a Op, Option<(u64, &'a Op)>)) {
     // A request sent again belongs to the time of the first sending; a key reused for another request does not.
-    let mut first_asked: HashMap<CommandKey, u64> = HashMap::new();
+    let mut first_asked: FxHashMap<CommandKey, u64> = FxHashMap::default();
     let asked_under = |op: &Op| op.command_key().filter(|_| op.code() != "idempotency_key_reused");
     for op in operations {
         if let Some(key) = asked_under(op) {
@@ -122,7 +126,7 @@ pub(super) fn in_real_time<'a>(operations: &'a [Op], mut look: impl FnMut(&'a Op
     let mut answered: Vec<&Op> = asked.iter().map(|(_, op)| *op).collect();
     asked.sort_by_key(|(at, op)| (*at, op.line));
     answered.sort_by_key(|op| (op.returned_ns, op.line));
-    let mut told: HashMap<u64, (u64, &Op)> = HashMap::new();
+    let mut told: FxHashMap<u64, (u64, &Op)> = FxHashMap::default();
     let mut next = 0;
     for (at, op) in asked {
         while let Some(earlier) = answered.get(next).filter(|earlier| earlier.returned_ns < at) {

@@ -2,9 +2,8 @@
 //!
 //! Looked at twice: in the logs, where each key stands, and among the answers that callers were given.
 
-use std::collections::HashMap;
-
 use rotunda_booking::ids::CommandKey;
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::{Evidence, Step};
@@ -24,7 +23,7 @@ impl Invariant for Once {
 
     fn check(&self, evidence: &Evidence<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        let mut first: HashMap<CommandKey, (u64, &Step)> = HashMap::new();
+        let mut first: FxHashMap<CommandKey, (u64, &Step)> = FxHashMap::default();
         for (shard, step) in evidence.steps() {
             let Some(key) = step.command.key else { continue };
             verdict.count("keys in logs", 1);
@@ -101,7 +100,7 @@ fn check_again((of, first): (u64, &Step), (shard, step): (u64, &Step), verdict: 
 }
 
 fn check_answers(evidence: &Evidence<'_>, verdict: &mut Verdict) {
-    let mut by_key: HashMap<CommandKey, Vec<&Op>> = HashMap::new();
+    let mut by_key: FxHashMap<CommandKey, Vec<&Op>> = FxHashMap::default();
     for op in &evidence.saved.operations {
         // Decided by a log; what was turned away before it is no answer to the key.
         if let (Some(key), true) = (op.command_key(), op.index.is_some()) {

@@ -3,13 +3,14 @@
 //! It shares no code with the product and trusts no stored counter. `capacity` asks it whether a hold took too much, the
 //! witness of `linearizable` also whether a refusal was right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rotunda_booking::catalogue::VenueDefinition;
 use rotunda_booking::command::{LineRequest, Operation, SlotChange, SlotPlan};
 use rotunda_booking::ids::{BookingId, SlotRef, VenueNo};
 use rotunda_booking::outcome::{BookingView, Outcome};
 use rotunda_booking::time::{ServiceDay, Timestamp};
+use rustc_hash::FxHashMap;
 
 use super::evidence::Step;
 
@@ -20,17 +21,17 @@ const BUCKET: i64 = 5 * 60 * 1000;
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     venues: BTreeMap<VenueNo, Venue>,
-    taken: HashMap<BookingId, Taken>,
+    taken: FxHashMap<BookingId, Taken>,
 }
 
 #[derive(Debug, Default)]
 struct Venue {
     definition: Option<VenueDefinition>,
-    slots: HashMap<String, BTreeMap<Timestamp, Slot>>,
+    slots: FxHashMap<String, BTreeMap<Timestamp, Slot>>,
     /// Persons in the building per bucket.
-    building: HashMap<i64, i64>,
+    building: FxHashMap<i64, i64>,
     /// Slots of a product with visitors per bucket.
-    tours: HashMap<String, HashMap<i64, usize>>,
+    tours: FxHashMap<String, FxHashMap<i64, usize>>,
 }
 
 /// One slot.

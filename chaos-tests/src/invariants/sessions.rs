@@ -1,9 +1,10 @@
 //! I10: a client reads its own writes, and never an older state than it has seen. A read that may be older says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rotunda_booking::ids::BookingId;
 use rotunda_booking::outcome::BookingStatus;
+use rustc_hash::FxHashMap;
 
 use super::Invariant;
 use super::evidence::Evidence;
@@ -16,9 +17,9 @@ pub(super) struct Sessions;
 #[derive(Default)]
 struct Seen<'a> {
     /// Of each shard: the highest index, and who showed it.
-    indexes: HashMap<u64, (u64, &'a Op)>,
+    indexes: FxHashMap<u64, (u64, &'a Op)>,
     /// Of each booking: how far it has come.
-    bookings: HashMap<BookingId, (u8, &'a Op)>,
+    bookings: FxHashMap<BookingId, (u8, &'a Op)>,
 }
 
 impl Invariant for Sessions {

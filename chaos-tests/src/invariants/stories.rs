@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use rotunda_booking::catalogue::{ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+use rotunda_booking::catalogue::{ProductDefinition, ProductKind, VenueDefinition};
 use rotunda_booking::codec;
 use rotunda_booking::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotPlan, SlotSpec};
 use rotunda_booking::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
@@ -14,6 +14,7 @@ use super::{Evidence, check_all, registry};
 use crate::history::lines::{FinalSlot, LogLine};
 use crate::history::reader::Saved;
 use crate::history::text::Bytes;
+use crate::model_cluster::catalogue::unit;
 
 const VENUE: VenueNo = VenueNo(3);
 const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -45,18 +46,7 @@ fn definition(building: u32, guides: Option<u32>) -> VenueDefinition {
             max_units_per_booking: 10,
             min_to_run: None,
             guides,
-            units: vec![UnitDefinition {
-                slug: "adult".to_owned(),
-                kind: "ADULT".to_owned(),
-                price: 100,
-                pax: 1,
-                min_age: None,
-                max_age: None,
-                accompanied_by: Vec::new(),
-                max_quantity: None,
-                requires: None,
-                id_required: false,
-            }],
+            units: vec![unit("adult", 100, 1)],
         }],
     }
 }
@@ -108,18 +98,13 @@ impl Story {
         story
     }
 
-    fn tell(&mut self, at: i64, operation: Operation, outcome: Outcome) -> u64 {
-        self.index += 1;
-        let reply = Reply {
-            index: self.index,
-            replayed: false,
-            outcome,
-        };
-        self.say(at, None, operation, reply);
-        self.index
+    fn tell(&mut self, at: i64, operation: Operation, outcome: Outcome) {
+        self.tell_under(None, at, operation, outcome);
     }
 
-    fn say(&mut self, at: i64, key: Option<(u8, u64)>, operation: Operation, reply: Reply) {
+    /// The same under a key, of which every byte is the same, with the fingerprint of its request.
+    fn tell_under(&mut self, key: Option<(u8, u64)>, at: i64, operation: Operation, outcome: Outcome) {
+        self.index += 1;
         let command = Command {
             key: key.map(|(key, _)| CommandKey([key; 16])),
             fingerprint: key.map_or(0, |(_, fingerprint)| fingerprint),
@@ -129,6 +114,11 @@ impl Story {
         let entry = Entry {
             stamp: Timestamp(at),
             commands: vec![command],
+        };
+        let reply = Reply {
+            index: self.index,
+            replayed: false,
+            outcome,
         };
         self.saved.entries.push(LogLine {
             line: 0,
@@ -332,31 +322,9 @@ fn more_tours_at_once_than_guides_are_caught() {
 fn a_key_that_takes_effect_twice_is_caught() {
     let mut story = Story::new(100, None);
     let (operation, view) = held(10, 1, 0, 1);
-    story.index += 1;
-    let index = story.index;
-    story.say(
-        10,
-        Some((7, 1)),
-        operation.clone(),
-        Reply {
-            index,
-            replayed: false,
-            outcome: Outcome::Booking(view),
-        },
-    );
     let (_, other) = held(20, 2, 0, 1);
-    story.index += 1;
-    let index = story.index;
-    story.say(
-        20,
-        Some((7, 1)),
-        operation,
-        Reply {
-            index,
-            replayed: false,
-            outcome: Outcome::Booking(other),
-        },
-    );
+    story.tell_under(Some((7, 1)), 10, operation.clone(), Outcome::Booking(view));
+    story.tell_under(Some((7, 1)), 20, operation, Outcome::Booking(other));
     caught(&story, "came again and was answered otherwise");
 }
 
@@ -365,18 +333,7 @@ fn a_key_reused_with_another_body_must_be_refused() {
     let mut story = Story::new(100, None);
     for (fingerprint, seq) in [(1, 1), (2, 2)] {
         let (operation, view) = held(10, seq, 0, 1);
-        story.index += 1;
-        let index = story.index;
-        story.say(
-            10,
-            Some((7, fingerprint)),
-            operation,
-            Reply {
-                index,
-                replayed: false,
-                outcome: Outcome::Booking(view),
-            },
-        );
+        story.tell_under(Some((7, fingerprint)), 10, operation, Outcome::Booking(view));
     }
     caught(&story, "reused with another body");
 }

@@ -88,7 +88,14 @@ fn describe_step(shard: u64, step: &Step) -> String {
         let _ = write!(text, " {id}");
     }
     let _ = match &step.reply.outcome {
-        Outcome::Booking(view) => write!(text, " -> {}, {} persons", status_name(view.status), view.tickets.len()),
+        Outcome::Booking(view) => {
+            let lines = view
+                .lines
+                .iter()
+                .map(|line| format!("{} {} in {}", line.quantity, line.unit, line.slot));
+            let lines: Vec<String> = lines.collect();
+            write!(text, " -> {}, {}", status_name(view.status), lines.join(", "))
+        }
         Outcome::Refused(refusal) => write!(text, " -> refused, {}", refusal.code.as_str()),
         Outcome::Expired { count, .. } => write!(text, " -> {count} expired"),
         other => write!(text, " -> {other:?}"),

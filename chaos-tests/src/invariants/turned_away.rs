@@ -1,9 +1,8 @@
 //! I13: a request that was refused before any log could decide it (by the limiter, for overload, for its form) has had
 //! no effect: its key is in no log, unless it was sent under that key another time.
 
-use std::collections::HashSet;
-
 use rotunda_booking::ids::CommandKey;
+use rustc_hash::FxHashSet;
 
 use super::Invariant;
 use super::evidence::Evidence;
@@ -28,7 +27,7 @@ impl Invariant for TurnedAway {
         };
         let turned_away = |op: &&Op| op.outcome == Ended::Fail && op.index.is_none() && !op.op.is_read();
         let operations = &evidence.saved.operations;
-        let otherwise: HashSet<CommandKey> = operations
+        let otherwise: FxHashSet<CommandKey> = operations
             .iter()
             .filter(|op| !turned_away(op))
             .filter_map(Op::command_key)

@@ -20,7 +20,7 @@ pub(super) fn slug(venue: VenueNo) -> String {
     format!("house-{venue}")
 }
 
-fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
+pub(crate) fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
     UnitDefinition {
         slug: slug.to_owned(),
         kind: slug.to_uppercase(),

@@ -94,14 +94,19 @@ impl Shard {
         self.led = true;
         self.term += 1;
         self.index += 1;
+        self.write(Bytes::default(), None);
+    }
+
+    /// Writes the entry of the last index to the log.
+    fn write(&mut self, payload: Bytes, replies: Option<Bytes>) {
         self.log.push(LogLine {
             line: 0,
             shard: self.id,
             index: self.index,
             term: self.term,
             node: None,
-            payload: Bytes::default(),
-            replies: None,
+            payload,
+            replies,
         });
     }
 
@@ -153,15 +158,10 @@ impl Shard {
                 self.deadlines.extend(view.expires_at.map(|at| (at, view.id)));
             }
         }
-        self.log.push(LogLine {
-            line: 0,
-            shard: self.id,
-            index: self.index,
-            term: self.term,
-            node: None,
-            payload: Bytes(codec::encode_entry(&entry).to_vec()),
-            replies: Some(Bytes(codec::encode_replies(&replies).to_vec())),
-        });
+        self.write(
+            Bytes(codec::encode_entry(&entry).to_vec()),
+            Some(Bytes(codec::encode_replies(&replies).to_vec())),
+        );
         if self.index.is_multiple_of(HASH_EVERY) {
             self.hashes.push((self.index, self.inventory.state_hash()));
         }

@@ -1,5 +1,5 @@
-//! A run on one page: one file, no script, nothing fetched. The picture first, then the invariants with their counts and
-//! findings, then where it ran and what repeats it.
+//! A run on one page: one file, no script, nothing fetched. The picture first, then what was found, then the invariants with
+//! their counts, then where it ran and what repeats it.
 //!
 //! Shapes are inline SVG that stretches with the page; all words are HTML beside them, so that they keep their size on a
 //! phone. Colours come from variables with a second set for the dark.
@@ -60,8 +60,8 @@ fn write(page: &mut String, saved: &Saved, verdicts: &[Verdict]) -> fmt::Result 
     let timeline = Timeline::of(saved);
     tiles(page, saved, &timeline)?;
     chart::write(page, &timeline)?;
-    invariants(page, verdicts)?;
     findings(page, verdicts)?;
+    invariants(page, verdicts)?;
     environment(page, saved)?;
     page.push_str("</main>\n</body>\n</html>\n");
     Ok(())
@@ -164,7 +164,7 @@ fn findings(page: &mut String, verdicts: &[Verdict]) -> fmt::Result {
     for verdict in verdicts.iter().filter(|verdict| verdict.found > 0) {
         writeln!(
             page,
-            "<section>\n<h2>{} violated: {} findings</h2>",
+            "<section>\n<h2>{} violated, findings: {}</h2>",
             Escaped(verdict.id),
             verdict.found
         )?;

@@ -4,13 +4,12 @@
 //! every answer, whether it is the reply in the log; of every read, whether it shows the booking or the slot as it was at
 //! the index that it names, and whether that index is as new as anything told before the read was asked.
 
-use std::collections::{HashMap, HashSet};
-
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::{BookingId, CommandKey, VenueNo};
-use rotunda_booking::outcome::{BookingStatus, Outcome, RefusalCode};
+use rotunda_booking::outcome::{BookingStatus, LineView, Outcome, RefusalCode};
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::answers::Told;
+use crate::history::answers::{Money, Told, ToldLine};
 use crate::history::lines::{Act, Ended, Op};
 use crate::invariants::Invariant;
 use crate::invariants::evidence::{Evidence, Shard, Step};
@@ -38,7 +37,7 @@ impl Invariant for Witness {
             not_covered: evidence.logs_incomplete(),
             ..Verdict::default()
         };
-        let mut reads: HashMap<u64, Vec<&Op>> = HashMap::new();
+        let mut reads: FxHashMap<u64, Vec<&Op>> = FxHashMap::default();
         for op in &evidence.saved.operations {
             if let (true, Some(shard)) = (op.op.is_read(), op.shard) {
                 reads.entry(shard).or_default().push(op);
@@ -70,7 +69,7 @@ struct Booking {
 #[derive(Default)]
 struct State {
     pools: Pools,
-    bookings: HashMap<BookingId, Booking>,
+    bookings: FxHashMap<BookingId, Booking>,
 }
 
 fn follow(evidence: &Evidence<'_>, (id, shard): (u64, &Shard), reads: &[&Op], verdict: &mut Verdict) {
@@ -291,8 +290,8 @@ fn check_answers(evidence: &Evidence<'_>, verdict: &mut Verdict) {
             continue;
         }
         verdict.count("answers", 1);
-        let logged = Told::of_outcome(&step.reply.outcome);
-        if let Some(field) = difference(told, &logged) {
+        if let Some(field) = difference(told, &step.reply.outcome) {
+            let logged = Told::of_outcome(&step.reply.outcome);
             let text = format!(
                 "{} of {}: the answer's {field} is not the log's: {told:?} and {logged:?}",
                 op.op, op.client
@@ -305,37 +304,54 @@ fn check_answers(evidence: &Evidence<'_>, verdict: &mut Verdict) {
                     .key(op.command_key()),
             );
         }
-        if op.request.booking.is_some() && op.request.booking != Asked::of(step) {
+        if op.request.booking.is_some() && op.request.booking != step.named() {
             let text = format!("{} of {} named another booking than the log", op.op, op.client);
             verdict.add(Finding::new(text).line(op.line).line(step.line));
         }
     }
 }
 
-struct Asked;
-
-impl Asked {
-    fn of(step: &Step) -> Option<BookingId> {
-        crate::history::answers::Asked::of_operation(&step.command.operation).booking
-    }
-}
-
-fn difference(told: &Told, logged: &Told) -> Option<&'static str> {
-    let fields = [
-        ("code", told.code == logged.code),
-        ("id", told.id == logged.id),
-        ("reference", told.reference == logged.reference),
-        ("status", told.status == logged.status),
-        ("total", told.total == logged.total),
-        ("lines", told.lines == logged.lines),
-        ("tickets", told.tickets == logged.tickets),
-    ];
-    fields.iter().find(|(_, same)| !same).map(|(field, _)| *field)
+/// The field of an answer that is not as the log's reply has it.
+fn difference(told: &Told, logged: &Outcome) -> Option<&'static str> {
+    let wrong = |fields: &[(&'static str, bool)]| fields.iter().find(|(_, same)| !same).map(|(field, _)| *field);
+    let Outcome::Booking(view) = logged else {
+        let code = match logged {
+            Outcome::Refused(refusal) => Some(refusal.code.as_str()),
+            _ => None,
+        };
+        return wrong(&[
+            ("code", told.code.as_deref() == code),
+            ("id", told.id.is_none()),
+            ("status", told.status.is_none()),
+            ("tickets", told.tickets.is_empty()),
+        ]);
+    };
+    let same_money = |told: &Option<Money>, amount: i64| {
+        let told = told.as_ref().map(|money| (money.amount, money.currency.as_str()));
+        told == Some((amount, view.currency.as_str()))
+    };
+    let same_line = |(told, logged): (&ToldLine, &LineView)| {
+        (&told.slot, &told.unit, told.quantity) == (&logged.slot, &logged.unit, logged.quantity)
+            && same_money(&told.total, logged.total)
+    };
+    let tickets = view.tickets.iter().map(|ticket| ticket.id);
+    wrong(&[
+        ("code", told.code.is_none()),
+        ("id", told.id == Some(view.id)),
+        ("reference", told.reference.as_deref() == Some(view.reference.as_str())),
+        ("status", told.status == Some(view.status)),
+        ("total", same_money(&told.total, view.total)),
+        (
+            "lines",
+            told.lines.len() == view.lines.len() && told.lines.iter().zip(&view.lines).all(same_line),
+        ),
+        ("tickets", told.tickets.iter().map(|ticket| ticket.id).eq(tickets)),
+    ])
 }
 
 /// Whatever took places was asked for.
 fn check_origins(evidence: &Evidence<'_>, verdict: &mut Verdict) {
-    let asked: HashSet<CommandKey> = evidence.saved.operations.iter().filter_map(Op::command_key).collect();
+    let asked: FxHashSet<CommandKey> = evidence.saved.operations.iter().filter_map(Op::command_key).collect();
     // Visitors whose keys are not known could have asked for anything.
     let keyless = |op: &&Op| op.command.is_none() && op.op == Act::Hold && op.outcome != Ended::Fail;
     if evidence.saved.operations.iter().any(|op| keyless(&op)) {

@@ -200,34 +200,35 @@ fn read_after_change(saved: &Saved, dice: &mut Dice, own: bool) -> Option<(usize
     dice.pick(&found).copied()
 }
 
-/// The read shows the booking as its hold left it, at the hold's index.
-fn stale_read(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
-    let (read, held) = read_after_change(saved, dice, false)?;
-    let held = saved.operations[held].clone();
-    saved.operations[read].response = held.response;
-    saved.operations[read].index = held.index;
+/// Has a read show the booking as its hold left it; gives the read and the hold.
+fn shows_what_was_held(saved: &mut Saved, dice: &mut Dice, own: bool) -> Option<(usize, usize)> {
+    let (read, held) = read_after_change(saved, dice, own)?;
+    saved.operations[read].response = saved.operations[held].response.clone();
+    Some((read, held))
+}
+
+/// The same, at the hold's index.
+fn shows_when_it_was_held(saved: &mut Saved, dice: &mut Dice, own: bool) -> Option<()> {
+    let (read, held) = shows_what_was_held(saved, dice, own)?;
+    saved.operations[read].index = saved.operations[held].index;
     Some(())
+}
+
+fn stale_read(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
+    shows_when_it_was_held(saved, dice, false)
 }
 
 fn own_write_not_read(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
-    let (read, held) = read_after_change(saved, dice, true)?;
-    let held = saved.operations[held].clone();
-    saved.operations[read].response = held.response;
-    saved.operations[read].index = held.index;
-    Some(())
+    shows_when_it_was_held(saved, dice, true)
 }
 
-/// The same, and it says that it is as new as can be.
+/// It says that it is as new as can be.
 fn stale_read_that_lies(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
-    let (read, held) = read_after_change(saved, dice, false)?;
-    saved.operations[read].response = saved.operations[held].response.clone();
-    Some(())
+    shows_what_was_held(saved, dice, false).map(drop)
 }
 
 fn came_back(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
-    let (read, held) = read_after_change(saved, dice, true)?;
-    saved.operations[read].response = saved.operations[held].response.clone();
-    Some(())
+    shows_what_was_held(saved, dice, true).map(drop)
 }
 
 fn read_of_nothing(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {

@@ -34,7 +34,8 @@ pub(super) fn write(page: &mut String, timeline: &Timeline) -> fmt::Result {
 pub(super) fn duration(ns: u64) -> String {
     let (micros, millis, seconds) = (ns / 1_000, ns / 1_000_000, ns / 1_000_000_000);
     match ns {
-        0..1_000_000 => format!("{micros} µs"),
+        0 => "0".to_owned(),
+        1..1_000_000 => format!("{micros} µs"),
         1_000_000..10_000_000 => format!("{millis}.{} ms", micros / 100 % 10),
         10_000_000..1_000_000_000 => format!("{millis} ms"),
         1_000_000_000..10_000_000_000 => format!("{seconds}.{} s", millis / 100 % 10),

@@ -1,12 +1,14 @@
 //! The operations on each slot, as the search looks at them: by booking and number of persons, without indexes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use rotunda_booking::catalogue::VenueDefinition;
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::{BookingId, CommandKey, SlotRef, VenueNo};
 use rotunda_booking::outcome::BookingStatus;
 use rotunda_booking::time::Timestamp;
+use rustc_hash::FxHashMap;
 
 use crate::history::answers::AskedLine;
 use crate::history::lines::{Act, Ended, Op};
@@ -74,23 +76,24 @@ type Plans = BTreeMap<(VenueNo, String), BTreeMap<Timestamp, Planned>>;
 pub(super) fn partition(evidence: &Evidence<'_>) -> Slots {
     let (plans, definitions) = plans(evidence);
     let operations = merged(evidence);
-    let mut slots: BTreeMap<(VenueNo, SlotRef), Vec<&Op>> = BTreeMap::new();
-    let mut of_booking: HashMap<BookingId, Vec<(VenueNo, SlotRef)>> = HashMap::new();
-    for op in operations.iter().filter(|op| op.op == Act::Hold) {
+    let mut slots: BTreeMap<(VenueNo, SlotRef), Vec<&Merged<'_>>> = BTreeMap::new();
+    let mut of_booking: FxHashMap<BookingId, Vec<(VenueNo, SlotRef)>> = FxHashMap::default();
+    for merged in operations.iter().filter(|merged| merged.op.op == Act::Hold) {
+        let op = merged.op;
         let Some(venue) = op.request.venue.as_ref().and_then(|slug| evidence.venues.get(slug)) else {
             continue;
         };
         for slot in names(&op.request.lines) {
-            slots.entry((*venue, slot.clone())).or_default().push(op);
+            slots.entry((*venue, slot.clone())).or_default().push(merged);
             if let Some(id) = op.response.as_ref().and_then(|told| told.id) {
                 of_booking.entry(id).or_default().push((*venue, slot.clone()));
             }
         }
     }
-    for op in operations.iter().filter(|op| op.op != Act::Hold) {
-        let Some(booking) = op.booking() else { continue };
+    for merged in operations.iter().filter(|merged| merged.op.op != Act::Hold) {
+        let Some(booking) = merged.op.booking() else { continue };
         for slot in of_booking.get(&booking).into_iter().flatten() {
-            slots.entry(slot.clone()).or_default().push(op);
+            slots.entry(slot.clone()).or_default().push(merged);
         }
     }
     let mut left_out = 0;
@@ -119,28 +122,40 @@ pub(super) fn partition(evidence: &Evidence<'_>) -> Slots {
     Slots { slots: found, left_out }
 }
 
+/// An operation with when it was first asked for.
+struct Merged<'a> {
+    invoked: u64,
+    op: &'a Op,
+}
+
 /// One operation a key: what was sent again is the same operation, done once between the first sending and the first
 /// definite answer.
-fn merged(evidence: &Evidence<'_>) -> Vec<Op> {
-    let mut merged: Vec<Op> = Vec::new();
-    let mut by_key: HashMap<CommandKey, usize> = HashMap::new();
+fn merged<'a>(evidence: &Evidence<'a>) -> Vec<Merged<'a>> {
+    let mut merged: Vec<Merged<'a>> = Vec::with_capacity(evidence.saved.operations.len());
+    let mut by_key: FxHashMap<CommandKey, usize> = FxHashMap::default();
     for op in &evidence.saved.operations {
         let key = op.command_key().filter(|_| op.code() != "idempotency_key_reused");
         let Some(known) = key.and_then(|key| by_key.get(&key).copied()) else {
             if let Some(key) = key {
                 by_key.insert(key, merged.len());
             }
-            merged.push(op.clone());
+            let invoked = op.invoked_ns;
+            merged.push(Merged { invoked, op });
             continue;
         };
         let known = &mut merged[known];
-        let invoked = known.invoked_ns.min(op.invoked_ns);
+        known.invoked = known.invoked.min(op.invoked_ns);
         // An answer from a log is worth more than a refusal before it, and that more than none.
-        let worth = |op: &Op| (op.index.is_some(), op.outcome != Ended::Unknown);
-        if worth(op) > worth(known) || (worth(op) == worth(known) && op.returned_ns < known.returned_ns) {
-            *known = op.clone();
+        let worth = |op: &Op| {
+            (
+                op.index.is_some(),
+                op.outcome != Ended::Unknown,
+                Reverse(op.returned_ns),
+            )
+        };
+        if worth(op) > worth(known.op) {
+            known.op = op;
         }
-        known.invoked_ns = invoked;
     }
     merged
 }
@@ -203,9 +218,9 @@ fn names(lines: &[AskedLine]) -> Vec<&SlotRef> {
 }
 
 impl Slot {
-    fn fill(&mut self, definition: &VenueDefinition, ops: &[&Op]) {
-        let mut numbers: HashMap<BookingId, usize> = HashMap::new();
-        for op in ops.iter().filter(|op| op.op == Act::Hold) {
+    fn fill(&mut self, definition: &VenueDefinition, merged: &[&Merged<'_>]) {
+        let mut numbers: FxHashMap<BookingId, usize> = FxHashMap::default();
+        for Merged { invoked, op } in merged.iter().filter(|merged| merged.op.op == Act::Hold) {
             let persons = self.persons(definition, &op.request.lines);
             let several = names(&op.request.lines).len() > 1;
             let what = match (op.outcome, op.code(), op.response.as_ref().and_then(|told| told.id)) {
@@ -222,11 +237,11 @@ impl Slot {
                 (Ended::Fail, "sold_out", _) if self.alone && !several => What::SoldOut { persons },
                 _ => continue,
             };
-            self.add(op, what);
+            self.add(*invoked, op, what);
             if let What::Hold { booking, .. } = what {
                 // Nobody asks for the end of a hold, and nobody is told.
                 self.operations.push(Operated {
-                    invoked: op.invoked_ns,
+                    invoked: *invoked,
                     returned: u64::MAX,
                     what: What::Change {
                         booking,
@@ -238,12 +253,12 @@ impl Slot {
                 });
             }
         }
-        for op in ops.iter().filter(|op| op.op != Act::Hold) {
+        for Merged { invoked, op } in merged.iter().filter(|merged| merged.op.op != Act::Hold) {
             let Some(booking) = op.booking().and_then(|id| numbers.get(&id).copied()) else {
                 continue;
             };
             if let Some(what) = about(op, booking) {
-                self.add(op, what);
+                self.add(*invoked, op, what);
             }
         }
         self.operations.sort_by_key(|op| (op.invoked, op.line));
@@ -254,10 +269,10 @@ impl Slot {
         self.bookings - 1
     }
 
-    fn add(&mut self, op: &Op, what: What) {
+    fn add(&mut self, invoked: u64, op: &Op, what: What) {
         let known = op.outcome != Ended::Unknown;
         self.operations.push(Operated {
-            invoked: op.invoked_ns,
+            invoked,
             returned: if known { op.returned_ns } else { u64::MAX },
             what,
             required: known,

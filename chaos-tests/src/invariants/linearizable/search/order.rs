@@ -1,8 +1,7 @@
 //! The search itself: depth first, with a memory of what was looked at.
 
-use std::collections::HashSet;
-
 use rotunda_booking::outcome::BookingStatus;
+use rustc_hash::FxHashSet;
 
 use super::history::{Operated, Slot, What};
 
@@ -76,7 +75,7 @@ impl<'a> Order<'a> {
 
     /// Looks for an order, in so many steps at most; says how many it took.
     pub(super) fn find(mut self, most: u64) -> (Answer, u64) {
-        let mut known: HashSet<(u128, u128)> = HashSet::new();
+        let mut known: FxHashSet<(u128, u128)> = FxHashSet::default();
         let mut taken: Vec<Taken> = Vec::new();
         let mut steps = 0;
         let mut furthest = (usize::MAX, Vec::new());

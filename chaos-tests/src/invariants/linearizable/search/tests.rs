@@ -9,8 +9,12 @@ use rotunda_booking::time::Timestamp;
 use super::history::{Operated, Slot, What};
 use super::order::{Answer, Order};
 
-/// A slot of ten places.
 fn find(operations: Vec<Operated>) -> Answer {
+    find_within(100_000, operations)
+}
+
+/// In a slot of ten places, with so many steps.
+fn find_within(steps: u64, operations: Vec<Operated>) -> Answer {
     let bookings = operations.iter().map(|operated| match operated.what {
         What::Hold { booking, .. } | What::Change { booking, .. } | What::Seen { booking, .. } => booking + 1,
         What::SoldOut { .. } => 0,
@@ -28,7 +32,7 @@ fn find(operations: Vec<Operated>) -> Answer {
         operations,
     };
     slot.operations.sort_by_key(|operated| operated.invoked);
-    Order::new(&slot).find(100_000).0
+    Order::new(&slot).find(steps).0
 }
 
 fn told(invoked: u64, returned: u64, what: What) -> Operated {
@@ -130,18 +134,6 @@ fn a_booking_goes_one_way() {
 
 #[test]
 fn a_search_without_steps_gives_up() {
-    let mut slot = Slot {
-        venue: VenueNo(1),
-        name: SlotRef {
-            product: "general".to_owned(),
-            start: Timestamp(0),
-            offset_minutes: 0,
-        },
-        capacity: 10,
-        alone: true,
-        bookings: 2,
-        operations: vec![told(1, 2, hold(0, 4)), told(3, 4, hold(1, 4))],
-    };
-    slot.operations.sort_by_key(|operated| operated.invoked);
-    assert_eq!(Order::new(&slot).find(1).0, Answer::GaveUp);
+    let operations = vec![told(1, 2, hold(0, 4)), told(3, 4, hold(1, 4))];
+    assert_eq!(find_within(1, operations), Answer::GaveUp);
 }
