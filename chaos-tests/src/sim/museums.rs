@@ -1,0 +1,66 @@
+//! The small network that simulations sell: few slots and few places, so that many visitors want the same ones.
+
+use rotunda_booking::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+
+/// Venues of a simulation: so many shards are busy.
+pub const VENUES: usize = 3;
+
+fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
+    UnitDefinition {
+        slug: slug.to_owned(),
+        kind: "OTHER".to_owned(),
+        price,
+        pax,
+        min_age: None,
+        max_age: None,
+        accompanied_by: Vec::new(),
+        max_quantity: None,
+        requires: None,
+        id_required: false,
+    }
+}
+
+fn product(slug: &str, kind: ProductKind, capacity: u32, guides: Option<u32>) -> ProductDefinition {
+    ProductDefinition {
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        kind,
+        slot_minutes: 120,
+        visit_minutes: 180,
+        capacity,
+        last_entry_before_close_minutes: None,
+        on_sale: None,
+        hold_minutes: 1,
+        min_units_per_booking: 1,
+        max_units_per_booking: 6,
+        min_to_run: None,
+        guides,
+        units: vec![unit("adult", 1_400, 1), unit("family", 3_200, 4)],
+    }
+}
+
+/// The venue of this number, from 0.
+#[must_use]
+pub fn venue(number: usize) -> VenueDefinition {
+    let zones = ["Europe/Lisbon", "Asia/Kathmandu", "America/St_Johns"];
+    VenueDefinition {
+        slug: format!("sim-{number}"),
+        name: format!("Sim {number}"),
+        city: "Sim".to_owned(),
+        time_zone: zones[number % zones.len()].to_owned(),
+        currency: "EUR".to_owned(),
+        currency_digits: 2,
+        tax_basis_points: 600,
+        building_capacity: 40,
+        opening: vec![Opening {
+            days: 127,
+            from_minute: 600,
+            to_minute: 1_080,
+        }],
+        closed: Vec::new(),
+        products: vec![
+            product("general", ProductKind::Timed, 24, None),
+            product("tour", ProductKind::Guided, 10, Some(1)),
+        ],
+    }
+}
