@@ -8,17 +8,30 @@ use std::path::{Path, PathBuf};
 /// Where it has not been built. A missing program fails the test: a skipped one would look like a passed one.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
-    let folder = folder();
-    let path = folder.join(name);
-    assert!(
-        path.is_file(),
-        "{name} is not in {}: build it first with `cargo build --workspace` (or set ROTUNDA_BIN_DIR to where it is)",
-        folder.display()
-    );
-    path
+    path_in(&folder(), name).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
-fn folder() -> PathBuf {
+/// The path of a program in a folder.
+///
+/// # Errors
+/// Where it is not there, with what to do.
+pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = folder.join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "{name} is not in {}: build it first with `cargo build --workspace` (or set ROTUNDA_BIN_DIR to where it is)",
+        folder.display()
+    ))
+}
+
+/// Where programs are looked for.
+///
+/// # Panics
+/// Where this process does not know its own path.
+#[must_use]
+pub fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("ROTUNDA_BIN_DIR") {
         return PathBuf::from(folder);
     }

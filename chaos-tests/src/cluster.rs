@@ -4,6 +4,7 @@
 //! starts processes by other means (the demo's test) takes it with [`machine`].
 
 mod builder;
+mod waits;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,11 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-pub use self::builder::Builder;
+pub use self::builder::{Builder, TIMING};
 use crate::disk::SmallDisk;
 use crate::faults::Orders;
+use crate::lab::network::Network;
+use crate::lab::volume::Volume;
 use crate::process::Process;
 use crate::wait;
 
@@ -25,8 +28,6 @@ use crate::wait;
 pub const MERIDIAN: &str = include_str!("../../deploy/config/meridian.yaml");
 
 const ASK: Duration = Duration::from_secs(2);
-/// Entries that a replica under load may be behind and still count as caught up.
-const LEVEL: u64 = 100;
 const IMPORT: Duration = Duration::from_secs(120);
 
 static MACHINE: Mutex<()> = Mutex::const_new(());
@@ -42,9 +43,30 @@ struct Member {
     id: u32,
     grpc: SocketAddr,
     admin: SocketAddr,
+    // Dropped in this order: a process before the disk under it.
     process: Process,
+    data: PathBuf,
     orders: Option<Orders>,
     disk: Option<SmallDisk>,
+    volume: Option<Volume>,
+}
+
+/// Logs and data.
+#[derive(Debug)]
+enum Folder {
+    /// Goes with the cluster.
+    Temporary(TempDir),
+    /// Stays.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Temporary(folder) => folder.path(),
+            Folder::Kept(folder) => folder,
+        }
+    }
 }
 
 /// See the module.
@@ -56,7 +78,8 @@ pub struct Cluster {
     token: String,
     client: ClusterClient,
     shards: u64,
-    folder: TempDir,
+    network: Option<Network>,
+    folder: Folder,
     _machine: MutexGuard<'static, ()>,
 }
 
@@ -130,7 +153,7 @@ impl Cluster {
     /// A node's data.
     #[must_use]
     pub fn data(&self, node: u32) -> PathBuf {
-        self.folder.path().join(format!("node-{node}"))
+        self.member(node).data.clone()
     }
 
     /// Where everything of this cluster is; a test may put files here.
@@ -157,6 +180,66 @@ impl Cluster {
     pub fn disk(&self, node: u32) -> &SmallDisk {
         let disk = self.member(node).disk.as_ref();
         disk.expect("a node that was built with a small disk")
+    }
+
+    /// The network of a cluster that was built with [`Builder::network`].
+    pub fn network_mut(&mut self) -> Option<&mut Network> {
+        self.network.as_mut()
+    }
+
+    /// The network, to look at.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// The disk of a node of a cluster that was built with [`Builder::volumes`].
+    #[must_use]
+    pub fn volume(&self, node: u32) -> Option<&Volume> {
+        self.member(node).volume.as_ref()
+    }
+
+    /// True where a node was started and has not ended.
+    pub fn is_up(&mut self, node: u32) -> bool {
+        let process = &mut self.member_mut(node).process;
+        process.is_started() && process.ended().is_none()
+    }
+
+    /// Nodes that have ended by themselves since the last time, with how. They may be started again.
+    pub fn reap(&mut self) -> Vec<(u32, ExitStatus)> {
+        let members = self.members.iter_mut();
+        members
+            .filter_map(|member| Some((member.id, member.process.reap()?)))
+            .collect()
+    }
+
+    /// Power is cut for these nodes at once, and comes back: what was not synced is gone. Each is stopped afterwards.
+    ///
+    /// # Errors
+    /// Where a disk does not take it.
+    pub fn lose_power(&mut self, nodes: &[u32]) -> Result<(), String> {
+        let hit = |member: &&mut Member| nodes.contains(&member.id);
+        for member in self.members.iter_mut().filter(hit) {
+            let volume = member.volume.as_ref().ok_or("a node without a disk of its own")?;
+            volume.power_off()?;
+        }
+        for member in self.members.iter_mut().filter(hit) {
+            member.process.kill();
+            if let Some(volume) = &member.volume {
+                volume.power_on()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to the router, until it is gone.
+    pub fn kill_router(&mut self) {
+        self.router.kill();
+    }
+
+    /// Starts the router again.
+    pub fn start_router(&mut self) {
+        self.router.start_again();
     }
 
     /// Waits until a node ends by itself.
@@ -198,6 +281,11 @@ impl Cluster {
     /// Starts a stopped node.
     pub fn start_node(&mut self, node: u32) {
         self.member_mut(node).process.start_again();
+    }
+
+    /// Starts a stopped node with these variables set, this once.
+    pub fn start_node_with(&mut self, node: u32, environment: &[(&str, &str)]) {
+        self.member_mut(node).process.start_again_with(environment);
     }
 
     /// Imports the museum network through the router, as `rotunda import` does.
@@ -250,145 +338,6 @@ impl Cluster {
                 .ok_or_else(|| "no node says that it leads".to_owned())
         })
         .await
-    }
-
-    /// Waits until every shard has a leader.
-    ///
-    /// # Panics
-    /// Where that does not come true, or a process ends by itself.
-    pub async fn until_led(&mut self) {
-        let shards = self.shards;
-        wait::until("a leader for every shard", async || {
-            self.check_processes();
-            let mut led = std::collections::BTreeSet::new();
-            for (_, status) in self.statuses().await {
-                led.extend(
-                    status
-                        .replicas
-                        .iter()
-                        .filter(|replica| replica.role == "leader")
-                        .map(|replica| replica.shard),
-                );
-            }
-            led.remove(&0);
-            if led.len() as u64 >= shards {
-                Ok(())
-            } else {
-                Err(format!("{} of {shards}: {led:?}", led.len()))
-            }
-        })
-        .await;
-    }
-
-    /// Waits until the router says that it is ready.
-    ///
-    /// # Panics
-    /// Where it does not.
-    pub async fn until_router_ready(&mut self) {
-        wait::until("a ready router", async || {
-            self.check_processes();
-            let answer = http()
-                .get(format!("{}/readyz?verbose", self.router_admin()))
-                .timeout(ASK)
-                .send()
-                .await;
-            match answer {
-                Ok(response) if response.status().is_success() => Ok(()),
-                Ok(response) => Err(format!(
-                    "{}: {}",
-                    response.status(),
-                    response.text().await.unwrap_or_default()
-                )),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await;
-    }
-
-    /// Waits until all replicas of every shard have applied the same index and hold the same state.
-    ///
-    /// # Panics
-    /// Where they do not get there.
-    pub async fn until_settled(&mut self) {
-        let shards = self.shards();
-        wait::until("equal state on all replicas of every shard", async || {
-            self.check_processes();
-            for shard in &shards {
-                let wanted = self.client.map().shard(*shard).map_or(0, |info| info.replicas.len());
-                let replicas = self.replicas_of(*shard).await;
-                let first = replicas
-                    .first()
-                    .map(|(_, replica)| (replica.applied, replica.state_hash));
-                let equal = replicas
-                    .iter()
-                    .all(|(_, replica)| Some((replica.applied, replica.state_hash)) == first);
-                // A leader that has just taken over has entries to commit yet: what was acknowledged may be among them.
-                let leader = replicas.iter().find(|(_, replica)| replica.role == "leader");
-                let led = leader.is_some_and(|(_, leader)| leader.applied == leader.last_log);
-                if replicas.len() != wanted || !equal || !led {
-                    let shown: Vec<String> = replicas
-                        .iter()
-                        .map(|(node, r)| {
-                            format!(
-                                "node {node}: {} applied {} of {} hash {:02x?}",
-                                r.role, r.applied, r.last_log, r.state_hash
-                            )
-                        })
-                        .collect();
-                    return Err(format!("shard {shard}: {}", shown.join(", ")));
-                }
-            }
-            Ok(())
-        })
-        .await;
-    }
-
-    /// Waits until a node that was started is a good replica again: it says that it is ready, and no replica of it is far
-    /// behind its leader. Under load it is never quite level.
-    ///
-    /// # Panics
-    /// Where it does not get there.
-    pub async fn until_caught_up(&mut self, node: u32) {
-        wait::until(&format!("node {node} to catch up"), async || {
-            self.check_processes();
-            let url = format!("http://{}/readyz?verbose", self.admin(node));
-            let answer = http()
-                .get(url)
-                .timeout(ASK)
-                .send()
-                .await
-                .map_err(|error| error.to_string())?;
-            if !answer.status().is_success() {
-                return Err(answer.text().await.unwrap_or_default());
-            }
-            let statuses = self.statuses().await;
-            let newest = |shard: u64| {
-                let replicas = statuses.iter().flat_map(|(_, status)| &status.replicas);
-                replicas
-                    .filter(|replica| replica.shard == shard)
-                    .map(|replica| replica.applied)
-                    .max()
-                    .unwrap_or(0)
-            };
-            let (_, own) = statuses
-                .iter()
-                .find(|(id, _)| *id == node)
-                .ok_or("it does not answer")?;
-            match own
-                .replicas
-                .iter()
-                .find(|replica| newest(replica.shard) > replica.applied + LEVEL)
-            {
-                Some(late) => Err(format!(
-                    "shard {}: {} of {}",
-                    late.shard,
-                    late.applied,
-                    newest(late.shard)
-                )),
-                None => Ok(()),
-            }
-        })
-        .await;
     }
 
     /// Status of every node that answers.

@@ -1,6 +1,11 @@
 //! The commands and what each takes.
 
 pub(crate) mod check;
+pub(crate) mod mutants;
+pub(crate) mod run;
+mod run_table;
+pub(crate) mod shrink;
+pub(crate) mod simulate;
 mod table;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -25,6 +30,14 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Audit a saved history against every invariant.
     Check(check::CheckArguments),
+    /// Run a cluster of real processes, break it, and audit it.
+    Run(run::RunArguments),
+    /// Run a whole cluster in simulated time, with faults from a seed, and audit it.
+    Simulate(simulate::SimulateArguments),
+    /// Make a seed that violates something smaller, and write what is left as a scenario.
+    Shrink(shrink::ShrinkArguments),
+    /// Turn on seeded bugs, one at a time, and see that the simulator finds each.
+    Mutants(mutants::MutantsArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::report::tell;
 
@@ -27,7 +28,9 @@ mod place {
     pub(super) const SHIFTED_READS: u64 = 20;
     pub(super) const SUFFIX: u64 = 24;
     pub(super) const SUFFIX_BYTES: usize = 32;
-    pub(super) const END: u64 = 56;
+    pub(super) const SYNC_DELAY_US: u64 = 56;
+    pub(super) const DELAYED_SYNCS: u64 = 60;
+    pub(super) const END: u64 = 64;
 }
 
 /// Says aloud that a fault was not dealt, and why. The test passes, except in the gate where `could_be` there.
@@ -142,6 +145,18 @@ impl Orders {
         self.write(place::SYNC_ERRNO, &0_i32.to_ne_bytes());
     }
 
+    /// Makes each sync take so much longer, from now on. Zero heals it.
+    pub fn delay_syncs(&self, by: Duration) {
+        let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
+        self.write(place::SYNC_DELAY_US, &micros.to_ne_bytes());
+    }
+
+    /// Syncs that took longer by order.
+    #[must_use]
+    pub fn delayed_syncs(&self) -> u32 {
+        self.count(place::DELAYED_SYNCS)
+    }
+
     /// Syncs that failed by order.
     #[must_use]
     pub fn failed_syncs(&self) -> u32 {
@@ -216,5 +231,11 @@ mod tests {
         assert_eq!(write("wanted.log"), "0");
         assert_eq!(std::fs::metadata(file("wanted.log")).expect("the file").len(), 100);
         assert_eq!(orders.failed_syncs(), 1);
+
+        orders.delay_syncs(Duration::from_millis(300));
+        let begun = std::time::Instant::now();
+        assert_eq!(write("slow.log"), "0");
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+        assert!(orders.delayed_syncs() > 0);
     }
 }

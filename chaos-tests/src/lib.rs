@@ -8,11 +8,14 @@
 //! - [`model_cluster`]: sound histories from a seed, to try the invariants on.
 //! - [`selling`]: many visitors at once, over all venues and one hot slot.
 //! - [`faults`] and [`disk`]: failing syncs, clocks that jump, disks that are full, dealt to one node at a time.
+//! - [`lab`]: hosts, links and disks of a run's own, where the machine permits them.
+//! - [`scenarios`]: what is broken, in which order, and what came of it: `rotunda-chaos run`.
 //! - [`report`]: what a passing test still prints.
+//! - `mutants` (with the feature of that name): bugs seeded in the product, for `rotunda-chaos mutants` to find.
 //! - [`audit`]: reads the logs of all replicas, joins them with the history of the visitors and asks the invariants.
 //!
 //! The end-to-end tests under `tests/` are its users. They drive the binaries that `cargo build --workspace` makes, so
-//! what is tested is what runs. Left out for now: cut and slow networks, damaged files under load, and the simulator.
+//! what is tested is what runs.
 
 // A harness: where it cannot go on, the test that uses it has failed, and a panic with the reason is what a test wants.
 #![allow(
@@ -24,14 +27,20 @@
 pub mod audit;
 pub mod binaries;
 pub mod cluster;
+mod cores;
 pub mod disk;
 pub mod faults;
 pub mod history;
 pub mod invariants;
+pub mod lab;
 pub mod model_cluster;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod ports;
 pub mod process;
 pub mod report;
+pub mod scenarios;
 pub mod selling;
+pub mod sim;
 pub mod visitor;
 pub mod wait;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::lab::tag::{Tag, VARIABLE};
+
 /// How long a process may take to drain after SIGTERM before the test calls it stuck.
 const DRAIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
@@ -64,6 +66,14 @@ impl Process {
     /// # Panics
     /// Where it runs already or cannot be run.
     pub fn start_again(&mut self) {
+        self.start_again_with(&[]);
+    }
+
+    /// The same, with these variables besides, this once.
+    ///
+    /// # Panics
+    /// As [`Process::start_again`].
+    pub fn start_again_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "{} runs already", self.recipe.name);
         let log = File::options()
             .create(true)
@@ -77,6 +87,8 @@ impl Process {
         let child = command
             .args(&self.recipe.arguments)
             .envs(self.recipe.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().copied())
+            .env(VARIABLE, Tag::own().to_string())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("the log file again"))
             .stderr(log)
@@ -118,6 +130,16 @@ impl Process {
         self.child
             .as_mut()
             .and_then(|child| child.try_wait().expect("the state of a child"))
+    }
+
+    /// How it ended, where it has ended by itself; from then on it counts as stopped and may be started again.
+    ///
+    /// # Panics
+    /// Where the system does not say.
+    pub fn reap(&mut self) -> Option<ExitStatus> {
+        let status = self.ended()?;
+        self.child = None;
+        Some(status)
     }
 
     /// SIGKILL, and waits until it is gone: its ports are free when this returns.

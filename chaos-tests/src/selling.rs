@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::history::{Deed, History, Record, Recorder, Replay, TurnedAway};
+use crate::history::lines::Act;
+use crate::history::{Deed, History, Read, Record, Recorder, Replay, TurnedAway};
 use crate::visitor::{Answer, Request, Settled, Visitor};
 
 /// Milliseconds between the steps of a visitor: sixty of them keep two cores busy, not drowned.
@@ -110,6 +111,9 @@ pub enum Manner {
     Buying,
     /// Everybody gives back what they held, so that there is always something left, however long it takes.
     Looking,
+    /// Everything that visitors do: they look before and after, buy, change their mind and cancel. Most of what is sold
+    /// comes back, so that there is something left for hours.
+    Living,
 }
 
 /// Visitors under way.
@@ -124,7 +128,19 @@ impl Selling {
     /// Sends `visitors` to the door; two of five ask for `hot`, the others for any of `offers`.
     #[must_use]
     pub fn start(door: &str, visitors: usize, manner: Manner, hot: &Offer, offers: &[Offer]) -> Self {
-        let recorder = Recorder::default();
+        Self::start_with(Recorder::default(), door, visitors, manner, hot, offers)
+    }
+
+    /// As [`Selling::start`], noted by a recorder that others write to as well.
+    #[must_use]
+    pub fn start_with(
+        recorder: Recorder,
+        door: &str,
+        visitors: usize,
+        manner: Manner,
+        hot: &Offer,
+        offers: &[Offer],
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let offers: Arc<[Offer]> = offers.into();
         let visitors = (0..visitors)
@@ -166,12 +182,21 @@ impl Selling {
     ///
     /// # Panics
     /// Where a visitor panicked.
-    pub async fn stop(self) -> History {
+    pub async fn stop(mut self) -> History {
         self.stop.store(true, Ordering::Relaxed);
-        for visitor in self.visitors {
+        for visitor in std::mem::take(&mut self.visitors) {
             visitor.await.expect("a visitor's journey");
         }
         self.recorder.history()
+    }
+}
+
+impl Drop for Selling {
+    /// Sends everybody home in the middle of what they are at.
+    fn drop(&mut self) {
+        for visitor in &self.visitors {
+            visitor.abort();
+        }
     }
 }
 
@@ -260,10 +285,21 @@ impl Journey {
         let mood = match self.manner {
             Manner::Buying => rand::random_range(0..10),
             Manner::Looking => 9,
+            // Of a hundred, two keep what they bought and one walks away.
+            Manner::Living => match rand::random_range(0..100) {
+                0..=1 => 0,
+                2 => 2,
+                3 => 4,
+                4..=9 => 3,
+                10..=39 => 10,
+                40..=69 => 15,
+                _ => 9,
+            },
         };
         match mood {
             0..=1 => {
                 self.act(Deed::Confirm, &offer.venue, &path(Deed::Confirm)).await;
+                self.read(offer, &booking).await;
             }
             2 => {
                 // Confirmed by another key already: a refusal, and no second set of tickets.
@@ -275,10 +311,54 @@ impl Journey {
                 self.act(Deed::Release, &offer.venue, &path(Deed::Release)).await;
             }
             4 => {}
-            _ => {
+            5..=9 => {
                 self.act(Deed::Release, &offer.venue, &path(Deed::Release)).await;
             }
+            10..=14 => {
+                self.act(Deed::Confirm, &offer.venue, &path(Deed::Confirm)).await;
+                self.read(offer, &booking).await;
+                self.act(Deed::Cancel, &offer.venue, &path(Deed::Cancel)).await;
+            }
+            _ => {
+                self.look(offer).await;
+                self.read(offer, &booking).await;
+                self.act(Deed::Release, &offer.venue, &path(Deed::Release)).await;
+                self.read(offer, &booking).await;
+                self.look(offer).await;
+            }
         }
+    }
+
+    /// The booking as it is now: what this visitor did to it is seen.
+    async fn read(&self, offer: &Offer, booking: &str) {
+        let request = Request::get(format!("/v1/bookings/{booking}"));
+        self.see(Act::Read, offer, Some(booking), &request).await;
+    }
+
+    /// What is left of the product on that day.
+    async fn look(&self, offer: &Offer) {
+        let Some((product, start)) = offer.slot.split_once('@') else {
+            return;
+        };
+        let day = start.get(..10).unwrap_or(start);
+        let path = format!(
+            "/v1/venues/{}/availability?product={product}&from={day}&to={day}",
+            offer.venue
+        );
+        self.see(Act::Availability, offer, None, &Request::get(path)).await;
+    }
+
+    async fn see(&self, act: Act, offer: &Offer, booking: Option<&str>, request: &Request) {
+        let settled = self.visitor.settle(request).await;
+        self.recorder.write(|history| {
+            history.reads.push(Read {
+                client: self.name.clone(),
+                act,
+                venue: offer.venue.clone(),
+                booking: booking.map(str::to_owned),
+                settled,
+            });
+        });
     }
 
     /// One request until its fate is known, sometimes repeated, sometimes sent twice at once.
@@ -300,35 +380,32 @@ impl Journey {
                 },
             )
         };
-        // Where one of the twins never heard, the other's answer is the fate of both: they share the key.
-        let known = settled.answer().or(twin.as_ref().and_then(Settled::answer)).cloned();
-        let settled = if settled.answer().is_none() {
-            twin.clone().unwrap_or(settled)
-        } else {
-            settled
-        };
-        let replay = match (settled.answer(), twin.as_ref().and_then(Settled::answer)) {
-            (Some(first), Some(again)) => Some(Replay {
+        let replay = match (settled.answer(), twin.as_ref()) {
+            (Some(first), Some(twin)) => twin.answer().map(|again| Replay {
                 key: key.clone(),
                 first: first.clone(),
                 again: again.clone(),
-                invoked: twin.as_ref().map_or(settled.invoked, |twin| twin.invoked),
-                returned: twin.as_ref().map_or(settled.returned, |twin| twin.returned),
+                invoked: twin.invoked,
+                returned: twin.returned,
             }),
             _ => None,
         };
-        self.recorder.write(|history| {
-            history.records.push(Record {
-                client: self.name.clone(),
-                deed,
-                key,
-                venue: venue.to_owned(),
-                booking: request.booking(),
-                request: request.body.clone(),
-                settled,
-            });
-            history.replays.extend(replay);
-        });
+        // Where one of the twins never heard, the other's answer is the fate of both: they share the key.
+        let settled = match (settled.answer(), twin) {
+            (None, Some(twin)) => twin,
+            _ => settled,
+        };
+        let known = settled.answer().cloned();
+        let record = Record {
+            client: self.name.clone(),
+            deed,
+            key,
+            venue: venue.to_owned(),
+            booking: request.booking(),
+            request: request.body.clone(),
+            settled,
+        };
+        self.recorder.settled(record, replay);
         known
     }
 

@@ -23,21 +23,32 @@ where
 ///
 /// # Panics
 /// After `patience`, with `what` and the last reason.
-pub async fn until_within<T, F>(what: &str, patience: Duration, mut condition: F) -> T
+pub async fn until_within<T, F>(what: &str, patience: Duration, condition: F) -> T
+where
+    F: AsyncFnMut() -> Result<T, String>,
+{
+    within(what, patience, condition)
+        .await
+        .unwrap_or_else(|given_up| panic!("{given_up}"))
+}
+
+/// As [`until_within`], for whoever goes on without.
+///
+/// # Errors
+/// After `patience`: what was waited for, and the last reason.
+pub async fn within<T, F>(what: &str, patience: Duration, mut condition: F) -> Result<T, String>
 where
     F: AsyncFnMut() -> Result<T, String>,
 {
     let deadline = Instant::now() + patience;
     loop {
         let reason = match condition().await {
-            Ok(value) => return value,
+            Ok(value) => return Ok(value),
             Err(reason) => reason,
         };
-        assert!(
-            Instant::now() < deadline,
-            "waited {} s for: {what}\nstill: {reason}",
-            patience.as_secs()
-        );
+        if Instant::now() >= deadline {
+            return Err(format!("waited {} s for: {what}\nstill: {reason}", patience.as_secs()));
+        }
         tokio::time::sleep(POLL).await;
     }
 }

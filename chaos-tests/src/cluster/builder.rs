@@ -6,11 +6,25 @@ use std::path::{Path, PathBuf};
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
 
-use super::{Cluster, Member, machine};
+use super::{Cluster, Folder, Member, machine};
 use crate::disk::SmallDisk;
 use crate::faults::Orders;
+use crate::lab::network::{Host, Network};
+use crate::lab::tag::Tag;
+use crate::lab::volume::{MOUNTS, Volume};
 use crate::process::{Process, Recipe};
 use crate::{binaries, ports};
+
+/// More applied entries than a test makes.
+const KEEP_ALL: u64 = 100_000_000;
+
+/// Ports, where every process has a host of its own.
+const GRPC: u16 = 7001;
+const ADMIN: u16 = 7101;
+const HTTP: u16 = 8080;
+
+/// Heartbeats and elections: shorter than the defaults, so that many faults fit into a short run.
+pub const TIMING: &str = "--heartbeat-ms 50 --election-ms 120-240";
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -21,6 +35,21 @@ pub struct Builder {
     node_flags: Vec<String>,
     faults: Option<PathBuf>,
     small_disks: BTreeMap<u32, u64>,
+    replication: Option<u32>,
+    keep_log_entries: u64,
+    keep_log_entries_of: BTreeMap<u32, u64>,
+    programs: Option<PathBuf>,
+    place: Option<PathBuf>,
+    network: bool,
+    volumes: Option<u64>,
+}
+
+/// Where a process of the cluster is reached.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    id: u32,
+    grpc: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Default for Builder {
@@ -32,6 +61,13 @@ impl Default for Builder {
             node_flags: Vec::new(),
             faults: None,
             small_disks: BTreeMap::new(),
+            replication: None,
+            keep_log_entries: KEEP_ALL,
+            keep_log_entries_of: BTreeMap::new(),
+            programs: None,
+            place: None,
+            network: false,
+            volumes: None,
         }
     }
 }
@@ -79,30 +115,102 @@ impl Builder {
         self
     }
 
+    /// Applied entries that one node keeps, where not as many as the others. For the audit one has to keep them all.
+    #[must_use]
+    pub fn keep_log_entries_of(mut self, node: u32, entries: u64) -> Self {
+        self.keep_log_entries_of.insert(node, entries);
+        self
+    }
+
+    /// Replicas of each shard; 3 by default, where there are as many nodes.
+    #[must_use]
+    pub fn replication(mut self, replicas: u32) -> Self {
+        self.replication = Some(replicas);
+        self
+    }
+
+    /// Applied entries that each log keeps; by default all, for the audit. With fewer, followers that were away long are
+    /// sent snapshots.
+    #[must_use]
+    pub fn keep_log_entries(mut self, entries: u64) -> Self {
+        self.keep_log_entries = entries;
+        self
+    }
+
+    /// Where the programs are, where not beside this one.
+    #[must_use]
+    pub fn programs(mut self, folder: &Path) -> Self {
+        self.programs = Some(folder.to_owned());
+        self
+    }
+
+    /// A folder for logs and data that stays when the cluster goes, instead of a temporary one.
+    #[must_use]
+    pub fn place(mut self, folder: &Path) -> Self {
+        self.place = Some(folder.to_owned());
+        self
+    }
+
+    /// Puts nodes and router on hosts of their own: [`Cluster::network_mut`].
+    #[must_use]
+    pub fn network(mut self) -> Self {
+        self.network = true;
+        self
+    }
+
+    /// Puts each node's data on a disk of so many bytes that can lose power: [`Cluster::volume`].
+    #[must_use]
+    pub fn volumes(mut self, bytes: u64) -> Self {
+        self.volumes = Some(bytes);
+        self
+    }
+
     /// Starts the processes and waits until every shard has a leader and the router is ready.
     ///
     /// # Panics
     /// Where that does not come true.
     pub async fn start(self) -> Cluster {
         let machine = machine().await;
-        let folder = tempfile::Builder::new()
-            .prefix("rotunda-chaos-")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = match &self.place {
+            Some(place) => Folder::Kept(place.clone()),
+            None => Folder::Temporary(
+                tempfile::Builder::new()
+                    .prefix("rotunda-chaos-")
+                    .tempdir()
+                    .expect("a temporary folder"),
+            ),
+        };
+        let network = self.network.then(|| {
+            let hosts: Vec<Host> = (1..=self.nodes).map(Host::Node).chain([Host::Router]).collect();
+            Network::make(&hosts).unwrap_or_else(|refused| panic!("no network: {refused}"))
+        });
         let token = uuid::Uuid::new_v4().simple().to_string();
-        let addresses: Vec<(u32, SocketAddr, SocketAddr)> =
-            (1..=self.nodes).map(|id| (id, ports::free(), ports::free())).collect();
+        let door = |host, port| match &network {
+            Some(network) => SocketAddr::new(network.address(host), port),
+            None => ports::free(),
+        };
+        let addresses: Vec<Addresses> = (1..=self.nodes)
+            .map(|id| Addresses {
+                id,
+                grpc: door(Host::Node(id), GRPC),
+                admin: door(Host::Node(id), ADMIN),
+            })
+            .collect();
         let members: Vec<Member> = addresses
             .iter()
-            .map(|(id, grpc, admin)| self.start_member(folder.path(), (*id, *grpc, *admin), &addresses))
+            .map(|own| self.start_member(folder.path(), network.as_ref(), *own, &addresses))
             .collect();
         let seeds = members.iter().map(|member| format!("http://{}", member.grpc)).collect();
         let client = ClusterClient::connect(ClientConfig {
             seeds,
             ..ClientConfig::default()
         });
-        let (http, admin) = (ports::free(), ports::free());
-        let router = Process::start(self.router_recipe(folder.path(), http, admin, &addresses, &token));
+        let (http, admin) = (door(Host::Router, HTTP), door(Host::Router, ADMIN));
+        let mut recipe = self.router_recipe(folder.path(), http, admin, &addresses, &token);
+        if let Some(network) = &network {
+            recipe.behind(network.entrance(Host::Router));
+        }
+        let router = Process::start(recipe);
         let mut cluster = Cluster {
             members,
             router,
@@ -111,6 +219,7 @@ impl Builder {
             token,
             client,
             shards: self.shards,
+            network,
             folder,
             _machine: machine,
         };
@@ -119,13 +228,21 @@ impl Builder {
         cluster
     }
 
-    fn start_member(
-        &self,
-        folder: &Path,
-        (id, grpc, admin): (u32, SocketAddr, SocketAddr),
-        all: &[(u32, SocketAddr, SocketAddr)],
-    ) -> Member {
-        let mut recipe = self.node_recipe(folder, id, all);
+    fn start_member(&self, folder: &Path, network: Option<&Network>, own: Addresses, all: &[Addresses]) -> Member {
+        let id = own.id;
+        let volume = self.volumes.map(|bytes| {
+            let place = Path::new(MOUNTS)
+                .join(Tag::own().to_string())
+                .join(format!("node-{id}"));
+            Volume::make(&folder.join(format!("node-{id}.img")), &place, bytes)
+                .unwrap_or_else(|refused| panic!("no disk for node {id}: {refused}"))
+        });
+        // A fresh file system has a folder of its own at the top.
+        let data = match &volume {
+            Some(volume) => volume.place().join("data"),
+            None => folder.join(format!("node-{id}")),
+        };
+        let mut recipe = self.node_recipe(folder, &data, own, all);
         let orders = self.faults.as_ref().map(|library| {
             let orders = Orders::none(folder.join(format!("node-{id}.orders")));
             recipe.environment.extend(orders.environment(library));
@@ -137,32 +254,41 @@ impl Builder {
             recipe.behind(disk.entrance());
             disk
         });
+        if let Some(network) = network {
+            recipe.behind(network.entrance(Host::Node(id)));
+        }
         Member {
             id,
-            grpc,
-            admin,
+            grpc: own.grpc,
+            admin: own.admin,
             process: Process::start(recipe),
+            data,
             orders,
             disk,
+            volume,
         }
     }
 
-    fn node_recipe(&self, folder: &Path, id: u32, all: &[(u32, SocketAddr, SocketAddr)]) -> Recipe {
-        let (_, grpc, admin) = all.iter().find(|(other, _, _)| *other == id).expect("one of them");
-        let replication = if self.nodes >= 3 { 3 } else { 1 };
+    fn node_recipe(&self, folder: &Path, data: &Path, own: Addresses, all: &[Addresses]) -> Recipe {
+        let Addresses { id, grpc, admin } = own;
+        let replication = self.replication.unwrap_or(if self.nodes >= 3 { 3 } else { 1 });
         let mut arguments = words(&format!(
             "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
-             --heartbeat-ms 50 --election-ms 120-240 --keep-log-entries 100000000 --exit-with-parent",
-            folder.join(format!("node-{id}")).display(),
+             {TIMING} --keep-log-entries {} --exit-with-parent",
+            data.display(),
             self.shards,
+            self.keep_log_entries_of
+                .get(&id)
+                .copied()
+                .unwrap_or(self.keep_log_entries),
         ));
-        for (peer, grpc, _) in all {
-            arguments.extend(words(&format!("--peer {peer}=http://{grpc}")));
+        for peer in all {
+            arguments.extend(words(&format!("--peer {}=http://{}", peer.id, peer.grpc)));
         }
         arguments.extend(self.node_flags.iter().cloned());
         Recipe {
             name: format!("node {id}"),
-            program: binaries::path("rotunda-node"),
+            program: self.program("rotunda-node"),
             arguments,
             environment: Vec::new(),
             log: folder.join(format!("node-{id}.log")),
@@ -174,21 +300,28 @@ impl Builder {
         folder: &Path,
         http: SocketAddr,
         admin: SocketAddr,
-        nodes: &[(u32, SocketAddr, SocketAddr)],
+        nodes: &[Addresses],
         token: &str,
     ) -> Recipe {
         let mut arguments = words(&format!("--http {http} --admin {admin} --exit-with-parent"));
-        for (_, grpc, _) in nodes {
-            arguments.extend(words(&format!("--node http://{grpc}")));
+        for node in nodes {
+            arguments.extend(words(&format!("--node http://{}", node.grpc)));
         }
         arguments.extend(self.router_flags.iter().cloned());
         Recipe {
             name: "router".to_owned(),
-            program: binaries::path("rotunda-router"),
+            program: self.program("rotunda-router"),
             arguments,
             environment: vec![("ROTUNDA_ADMIN_TOKEN".to_owned(), token.to_owned())],
             log: folder.join("router.log"),
         }
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        let Some(folder) = &self.programs else {
+            return binaries::path(name);
+        };
+        binaries::path_in(folder, name).unwrap_or_else(|missing| panic!("{missing}"))
     }
 }
 

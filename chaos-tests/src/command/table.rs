@@ -15,7 +15,7 @@ fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
 }
 
-fn ruling(ruling: Ruling) -> Cell {
+pub(super) fn ruling(ruling: Ruling) -> Cell {
     let cell = Cell::new(ruling.to_string());
     if !colour() {
         return cell;
@@ -61,7 +61,7 @@ pub(crate) fn text(saved: &Saved, verdicts: &[Verdict]) -> String {
     for verdict in verdicts.iter().filter(|verdict| verdict.found > 0) {
         let _ = writeln!(
             text,
-            "\n{} VIOLATED, {} findings: {}",
+            "\n{} VIOLATED ({}): {}",
             verdict.id, verdict.found, verdict.promise
         );
         for finding in verdict.findings.iter().take(SHOWN) {

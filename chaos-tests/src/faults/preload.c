@@ -7,6 +7,7 @@
  * - A sync that fails: the next fsync or fdatasync of a file whose path ends in `suffix` answers `sync_errno`, and what
  *   was written to the file since its last good sync is gone, as a kernel may drop pages that it could not write. Only
  *   that one: the kernel, too, reports a lost page once, and whoever syncs again is told that all is well.
+ * - Slow syncs: each fsync and fdatasync takes `sync_delay_us` longer.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,6 +31,8 @@ struct orders {
     uint32_t failed_syncs;
     uint32_t shifted_reads;
     char suffix[32];
+    uint32_t sync_delay_us; /* written by the test */
+    uint32_t delayed_syncs;
 };
 
 static struct orders *orders;
@@ -89,6 +92,12 @@ static int sync_file(int fd, long call) {
             errno = error;
             return -1;
         }
+    }
+    uint32_t delay = orders == NULL ? 0 : __atomic_load_n(&orders->sync_delay_us, __ATOMIC_ACQUIRE);
+    if (delay > 0) {
+        struct timespec pause = {.tv_sec = delay / 1000000, .tv_nsec = (long)(delay % 1000000) * 1000};
+        nanosleep(&pause, NULL);
+        __atomic_add_fetch(&orders->delayed_syncs, 1, __ATOMIC_ACQ_REL);
     }
     int done = (int)syscall(call, fd);
     if (known && done == 0) {

@@ -10,6 +10,7 @@ mod clock_jump;
 mod command_line;
 mod demo;
 mod failover;
+mod failpoints;
 mod forgery;
 mod memory;
 mod metrics;

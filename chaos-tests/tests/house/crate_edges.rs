@@ -8,34 +8,62 @@ use crate::tree;
 
 /// Crate and the crates of the workspace that it depends on.
 const EDGES: &[(&str, &[&str])] = &[
-    ("rotunda-booking", &[]),
-    ("rotunda-raft-storage", &[]),
-    ("rotunda-protocol", &["rotunda-booking"]),
+    ("rotunda-mutant", &[]),
+    ("rotunda-booking", &["rotunda-mutant"]),
+    ("rotunda-raft-storage", &["rotunda-mutant"]),
+    ("rotunda-protocol", &["rotunda-booking", "rotunda-mutant"]),
     (
         "rotunda-node",
-        &["rotunda-booking", "rotunda-protocol", "rotunda-raft-storage"],
+        &[
+            "rotunda-booking",
+            "rotunda-mutant",
+            "rotunda-protocol",
+            "rotunda-raft-storage",
+        ],
     ),
     ("rotunda-router", &["rotunda-booking", "rotunda-protocol"]),
     ("rotunda", &["rotunda-protocol"]),
-    ("rotunda-chaos", &["rotunda-booking", "rotunda-protocol"]),
+    (
+        "rotunda-chaos",
+        &[
+            "rotunda-booking",
+            "rotunda-mutant",
+            "rotunda-node",
+            "rotunda-protocol",
+            "rotunda-raft-storage",
+        ],
+    ),
 ];
+
+/// Crates that a build has only where a feature asks for it.
+const OPTIONAL: &[&str] = &["rotunda-mutant"];
 
 /// Library and the only crates that may name it.
 const GUARDED: &[(&str, &[&str])] = &[
     ("rocksdb", &["rotunda-raft-storage"]),
     ("openraft", &["rotunda-node", "rotunda-raft-storage"]),
-    ("tonic", &["rotunda-node", "rotunda-protocol"]),
+    // The simulated network carries calls as tonic makes them.
+    ("tonic", &["rotunda-node", "rotunda-protocol", "rotunda-chaos"]),
     ("prost", &["rotunda-protocol"]),
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone
-/// tables, which only the proposer's `calendar` and the validation of a catalogue open (see `names`).
-const BOOKING_LEANS_ON: &[&str] = &["bytes", "iso_currency", "jiff", "sha2", "thiserror", "xxhash-rust"];
+/// tables, which only the proposer's `calendar` and the validation of a catalogue open (see `names`). The seeded bugs are in
+/// no build but the simulator's own (see [`OPTIONAL`]).
+const BOOKING_LEANS_ON: &[&str] = &[
+    "bytes",
+    "iso_currency",
+    "jiff",
+    "rotunda-mutant",
+    "sha2",
+    "thiserror",
+    "xxhash-rust",
+];
 
-/// Dependencies of each crate of the workspace, without those of its tests.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo says of each crate of the workspace.
+fn packages() -> Vec<serde_json::Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
@@ -44,8 +72,12 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    packages
+    metadata["packages"].as_array().expect("packages").clone()
+}
+
+/// Dependencies of each crate of the workspace, without those of its tests.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    packages()
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies");
@@ -105,4 +137,30 @@ fn booking_leans_on_nothing_that_has_a_clock_or_a_disk() {
         .filter(|on| !BOOKING_LEANS_ON.contains(&on.as_str()))
         .collect();
     assert!(strangers.is_empty(), "booking is pure; {strangers:?} may not be");
+}
+
+#[test]
+fn seeded_bugs_are_in_no_build_that_does_not_ask_for_them() {
+    let mut users = 0;
+    for package in packages() {
+        let name = package["name"].as_str().expect("a name");
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            if OPTIONAL.iter().any(|optional| dependency["name"] == *optional) {
+                assert_eq!(dependency["optional"], true, "{name}: {dependency}");
+                users += 1;
+            }
+            // Whoever depends on a crate of ours leaves its seeded bugs out.
+            let features = dependency["features"].as_array().expect("features");
+            assert!(
+                !features.iter().any(|feature| feature == "mutants"),
+                "{name}: {dependency}"
+            );
+        }
+        let default = package["features"]["default"].as_array();
+        assert!(
+            default.is_none_or(Vec::is_empty),
+            "{name} has features by default: {default:?}"
+        );
+    }
+    assert!(users > 0, "nobody has seeded bugs any more: take the crate out");
 }

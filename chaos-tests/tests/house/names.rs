@@ -40,6 +40,7 @@ const RULES: &[Rule] = &[
         allowed: &[
             "node/protocol/",
             "node/src/grpc",
+            "node/src/node.rs",
             "node/src/server.rs",
             "node/src/raft/",
             "node/src/clock/watch.rs",
