@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test mutants failpoints chaos soak check fix fmt clippy deny doc edges
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -14,13 +14,18 @@ FLAGS := --workspace --locked
 DEMO_ARGS ?=
 # Arguments for the test binaries, as in: make test TEST_ARGS="-- --nocapture"
 TEST_ARGS ?=
+# Arguments for `rotunda-chaos mutants`, as in: make mutants MUTANTS_ARGS="--only FollowerRead --budget 120"
+MUTANTS_ARGS ?=
+
+# How long `make soak` goes on.
+HOURS ?= 1
 
 # Where cargo puts its output, asked of cargo, which knows every way to set it.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps --locked 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 BIN = $(TARGET)/debug
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 setup: ## looks for compilers and libclang, installs them where it may
 	@.ci/setup
@@ -40,9 +45,35 @@ build: setup ## the three binaries: rotunda, rotunda-node, rotunda-router
 
 test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup promtool '$(TARGET)/tools' || true
+	@.ci/setup lab || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
+
+chaos: setup ## 200 simulated clusters, then every scenario once on real processes (as root: namespaces, disks that lose power)
+	@$(CARGO) build $(FLAGS) --bins
+	@.ci/setup lab || true
+	@'$(BIN)/rotunda-chaos' simulate --seeds 1..200 --minutes 10
+	@'$(BIN)/rotunda-chaos' run --scenario all
+
+soak: setup ## random faults on real processes for HOURS hours, as in: make soak HOURS=8
+	@$(CARGO) build $(FLAGS) --bins
+	@.ci/setup lab || true
+	@'$(BIN)/rotunda-chaos' run --random --seed "$${SEED:-$$(date +%s)}" --for $$(( $(HOURS) * 60 ))
+
+# Builds with features of their own share the dependencies with all others. What they make is moved out of the way, so that
+# nobody takes it for what is released; the next plain build puts that back.
+mutants: setup ## turns on seeded bugs one at a time; the simulator has to find each
+	@$(CARGO) build $(FLAGS) --features rotunda-chaos/mutants --bin rotunda-chaos
+	@$(CARGO) test $(FLAGS) --features rotunda-chaos/mutants --test mutants
+	@mkdir -p '$(TARGET)/mutants' && mv -f '$(BIN)/rotunda-chaos' '$(TARGET)/mutants/rotunda-chaos'
+	@'$(TARGET)/mutants/rotunda-chaos' mutants $(MUTANTS_ARGS)
+
+failpoints: setup ## real nodes die in the middle of what they do, under load, and are audited
+	@$(CARGO) build $(FLAGS) --bin rotunda-router
+	@$(CARGO) build $(FLAGS) --features rotunda-node/failpoints --bin rotunda-node
+	@mkdir -p '$(TARGET)/failpoints' && cp -f '$(BIN)/rotunda-router' '$(TARGET)/failpoints/' && mv -f '$(BIN)/rotunda-node' '$(TARGET)/failpoints/'
+	@ROTUNDA_BIN_DIR='$(TARGET)/failpoints' $(CARGO) test $(FLAGS) --test e2e -- --ignored --nocapture failpoints::
 
 check: setup fmt clippy doc edges deny ## looks and never edits: formatting, lints, docs, crate edges
 
