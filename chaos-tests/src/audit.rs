@@ -17,7 +17,6 @@ use crate::history::History;
 use crate::history::lines::{Header, LogDigest, LogLine, StateHash, VERSION};
 use crate::history::reader::Saved;
 use crate::history::text::Digest;
-use crate::history::visitors::Venues;
 use crate::invariants::{self, Ruling, Verdict};
 use crate::wait;
 
@@ -143,12 +142,7 @@ impl Audit {
 /// Where the replicas never come to agree or a log cannot be read.
 pub async fn collect(cluster: &mut Cluster, history: &History, header: Header, epoch: Instant) -> Saved {
     cluster.until_settled().await;
-    let map = cluster.client().map();
-    let venues: Venues = map
-        .venues()
-        .iter()
-        .map(|venue| (venue.slug.clone(), venue.number))
-        .collect();
+    let venues = cluster.venues();
     let mut saved = Saved {
         header,
         operations: history.operations(&venues, epoch),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 pub use self::builder::{Builder, TIMING};
 use crate::disk::SmallDisk;
 use crate::faults::Orders;
+use crate::history::visitors::Venues;
 use crate::lab::network::Network;
 use crate::lab::volume::Volume;
 use crate::process::Process;
@@ -322,6 +323,14 @@ impl Cluster {
         .await
     }
 
+    /// Numbers of the venues, as logs have them, by slug.
+    #[must_use]
+    pub fn venues(&self) -> Venues {
+        let map = self.client().map();
+        let venues = map.venues().iter();
+        venues.map(|venue| (venue.slug.clone(), venue.number)).collect()
+    }
+
     /// The node that leads a shard.
     ///
     /// # Panics
@@ -338,6 +347,16 @@ impl Cluster {
                 .ok_or_else(|| "no node says that it leads".to_owned())
         })
         .await
+    }
+
+    /// A node that does not lead the shard.
+    ///
+    /// # Panics
+    /// Where none gets to lead it, or there is no other.
+    pub async fn follower_of(&self, shard: u64) -> u32 {
+        let leader = self.leader_of(shard).await;
+        let others = self.nodes().into_iter().find(|node| *node != leader);
+        others.unwrap_or_else(|| panic!("node {leader} is alone"))
     }
 
     /// Status of every node that answers.

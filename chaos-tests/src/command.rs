@@ -7,6 +7,7 @@ mod run_table;
 pub(crate) mod shrink;
 pub(crate) mod simulate;
 mod table;
+mod verdicts;
 
 use clap::{Parser, Subcommand, ValueEnum};
 

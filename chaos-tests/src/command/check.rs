@@ -11,7 +11,7 @@ use rotunda_chaos::invariants::{self, Verdict, is_sound};
 use rotunda_chaos::report::html;
 use serde_json::json;
 
-use super::{Output, table};
+use super::{Output, table, verdicts};
 
 #[derive(Args, Debug)]
 #[command(
@@ -88,32 +88,12 @@ fn failed(message: &str, next: &str) -> ExitCode {
 }
 
 fn as_json(saved: &Saved, verdicts: &[Verdict]) -> serde_json::Value {
-    let verdicts: Vec<serde_json::Value> = verdicts
-        .iter()
-        .map(|verdict| {
-            let looked_at: serde_json::Map<String, serde_json::Value> = verdict
-                .looked_at
-                .iter()
-                .map(|(what, count)| ((*what).to_owned(), json!(count)))
-                .collect();
-            json!({
-                "id": verdict.id,
-                "promise": verdict.promise,
-                "verdict": verdict.ruling(),
-                "looked_at": looked_at,
-                "found": verdict.found,
-                "findings": verdict.findings,
-                "undecided": verdict.undecided,
-                "not_covered": verdict.not_covered,
-            })
-        })
-        .collect();
     json!({
         "header": saved.header,
-        "sound": verdicts.iter().all(|verdict| verdict["verdict"] != "violated"),
+        "sound": is_sound(verdicts),
         "operations": saved.operations.len(),
         "log_entries": saved.entries.len(),
         "lines_left_out": saved.left_out,
-        "invariants": verdicts,
+        "invariants": verdicts::as_json(verdicts),
     })
 }

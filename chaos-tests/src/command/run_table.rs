@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
-use rotunda_chaos::invariants::{Ruling, Verdict};
+use comfy_table::{Cell, Table};
+use rotunda_chaos::invariants::Verdict;
 use rotunda_chaos::lab::capabilities::Capabilities;
 use rotunda_chaos::scenarios::attach::{Attach, Attached};
 use rotunda_chaos::scenarios::notes::Counts;
@@ -11,18 +11,7 @@ use rotunda_chaos::scenarios::run::{Outcome, cannot};
 use rotunda_chaos::scenarios::{ALL, Scenario};
 use serde_json::{Value, json};
 
-use super::table;
-
-/// So many findings of an invariant are shown; the history and its page have them all.
-const SHOWN: usize = 3;
-
-fn new_table() -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table
-}
+use super::verdicts;
 
 /// The scenarios, a line each, with what keeps one from being run here.
 pub(crate) fn list(able: &Capabilities) -> String {
@@ -45,42 +34,27 @@ fn requests(table: &mut Table, counts: &Counts) {
     table.add_row(["unknown".to_owned(), counts.unknown.to_string()]);
 }
 
-fn verdicts(table: &mut Table, verdicts: &[Verdict]) {
-    for verdict in verdicts {
-        let counts = verdict.looked_at.iter().filter(|(_, count)| *count > 0);
-        let counts: Vec<String> = counts.map(|(what, count)| format!("{count} {what}")).collect();
-        let mut looked_at = counts.join(", ");
+fn judged(all: &[Verdict]) -> Table {
+    let mut table = verdicts::new_table();
+    table.set_header(["invariant", "verdict", "looked at"]);
+    for verdict in all {
+        let mut looked_at = verdicts::looked_at(verdict);
         for reason in verdict.undecided.iter().chain(&verdict.not_covered) {
             let joint = if looked_at.is_empty() { "" } else { "; " };
             let _ = write!(looked_at, "{joint}{reason}");
         }
         table.add_row([
             Cell::new(format!("{} {}", verdict.id, verdict.promise)),
-            table::ruling(verdict.ruling()),
+            verdicts::ruling(verdict.ruling()),
             Cell::new(looked_at),
         ]);
     }
-}
-
-fn findings(text: &mut String, verdicts: &[Verdict]) {
-    for verdict in verdicts.iter().filter(|verdict| verdict.ruling() == Ruling::Violated) {
-        let _ = writeln!(
-            text,
-            "\n{} VIOLATED ({}): {}",
-            verdict.id, verdict.found, verdict.promise
-        );
-        for finding in verdict.findings.iter().take(SHOWN) {
-            let _ = writeln!(text, "  - {finding}");
-            for event in &finding.last_events {
-                let _ = writeln!(text, "      {event}");
-            }
-        }
-    }
+    table
 }
 
 /// One run.
 pub(crate) fn text(outcome: &Outcome) -> String {
-    let mut run = new_table();
+    let mut run = verdicts::new_table();
     run.set_header([outcome.scenario.name().to_owned(), String::new()]);
     requests(&mut run, &outcome.counts);
     for (class, tally) in &outcome.faults {
@@ -100,9 +74,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     if let Some(words) = outcome.failovers.in_words() {
         run.add_row(["fault to next booking".to_owned(), words]);
     }
-    let mut judged = new_table();
-    judged.set_header(["invariant", "verdict", "looked at"]);
-    verdicts(&mut judged, &outcome.verdicts);
+    let judged = judged(&outcome.verdicts);
     let mut text = format!("{run}\n{judged}\n");
     for remark in &outcome.remarks {
         let _ = writeln!(text, "seen: {remark}");
@@ -110,7 +82,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     for death in &outcome.deaths {
         let _ = writeln!(text, "ended: {death}");
     }
-    findings(&mut text, &outcome.verdicts);
+    verdicts::findings(&mut text, &outcome.verdicts);
     for problem in &outcome.problems {
         let _ = writeln!(text, "PROBLEM: {problem}");
     }
@@ -129,7 +101,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
 pub(crate) fn summary(outcomes: &[Outcome], left_out: &[(Scenario, String)], able: &Capabilities) -> String {
     let mut text = String::new();
     if outcomes.len() > 1 {
-        let mut table = new_table();
+        let mut table = verdicts::new_table();
         table.set_header(["scenario", "requests", "unknown", "faults", "healed", "verdict"]);
         for outcome in outcomes {
             let faults: u64 = outcome.faults.values().map(|tally| tally.felt).sum();
@@ -153,27 +125,6 @@ pub(crate) fn summary(outcomes: &[Outcome], left_out: &[(Scenario, String)], abl
         let _ = writeln!(text, "NOT COVERED: {what}: {why}");
     }
     text
-}
-
-fn verdicts_json(verdicts: &[Verdict]) -> Vec<Value> {
-    let one = |verdict: &Verdict| {
-        let looked_at: serde_json::Map<String, Value> = verdict
-            .looked_at
-            .iter()
-            .map(|(what, count)| ((*what).to_owned(), json!(count)))
-            .collect();
-        json!({
-            "id": verdict.id,
-            "promise": verdict.promise,
-            "verdict": verdict.ruling(),
-            "looked_at": looked_at,
-            "found": verdict.found,
-            "findings": verdict.findings,
-            "undecided": verdict.undecided,
-            "not_covered": verdict.not_covered,
-        })
-    };
-    verdicts.iter().map(one).collect()
 }
 
 /// All of it.
@@ -206,7 +157,7 @@ pub(crate) fn as_json(outcomes: &[Outcome], left_out: &[(Scenario, String)], abl
                 "nodes_that_ended": outcome.deaths,
                 "remarks": outcome.remarks,
                 "problems": outcome.problems,
-                "invariants": verdicts_json(&outcome.verdicts),
+                "invariants": verdicts::as_json(&outcome.verdicts),
             })
         })
         .collect();
@@ -229,17 +180,15 @@ pub(crate) fn as_json(outcomes: &[Outcome], left_out: &[(Scenario, String)], abl
 
 /// What visitors of somebody else's cluster were told.
 pub(crate) fn attached(attach: &Attach, came: &Attached) -> String {
-    let mut run = new_table();
+    let mut run = verdicts::new_table();
     run.set_header([format!("attached to {}", attach.door), String::new()]);
     requests(&mut run, &came.counts);
-    let mut judged = new_table();
-    judged.set_header(["invariant", "verdict", "looked at"]);
-    verdicts(&mut judged, &came.verdicts);
+    let judged = judged(&came.verdicts);
     let mut text = format!("{run}\n{judged}\n");
     for reason in &came.not_covered {
         let _ = writeln!(text, "NOT COVERED: {reason}");
     }
-    findings(&mut text, &came.verdicts);
+    verdicts::findings(&mut text, &came.verdicts);
     let _ = writeln!(
         text,
         "page: {}\nagain: {}",
@@ -260,6 +209,6 @@ pub(crate) fn attached_json(attach: &Attach, came: &Attached) -> Value {
         "attempts": came.counts.attempts,
         "unknown": came.counts.unknown,
         "not_covered": came.not_covered,
-        "invariants": verdicts_json(&came.verdicts),
+        "invariants": verdicts::as_json(&came.verdicts),
     })
 }

@@ -194,17 +194,14 @@ async fn play(plan: &Plan, able: &Capabilities, notes: &Notes) -> Seen {
         return seen;
     };
     let shard = cluster.shard_of(HOT_VENUE).await;
-    let map = cluster.client().map();
-    let venues: Venues = map
-        .venues()
-        .iter()
-        .map(|venue| (venue.slug.clone(), venue.number))
-        .collect();
+    let venues = cluster.venues();
     let recorder = Recorder::default();
     let selling = crowd(plan, &cluster, &recorder, &hot, &offers);
     let saving = keep_saving(notes, &recorder, &venues);
     let nemesis = Nemesis::new(cluster, able.clone(), notes.clone(), recorder.clone(), hot.clone());
     let mut stage = Stage::new(nemesis, recorder.clone(), hot, shard);
+    // Where the run is cut short, everybody goes home before the cluster is taken down: bound last, dropped first.
+    let (selling, saving) = (selling, saving);
 
     if let Err(stuck) = torment(plan, able, &mut stage).await {
         seen.problems.push(stuck);

@@ -1,24 +1,11 @@
 //! The small network that simulations sell: few slots and few places, so that many visitors want the same ones.
 
-use rotunda_booking::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+use rotunda_booking::catalogue::{Opening, ProductDefinition, ProductKind, VenueDefinition};
+
+use crate::model_cluster::catalogue::unit;
 
 /// Venues of a simulation: so many shards are busy.
 pub const VENUES: usize = 3;
-
-fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
-    UnitDefinition {
-        slug: slug.to_owned(),
-        kind: "OTHER".to_owned(),
-        price,
-        pax,
-        min_age: None,
-        max_age: None,
-        accompanied_by: Vec::new(),
-        max_quantity: None,
-        requires: None,
-        id_required: false,
-    }
-}
 
 fn product(slug: &str, kind: ProductKind, capacity: u32, guides: Option<u32>) -> ProductDefinition {
     ProductDefinition {

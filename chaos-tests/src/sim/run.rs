@@ -22,7 +22,7 @@ use super::visitors::{self, Notes, Visitor};
 use super::world::World;
 use crate::history::lines::{Ended, Header, Heal, Healing, Line, LogLine, StateHash};
 use crate::history::reader::Saved;
-use crate::history::text::{Bytes, Digest};
+use crate::history::text::Digest;
 use crate::history::writer::Writer;
 use crate::invariants::{self, Verdict};
 
@@ -326,17 +326,8 @@ impl Observer {
 
     fn lines(self) -> impl Iterator<Item = Line> {
         self.logs.into_iter().flat_map(|(shard, log)| {
-            log.into_values().map(move |entry| {
-                Line::Entry(LogLine {
-                    line: 0,
-                    shard,
-                    index: entry.index,
-                    term: entry.term,
-                    node: None,
-                    payload: Bytes(entry.payload.to_vec()),
-                    replies: None,
-                })
-            })
+            log.into_values()
+                .map(move |entry| Line::Entry(LogLine::of_log(shard, &entry)))
         })
     }
 }

@@ -68,12 +68,7 @@ async fn a_failed_sync_ends_the_node_and_loses_nothing() {
     cluster.start_node(leader);
     cluster.until_caught_up(leader).await;
 
-    let leader = cluster.leader_of(hot.shard).await;
-    let follower = cluster
-        .nodes()
-        .into_iter()
-        .find(|node| *node != leader)
-        .expect("a follower");
+    let follower = cluster.follower_of(hot.shard).await;
     cluster.orders(follower).fail_next_sync("MARK");
     assert_broke(&mut cluster, follower, &["MARK", "Input/output error"]);
     until_sold(&mut cluster, &recorder, Some(HOT_VENUE), GOING_ON).await;

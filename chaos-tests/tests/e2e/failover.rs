@@ -56,12 +56,7 @@ async fn leader_killed_while_selling() {
         cluster.until_caught_up(leader).await;
     }
 
-    let leader = cluster.leader_of(hot.shard).await;
-    let follower = cluster
-        .nodes()
-        .into_iter()
-        .find(|node| *node != leader)
-        .expect("a follower");
+    let follower = cluster.follower_of(hot.shard).await;
     cluster.pause(follower);
     let paused = Instant::now();
     until_sold(&mut cluster, &recorder, Some(HOT_VENUE), GOING_ON).await;
