@@ -62,17 +62,19 @@ soak: setup ## random faults on real processes for HOURS hours, as in: make soak
 	@'$(BIN)/rotunda-chaos' run --random --seed "$${SEED:-$$(date +%s)}" --for $$(( $(HOURS) * 60 ))
 
 # Builds with features of their own share the dependencies with all others. What they make is moved out of the way, so that
-# nobody takes it for what is released; the next plain build puts that back.
+# nobody takes it for what is released; the next plain build puts that back. The folder is emptied first: cargo's next copy
+# of an unchanged program is a hard link to the same file, and `mv` will not move a file onto itself.
 mutants: setup ## turns on seeded bugs one at a time; the simulator has to find each
 	@$(CARGO) build $(FLAGS) --features rotunda-chaos/mutants --bin rotunda-chaos
 	@$(CARGO) test $(FLAGS) --features rotunda-chaos/mutants --test mutants
-	@mkdir -p '$(TARGET)/mutants' && mv -f '$(BIN)/rotunda-chaos' '$(TARGET)/mutants/rotunda-chaos'
+	@rm -rf '$(TARGET)/mutants' && mkdir -p '$(TARGET)/mutants' && mv -f '$(BIN)/rotunda-chaos' '$(TARGET)/mutants/'
 	@'$(TARGET)/mutants/rotunda-chaos' mutants $(MUTANTS_ARGS)
 
 failpoints: setup ## real nodes die in the middle of what they do, under load, and are audited
 	@$(CARGO) build $(FLAGS) --bin rotunda-router
 	@$(CARGO) build $(FLAGS) --features rotunda-node/failpoints --bin rotunda-node
-	@mkdir -p '$(TARGET)/failpoints' && cp -f '$(BIN)/rotunda-router' '$(TARGET)/failpoints/' && mv -f '$(BIN)/rotunda-node' '$(TARGET)/failpoints/'
+	@rm -rf '$(TARGET)/failpoints' && mkdir -p '$(TARGET)/failpoints'
+	@cp -f '$(BIN)/rotunda-router' '$(TARGET)/failpoints/' && mv -f '$(BIN)/rotunda-node' '$(TARGET)/failpoints/'
 	@ROTUNDA_BIN_DIR='$(TARGET)/failpoints' $(CARGO) test $(FLAGS) --test e2e -- --ignored --nocapture failpoints::
 
 check: setup fmt clippy doc edges deny ## looks and never edits: formatting, lints, docs, crate edges

@@ -105,12 +105,12 @@ impl Scene {
             .ok_or_else(|| format!("node {node} does not say"))
     }
 
-    /// Hands the hot shard to a node, as often as it takes.
+    /// Hands the hot shard to a node, as often as it takes; one that is armed may die of it.
     async fn give_leadership_to(&mut self, node: u32) {
         let hot = self.hot;
         let what = format!("node {node} to lead shard {hot}");
         wait::until(&what, async || {
-            if self.cluster.leader_of(hot).await == node {
+            if self.cluster.has_ended(node) || self.cluster.leader_of(hot).await == node {
                 return Ok(());
             }
             let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
@@ -123,17 +123,7 @@ impl Scene {
     /// A vote is what a node gives itself when it is asked to take over.
     async fn dies_while_voting(&mut self, step: &str) {
         self.arm(VICTIM, step, 0).await;
-        let hot = self.hot;
-        let what = format!("node {VICTIM} to die at {step}");
-        wait::until(&what, async || {
-            if self.cluster.has_ended(VICTIM) {
-                return Ok(());
-            }
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-            let asked = self.cluster.client().transfer_leader(hot, VICTIM, deadline).await;
-            Err(format!("{asked:?}"))
-        })
-        .await;
+        self.give_leadership_to(VICTIM).await;
         self.until_dead(VICTIM, step).await;
         self.recover(VICTIM).await;
     }
@@ -192,10 +182,12 @@ impl Scene {
         self.recover(VICTIM).await;
     }
 
+    /// A leader builds the snapshot as soon as it sees that it has purged what another one needs, be that one there or not;
+    /// so it is armed when that has come about.
     async fn dies_while_sending(&mut self, step: &str) {
-        self.arm(FORGETFUL, step, 0).await;
-        self.cluster.until_caught_up(FORGETFUL).await;
         self.fall_behind().await;
+        self.arm(FORGETFUL, step, 0).await;
+        self.give_leadership_to(FORGETFUL).await;
         self.cluster.start_node(VICTIM);
         self.until_dead(FORGETFUL, step).await;
         self.recover(FORGETFUL).await;
