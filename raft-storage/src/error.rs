@@ -110,8 +110,9 @@ pub enum OpenError {
 }
 
 /// What an operator does with a damaged replica.
-pub(crate) const DAMAGE_REMEDY: &str = "This node must not vote from it: move the directory away, remove the node's replicas \
-     from their groups, and let them be rebuilt from their peers under new replica ids";
+pub(crate) const DAMAGE_REMEDY: &str = "This node must not vote from it: copy the directory before another start, which would \
+     rewrite some of it, and keep the copy for whoever looks into the damage; then move the directory away, remove the node's \
+     replicas from their groups, and let them be rebuilt from their peers under new replica ids";
 
 fn place(group: Option<GroupId>, index: Option<u64>) -> String {
     match (group, index) {

@@ -15,6 +15,8 @@ pub const MOUNTS: &str = "/run/rotunda-chaos";
 
 /// Takes the space that is to be missing.
 const BALLAST: &str = "ballast";
+/// Written and removed when the power is back.
+const PROBE: &str = "power-is-back";
 /// How long a process that was killed may hold the file system.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,8 @@ impl Volume {
     /// Mounts what is left.
     ///
     /// # Errors
-    /// Where somebody still uses it, or it cannot be mounted.
+    /// Where somebody still uses it, or it cannot be mounted. A process with mounts of its own that came into being
+    /// meanwhile has a copy of this one: the kernel then hands out the dead file system again, and the error names it.
     pub fn power_on(&self) -> Result<(), String> {
         let place = self.place.display().to_string();
         let deadline = Instant::now() + BUSY;
@@ -80,7 +83,15 @@ impl Volume {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.mount()
+        self.mount()?;
+        let probe = self.place.join(PROBE);
+        fs::write(&probe, b"on").and_then(|()| fs::remove_file(&probe)).map_err(|error| {
+            let holders = holders(&self.place);
+            format!(
+                "the disk at {place} did not come back with the power: {error}; mounts of their own, with this one among \
+                 them, have the processes {holders:?}: run nothing beside a loss of power that makes mount namespaces"
+            )
+        })
     }
 
     fn mount(&self) -> Result<(), String> {
@@ -136,6 +147,19 @@ impl Drop for Volume {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// Processes outside this one's mount namespace that have something mounted at `place`.
+fn holders(place: &Path) -> Vec<u32> {
+    let own = fs::read_link("/proc/self/ns/mnt").ok();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let holds = |pid: &u32| {
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap_or_default();
+        let mut places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        fs::read_link(format!("/proc/{pid}/ns/mnt")).ok() != own && places.any(|mounted| Path::new(mounted) == place)
+    };
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter(holds).collect()
 }
 
 /// ext4's order to stop at once.

@@ -39,7 +39,8 @@ pub struct PeerDoor {
 }
 
 impl PeerDoor {
-    /// Over these groups; `wall` is what peers compare their clocks with. Of one peer's requests `bytes_in_work` are taken in before the stream is not read further.
+    /// Over these groups; `wall` is what peers compare their clocks with. Of one peer's requests `bytes_in_work` are taken in
+    /// before the stream is not read further.
     #[must_use]
     pub fn new(me: Caller, groups: Shards, wall: WallClock, bytes_in_work: usize, stop: Stop) -> Self {
         Self {
