@@ -97,6 +97,12 @@ impl Cluster {
         format!("http://{}", self.http)
     }
 
+    /// The router's door, as an address.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
     /// The router's admin port.
     #[must_use]
     pub fn router_admin(&self) -> String {

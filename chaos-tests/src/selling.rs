@@ -52,6 +52,18 @@ impl Offer {
 /// # Panics
 /// Where the router does not say.
 pub async fn offers(visitor: &Visitor, from: &str, to: &str) -> Vec<Offer> {
+    first_offers(visitor, from, to, SLOTS_PER_PRODUCT).await
+}
+
+/// As [`offers`], every slot of every product.
+///
+/// # Panics
+/// Where the router does not say.
+pub async fn all_offers(visitor: &Visitor, from: &str, to: &str) -> Vec<Offer> {
+    first_offers(visitor, from, to, usize::MAX).await
+}
+
+async fn first_offers(visitor: &Visitor, from: &str, to: &str, slots_per_product: usize) -> Vec<Offer> {
     let mut offers = Vec::new();
     for venue in list(visitor, "/v1/venues?limit=200", "data").await {
         let venue = text(&venue, "id");
@@ -70,7 +82,7 @@ pub async fn offers(visitor: &Visitor, from: &str, to: &str) -> Vec<Offer> {
             let open = slots
                 .iter()
                 .filter(|slot| matches!(slot["status"].as_str(), Some("available" | "limited")));
-            offers.extend(open.take(SLOTS_PER_PRODUCT).map(|slot| {
+            offers.extend(open.take(slots_per_product).map(|slot| {
                 Offer {
                     venue: venue.clone(),
                     slot: text(slot, "id"),

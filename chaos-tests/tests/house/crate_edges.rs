@@ -44,7 +44,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("openraft", &["rotunda-node", "rotunda-raft-storage"]),
     // The simulated network carries calls as tonic makes them.
     ("tonic", &["rotunda-node", "rotunda-protocol", "rotunda-chaos"]),
-    ("prost", &["rotunda-protocol"]),
+    // chaos-tests speaks the little of etcd that its benchmark needs.
+    ("prost", &["rotunda-protocol", "rotunda-chaos"]),
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
 ];

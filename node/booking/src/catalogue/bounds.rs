@@ -21,8 +21,8 @@ pub const MAX_NAME: usize = 200;
 pub const MAX_PRICE: i64 = 1_000_000_000_000;
 /// Tax in basis points: as much again as the price without it.
 pub const MAX_TAX_BASIS_POINTS: i64 = 10_000;
-/// Places of a slot or a day, and people in a building.
-pub const MAX_CAPACITY: i64 = 1_000_000;
+/// Places of a slot or a day, and people in a building: more than any place on earth holds, and sums stay within a `u32`.
+pub const MAX_CAPACITY: i64 = 100_000_000;
 /// Persons that one unit admits.
 pub const MAX_PAX: i64 = 100;
 /// Units in one booking. With [`MAX_PAX`] each they still have a ticket number (u16) each.

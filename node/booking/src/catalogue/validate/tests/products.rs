@@ -27,14 +27,14 @@ fn a_number_out_of_bounds_is_refused() {
     product_finds("/min_units_per_booking", "use 1 to 500", |product| {
         product.min_units_per_booking = Some(0)
     });
-    for capacity in [0, -5, 1_000_001] {
-        venue_finds("/building_capacity", "use 1 to 1000000", |venue| {
+    for capacity in [0, -5, 100_000_001] {
+        venue_finds("/building_capacity", "use 1 to 100000000", |venue| {
             venue.building_capacity = capacity
         });
-        product_finds("/capacity_per_slot", "use 1 to 1000000", |product| {
+        product_finds("/capacity_per_slot", "use 1 to 100000000", |product| {
             product.capacity_per_slot = Some(capacity)
         });
-        venue_finds("/products/2/capacity_per_day", "use 1 to 1000000", |venue| {
+        venue_finds("/products/2/capacity_per_day", "use 1 to 100000000", |venue| {
             venue.products[2].capacity_per_day = Some(capacity);
         });
     }
@@ -51,7 +51,7 @@ fn a_number_out_of_bounds_is_refused() {
     venue_finds("/products/1/guides", "use 1 to 1000", |venue| {
         venue.products[1].guides = Some(0)
     });
-    venue_finds("/products/1/min_to_run", "use 1 to 1000000", |venue| {
+    venue_finds("/products/1/min_to_run", "use 1 to 100000000", |venue| {
         venue.products[1].min_to_run = Some(0)
     });
 }

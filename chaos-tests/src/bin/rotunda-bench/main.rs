@@ -1,0 +1,242 @@
+//! `rotunda-bench`: how fast places are sold, with an audit of what was sold. The library's `bench` does the work.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rotunda_chaos::bench::peers;
+use rotunda_chaos::bench::report::{self, Comparison};
+use rotunda_chaos::bench::run::{self, Plan, Way};
+use rotunda_chaos::bench::shopper::Workload;
+
+// As in the router, whose client library it uses.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Measures a Rotunda cluster that it starts on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rotunda-bench",
+    version,
+    after_help = "Exit codes: 0 sound, 1 the audit found something, 2 wrong usage or nothing could be measured."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one workload, audit it, and tell rates, latencies and processor time.
+    Run(Box<RunArguments>),
+    /// Measure PostgreSQL, Redis, etcd and Rotunda, one after the other on this machine, and tell the ratios.
+    Peers(PeersArguments),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DoorName {
+    /// JSON through the router.
+    Http,
+    /// Commands straight to the nodes.
+    Grpc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WorkloadName {
+    /// Holds of one slot.
+    Hot,
+    /// Holds of every slot of the museum network.
+    Spread,
+    /// Look, hold, confirm, of every slot.
+    Journey,
+    /// The visitors of an on-sale. Needs --rate.
+    Onsale,
+    /// Eight of ten look, the others hold, confirm and release.
+    Mixed,
+    /// 1.4 million places, one to four at a time, until the last is sold.
+    Sellout,
+}
+
+impl From<WorkloadName> for Workload {
+    fn from(name: WorkloadName) -> Self {
+        match name {
+            WorkloadName::Hot => Workload::Hot,
+            WorkloadName::Spread => Workload::Spread,
+            WorkloadName::Journey => Workload::Journey,
+            WorkloadName::Onsale => Workload::Onsale,
+            WorkloadName::Mixed => Workload::Mixed,
+            WorkloadName::Sellout => Workload::Sellout,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct RunArguments {
+    /// What clients do.
+    #[arg(value_enum)]
+    workload: WorkloadName,
+    /// How they buy.
+    #[arg(long, value_enum, default_value_t = DoorName::Http)]
+    door: DoorName,
+    /// Clients at once: connections by HTTP, commands in flight by gRPC [default: 256 by HTTP, 2048 by gRPC].
+    #[arg(long, value_name = "N")]
+    clients: Option<usize>,
+    /// Streams to each node that gRPC's clients share [default: 4].
+    #[arg(long, value_name = "N")]
+    streams: Option<usize>,
+    /// Shards of the cluster [default: 4].
+    #[arg(long, value_name = "N")]
+    shards: Option<u64>,
+    /// Seconds that do not count.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    warm_up: u64,
+    /// Seconds that count.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    seconds: u64,
+    /// Steps a second at random times, instead of each client's next one when it has its answer.
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// Runs, each on a fresh cluster; the median is told.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    runs: usize,
+    /// More flags for each node, in one word.
+    #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
+    node_flags: String,
+    /// More flags for the router, in one word.
+    #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
+    router_flags: String,
+    /// Where rotunda-node and rotunda-router are, where not beside this program.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Where data and logs go: the disk that is measured. A temporary folder where left out.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How to print what was measured.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+impl RunArguments {
+    fn plan(&self) -> Plan {
+        let way = match self.door {
+            DoorName::Http => Way::Http,
+            DoorName::Grpc => Way::Grpc,
+        };
+        let span = Duration::from_secs(self.seconds);
+        let plan = Plan::new(self.workload.into(), way, span, self.bin_dir.clone());
+        Plan {
+            clients: self.clients.unwrap_or(plan.clients),
+            streams: self.streams.unwrap_or(plan.streams),
+            shards: self.shards.unwrap_or(plan.shards),
+            warm_up: Duration::from_secs(self.warm_up),
+            rate: self.rate,
+            node_flags: self.node_flags.clone(),
+            router_flags: self.router_flags.clone(),
+            place: self.data.clone(),
+            ..plan
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct PeersArguments {
+    /// Seconds that count, of each figure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    seconds: u64,
+    /// Where rotunda-node and rotunda-router are, where not beside this program.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Where all of them keep their data: the disk that is measured. A temporary folder where left out.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How to print what was measured.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run(&arguments).await,
+        Command::Peers(arguments) => peers(&arguments).await,
+    }
+}
+
+async fn peers(arguments: &PeersArguments) -> ExitCode {
+    let folder = match &arguments.data {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let folder = match folder {
+        Ok(folder) => folder,
+        Err(error) => {
+            eprintln!("error: no folder for data: {error}\n  next: name another one with --data");
+            return ExitCode::from(2);
+        }
+    };
+    // Others' servers run as other users.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    if let Err(error) = std::fs::set_permissions(folder.path(), open) {
+        eprintln!("error: {}: {error}", folder.path().display());
+        return ExitCode::from(2);
+    }
+    let span = Duration::from_secs(arguments.seconds.max(1));
+    let (figures, missing) = peers::measure(folder.path(), span, |who| eprintln!("measuring {who}")).await;
+    let mut own = Vec::new();
+    for way in [Way::Http, Way::Grpc] {
+        for workload in [Workload::Hot, Workload::Spread] {
+            eprintln!("measuring Rotunda: {workload}, {way:?}");
+            let plan = Plan::new(workload, way, span, arguments.bin_dir.clone());
+            match run::run(&plan).await {
+                Ok(outcome) => own.push((plan, outcome)),
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(2);
+                }
+            }
+        }
+    }
+    let compared = Comparison { figures, missing, own };
+    match arguments.output {
+        Output::Table => print!("{}", compared.text()),
+        Output::Json => println!("{:#}", compared.as_json()),
+    }
+    if compared.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
+}
+
+async fn run(arguments: &RunArguments) -> ExitCode {
+    let plan = arguments.plan();
+    let mut outcomes = Vec::new();
+    for number in 1..=arguments.runs.max(1) {
+        eprintln!("run {number} of {}", arguments.runs.max(1));
+        match run::run(&plan).await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    match arguments.output {
+        Output::Table => print!("{}", report::text(&plan, &outcomes)),
+        Output::Json => println!("{:#}", report::as_json(&plan, &outcomes)),
+    }
+    if outcomes.iter().all(|outcome| outcome.audit.is_sound()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
+}
