@@ -5,12 +5,14 @@
 //! | [`market`] | what is sold: one slot that everybody wants, the whole network, a family of slots that sells out |
 //! | [`door`] | how it is bought: HTTP through the router, or commands straight to the nodes |
 //! | [`shopper`] | what one client does, step after step: the workloads |
+//! | [`onsale`] | how visitors arrive when a sale begins |
 //! | [`load`] | how many at once or at which times; from when on it counts |
 //! | [`samples`] | what was measured: latencies and counts, over the whole and by the second |
 //! | [`cpu`] | processor time of each process |
 //! | [`peers`] | PostgreSQL, Redis and etcd, in the same run on the same machine |
 //! | [`audit`] | whether what was acknowledged is there, and nothing was sold twice |
-//! | [`report`] | all of it as a table, as JSON and as a page |
+//! | [`run`] | one run from beginning to end |
+//! | [`report`], [`page`] | all of it as a table, as JSON and as a page |
 //!
 //! A client that waits for its answer before it asks again (closed loop) hides the waits of those who would have come
 //! meanwhile. So closed loops are reported with the correction for coordinated omission beside what was measured, and
@@ -21,6 +23,8 @@ pub mod cpu;
 pub mod door;
 pub mod load;
 pub mod market;
+pub mod onsale;
+pub mod page;
 pub mod peers;
 pub mod report;
 pub mod run;

@@ -53,7 +53,8 @@ fn percentiles(latency: &Percentiles) -> String {
     )
 }
 
-fn way(way: Way) -> &'static str {
+/// A way in, for people.
+pub(super) fn way(way: Way) -> &'static str {
     match way {
         Way::Http => "HTTP through the router",
         Way::Grpc => "gRPC to the nodes",

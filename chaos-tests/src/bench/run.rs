@@ -1,6 +1,6 @@
 //! One benchmark from beginning to end: a fresh cluster for each run, a market, clients, an audit; medians over the runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::audit::{self, Audit};
 use super::cpu::{self, Meter};
 use super::door::{Door, Grpc, Http};
 use super::load::{self, Pace, Shape};
-use super::market::{self, NotOnOffer, Stall};
+use super::market::{self, Kind, NotOnOffer, Stall};
 use super::samples::{Counts, Deed, Percentiles, Samples};
 use super::shopper::{Shopper, Workload};
 use crate::cluster::Cluster;
@@ -39,6 +39,8 @@ pub enum Way {
 pub struct Plan {
     /// What clients do.
     pub workload: Workload,
+    /// What they buy.
+    pub market: Kind,
     /// How they buy.
     pub way: Way,
     /// How many.
@@ -73,6 +75,7 @@ impl Plan {
     pub fn new(workload: Workload, way: Way, span: Duration, programs: Option<PathBuf>) -> Self {
         Plan {
             workload,
+            market: workload.market(),
             way,
             clients: match way {
                 Way::Http => 256,
@@ -155,7 +158,7 @@ impl Outcome {
 /// Where the cluster does not come up, or ends.
 pub async fn run(plan: &Plan) -> Result<Outcome, NotOnOffer> {
     let mut cluster = found(plan).await;
-    let stalls: Arc<[Stall]> = market::set_up(&mut cluster, plan.workload.market()).await?.into();
+    let stalls: Arc<[Stall]> = market::set_up(&mut cluster, plan.market).await?.into();
     let outcome = measure(plan, &mut cluster, &stalls).await;
     cluster.check_processes();
     Ok(outcome)
@@ -279,14 +282,13 @@ fn of_deed(deed: Deed, samples: &Samples, clients: usize, closed: bool) -> DeedO
 /// Who takes part, with what each is.
 async fn processes(cluster: &Cluster, stalls: &[Stall]) -> Vec<(String, u32)> {
     let mut processes = Vec::new();
-    let mut leaders = BTreeMap::new();
-    for stall in stalls {
-        if !leaders.contains_key(&stall.shard) {
-            leaders.insert(stall.shard, cluster.leader_of(stall.shard).await);
-        }
+    let shards: BTreeSet<u64> = stalls.iter().map(|stall| stall.shard).collect();
+    let mut leaders = Vec::new();
+    for shard in shards {
+        leaders.push(cluster.leader_of(shard).await);
     }
     for node in cluster.nodes() {
-        let leads = leaders.values().filter(|leader| **leader == node).count();
+        let leads = leaders.iter().filter(|leader| **leader == node).count();
         let role = match leads {
             0 => "follower".to_owned(),
             _ if leaders.len() == 1 => "leader".to_owned(),

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::report::timeline::{Column, Timeline};
+
 /// Latencies are told apart to one part in a thousand, up to a minute; in microseconds.
 const DIGITS: u8 = 3;
 const LONGEST_US: u64 = 60_000_000;
@@ -163,6 +165,34 @@ impl Samples {
     #[must_use]
     pub fn seconds(&self) -> &[Second] {
         &self.seconds
+    }
+
+    /// By the second, for the picture.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        let ns = |micros: u64| Some(micros * 1_000);
+        let column = |counts: Counts, latencies: &Histogram<u64>| Column {
+            ok: counts.done,
+            refused: counts.refused,
+            turned_away: counts.shed,
+            unknown: counts.failed,
+            p50_ns: (!latencies.is_empty())
+                .then(|| ns(latencies.value_at_quantile(0.5)))
+                .flatten(),
+            p99_ns: (!latencies.is_empty())
+                .then(|| ns(latencies.value_at_quantile(0.99)))
+                .flatten(),
+        };
+        Timeline {
+            end_ns: u64::try_from(self.span().as_nanos()).unwrap_or(u64::MAX).max(1),
+            column_ns: 1_000_000_000,
+            columns: self
+                .seconds
+                .iter()
+                .map(|second| column(second.counts, &second.latencies))
+                .collect(),
+            ..Timeline::default()
+        }
     }
 
     /// The time that counted: less than was meant where it ended early.

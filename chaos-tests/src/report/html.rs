@@ -4,8 +4,9 @@
 //! Shapes are inline SVG that stretches with the page; all words are HTML beside them, so that they keep their size on a
 //! phone. Colours come from variables with a second set for the dark.
 
-mod chart;
+pub(crate) mod chart;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::timeline::Timeline;
@@ -14,7 +15,7 @@ use crate::history::reader::Saved;
 use crate::invariants::{Finding, Ruling, Verdict, is_sound};
 
 /// A text from outside, on its way into the page.
-struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +49,20 @@ pub fn page(saved: &Saved, verdicts: &[Verdict]) -> String {
 fn write(page: &mut String, saved: &Saved, verdicts: &[Verdict]) -> fmt::Result {
     let header = &saved.header;
     let name = if header.name.is_empty() { "a run" } else { &header.name };
+    begin(page, name)?;
+    headline(page, saved, verdicts, name)?;
+    let timeline = Timeline::of(saved);
+    tiles_of(page, saved, &timeline)?;
+    chart::write(page, &timeline)?;
+    findings(page, verdicts)?;
+    invariants(page, verdicts)?;
+    environment(page, saved)?;
+    end(page);
+    Ok(())
+}
+
+/// What a page begins with.
+pub(crate) fn begin(page: &mut String, name: &str) -> fmt::Result {
     write!(
         page,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
@@ -55,16 +70,12 @@ fn write(page: &mut String, saved: &Saved, verdicts: &[Verdict]) -> fmt::Result 
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\" />\n\
          <title>Rotunda: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
         Escaped(name)
-    )?;
-    headline(page, saved, verdicts, name)?;
-    let timeline = Timeline::of(saved);
-    tiles(page, saved, &timeline)?;
-    chart::write(page, &timeline)?;
-    findings(page, verdicts)?;
-    invariants(page, verdicts)?;
-    environment(page, saved)?;
+    )
+}
+
+/// What it ends with.
+pub(crate) fn end(page: &mut String) {
     page.push_str("</main>\n</body>\n</html>\n");
-    Ok(())
 }
 
 fn headline(page: &mut String, saved: &Saved, verdicts: &[Verdict], name: &str) -> fmt::Result {
@@ -102,11 +113,11 @@ fn headline(page: &mut String, saved: &Saved, verdicts: &[Verdict], name: &str) 
     )
 }
 
-fn tiles(page: &mut String, saved: &Saved, timeline: &Timeline) -> fmt::Result {
+fn tiles_of(page: &mut String, saved: &Saved, timeline: &Timeline) -> fmt::Result {
     let whole = &timeline.whole;
     let faults = saved.faults.iter().filter(|fault| fault.phase == Phase::Begin).count();
     let latency = |ns: Option<u64>| ns.map_or("none".to_owned(), chart::duration);
-    let tiles = [
+    let numbers = [
         ("operations", saved.operations.len().to_string()),
         ("done", whole.ok.to_string()),
         ("refused by the rules", whole.refused.to_string()),
@@ -117,9 +128,14 @@ fn tiles(page: &mut String, saved: &Saved, timeline: &Timeline) -> fmt::Result {
         ("p99", latency(whole.p99_ns)),
         ("length", chart::duration(timeline.end_ns)),
     ];
+    tiles(page, &numbers)
+}
+
+/// The numbers that one looks at first.
+pub(crate) fn tiles(page: &mut String, tiles: &[(&str, String)]) -> fmt::Result {
     page.push_str("<dl class=\"tiles\">\n");
     for (name, value) in tiles {
-        writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(&value))?;
+        writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))?;
     }
     page.push_str("</dl>\n");
     Ok(())
@@ -199,18 +215,22 @@ fn write_finding(page: &mut String, finding: &Finding, open: bool) -> fmt::Resul
 }
 
 fn environment(page: &mut String, saved: &Saved) -> fmt::Result {
+    repeat(page, &saved.header.command, &saved.header.environment)
+}
+
+/// The command that does it again, and where it was done.
+pub(crate) fn repeat(page: &mut String, command: &str, environment: &BTreeMap<String, String>) -> fmt::Result {
     page.push_str("<section>\n<h2>To repeat it</h2>\n");
-    let command = &saved.header.command;
     if command.is_empty() {
         page.push_str("<p>The history does not say.</p>\n");
     } else {
         writeln!(page, "<pre>{}</pre>", Escaped(command))?;
     }
     page.push_str("<h2>Where it ran</h2>\n<dl class=\"environment\">\n");
-    for (name, value) in &saved.header.environment {
+    for (name, value) in environment {
         writeln!(page, "<dt>{}</dt><dd>{}</dd>", Escaped(name), Escaped(value))?;
     }
-    if saved.header.environment.is_empty() {
+    if environment.is_empty() {
         page.push_str("<dt>environment</dt><dd>the history does not say</dd>\n");
     }
     page.push_str("</dl>\n</section>\n");

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rotunda_chaos::bench::peers;
 use rotunda_chaos::bench::report::{self, Comparison};
 use rotunda_chaos::bench::run::{self, Plan, Way};
 use rotunda_chaos::bench::shopper::Workload;
+use rotunda_chaos::bench::{onsale, page, peers};
 
 // As in the router, whose client library it uses.
 #[global_allocator]
@@ -58,7 +58,7 @@ enum WorkloadName {
     Spread,
     /// Look, hold, confirm, of every slot.
     Journey,
-    /// The visitors of an on-sale. Needs --rate.
+    /// The visitors of an on-sale, who arrive whether or not the others are served.
     Onsale,
     /// Eight of ten look, the others hold, confirm and release.
     Mixed,
@@ -105,6 +105,9 @@ struct RunArguments {
     /// Steps a second at random times, instead of each client's next one when it has its answer.
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
+    /// Of `onsale`: how many arrive for each one in the file (3,000 a second at the peak).
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    scale: f64,
     /// Runs, each on a fresh cluster; the median is told.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
@@ -120,6 +123,9 @@ struct RunArguments {
     /// Where data and logs go: the disk that is measured. A temporary folder where left out.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Also write a page with rate and latency over time, in one file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// How to print what was measured.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -133,15 +139,28 @@ impl RunArguments {
         };
         let span = Duration::from_secs(self.seconds);
         let plan = Plan::new(self.workload.into(), way, span, self.bin_dir.clone());
-        Plan {
+        let plan = Plan {
             clients: self.clients.unwrap_or(plan.clients),
             streams: self.streams.unwrap_or(plan.streams),
             shards: self.shards.unwrap_or(plan.shards),
-            warm_up: Duration::from_secs(self.warm_up),
             rate: self.rate,
             node_flags: self.node_flags.clone(),
             router_flags: self.router_flags.clone(),
             place: self.data.clone(),
+            ..plan
+        };
+        if plan.workload != Workload::Onsale || self.rate.is_some() {
+            return Plan {
+                warm_up: Duration::from_secs(self.warm_up),
+                ..plan
+            };
+        }
+        // From the quiet to the end of the decay, and until the last who came has gone.
+        let arrivals = onsale::arrivals(self.scale);
+        Plan {
+            warm_up: Duration::ZERO,
+            span: Duration::from_secs(arrivals.len() as u64 + 10),
+            arrivals: Some(arrivals.into()),
             ..plan
         }
     }
@@ -228,6 +247,16 @@ async fn run(arguments: &RunArguments) -> ExitCode {
                 eprintln!("error: {error}");
                 return ExitCode::from(2);
             }
+        }
+    }
+    if let Some(path) = &arguments.html {
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        if let Err(error) = std::fs::write(path, page::page(&plan, &outcomes, &command)) {
+            eprintln!(
+                "error: {}: {error}\n  next: name a file that can be written",
+                path.display()
+            );
+            return ExitCode::from(2);
         }
     }
     match arguments.output {

@@ -14,7 +14,7 @@ type Count = fn(&Column) -> u64;
 type Latency = fn(&Column) -> Option<u64>;
 
 /// Writes it.
-pub(super) fn write(page: &mut String, timeline: &Timeline) -> fmt::Result {
+pub(crate) fn write(page: &mut String, timeline: &Timeline) -> fmt::Result {
     page.push_str("<div class=\"charts\">\n");
     if timeline.lanes.is_empty() {
         page.push_str("<figure><figcaption><b>Nothing was broken</b></figcaption></figure>\n");
@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut String, timeline: &Timeline) -> fmt::Result {
 }
 
 /// A length of time as people say it.
-pub(super) fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let (micros, millis, seconds) = (ns / 1_000, ns / 1_000_000, ns / 1_000_000_000);
     match ns {
         0 => "0".to_owned(),
