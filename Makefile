@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test mutants failpoints chaos soak check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test bench bench-peers mutants failpoints chaos soak check fix fmt clippy deny doc edges
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -17,6 +17,11 @@ TEST_ARGS ?=
 # Arguments for `rotunda-chaos mutants`, as in: make mutants MUTANTS_ARGS="--only FollowerRead --budget 120"
 MUTANTS_ARGS ?=
 
+# Arguments for `rotunda-bench run`, as in: make bench BENCH_ARGS="spread --door grpc --seconds 60"
+BENCH_ARGS ?= hot
+# Arguments for `rotunda-bench peers`, as in: make bench-peers PEERS_ARGS="--seconds 60"
+PEERS_ARGS ?=
+
 # How long `make soak` goes on.
 HOURS ?= 1
 
@@ -25,7 +30,7 @@ TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps --locked 2>/dev/
 BIN = $(TARGET)/debug
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 setup: ## looks for compilers and libclang, installs them where it may
 	@.ci/setup
@@ -49,6 +54,15 @@ test: setup ## every test, the end-to-end ones with real processes included
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
+
+bench: setup ## one benchmark on a cluster of real processes, audited; `rotunda-bench run --help` says which
+	@$(CARGO) build $(FLAGS) --bins
+	@'$(BIN)/rotunda-bench' run $(BENCH_ARGS)
+
+bench-peers: setup ## PostgreSQL, Redis, etcd and Rotunda on this machine, one after the other, with ratios
+	@.ci/setup peers || true
+	@$(CARGO) build $(FLAGS) --bins
+	@'$(BIN)/rotunda-bench' peers $(PEERS_ARGS)
 
 chaos: setup ## 200 simulated clusters, then every scenario once on real processes (as root: namespaces, disks that lose power)
 	@$(CARGO) build $(FLAGS) --bins
