@@ -21,6 +21,8 @@ use crate::process::describe;
 
 /// What a full disk has left: less than an entry takes to be written ahead.
 const LEFT: u64 = 64 << 10;
+/// What a node says last that found no room (ENOSPC's words).
+const NO_SPACE: &str = "No space left on device";
 /// How long a node that was asked to may take to end in order.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -47,6 +49,8 @@ pub struct Nemesis {
     router_down: BTreeSet<u64>,
     tally: BTreeMap<&'static str, Tally>,
     deaths: Vec<String>,
+    /// Have ended, and no supervisor has heard of it.
+    unsupervised: Vec<u32>,
 }
 
 /// A fault under way, with what it takes to mend it.
@@ -84,6 +88,7 @@ impl Nemesis {
             router_down: BTreeSet::new(),
             tally: BTreeMap::new(),
             deaths: Vec::new(),
+            unsupervised: Vec::new(),
         }
     }
 
@@ -257,6 +262,8 @@ impl Nemesis {
     /// # Errors
     /// Where that does not get done.
     pub async fn end(&mut self, id: u64) -> Result<(), String> {
+        // A node that it has ended ended while it was on.
+        self.reap();
         let Some(mut active) = self.active.remove(&id) else {
             return Ok(());
         };
@@ -283,7 +290,6 @@ impl Nemesis {
                 // A loss of power may have given the room back already.
                 let freed = self.cluster.volume(*node).map(crate::lab::volume::Volume::free);
                 drop(freed);
-                active.felt |= self.reap().contains(node);
             }
             Fault::FailedSync(node, _) => self.cluster.orders(*node).fail_no_sync(),
             Fault::SlowSync(node, _) => self.cluster.orders(*node).delay_syncs(Duration::ZERO),
@@ -347,9 +353,31 @@ impl Nemesis {
                 .find(|line| line.contains("rotunda"))
                 .or_else(|| tail.lines().last())
                 .unwrap_or("nothing");
+            // Whoever looks first, the death is the fault's.
+            let full = self
+                .active
+                .values_mut()
+                .filter(|active| active.fault == Fault::DiskFull(*node));
+            for active in full {
+                active.felt |= said.contains(NO_SPACE);
+            }
             self.deaths.push(format!("node {node}: {}: {said}", describe(*status)));
         }
-        ended.into_iter().map(|(node, _)| node).collect()
+        let nodes: Vec<u32> = ended.into_iter().map(|(node, _)| node).collect();
+        self.unsupervised.extend(&nodes);
+        nodes
+    }
+
+    /// SIGKILL to a node that nothing holds down: it is for a supervisor to start it again.
+    pub fn crash(&mut self, node: u32) {
+        self.cluster.kill(node);
+        self.unsupervised.push(node);
+    }
+
+    /// Nodes that have ended since the last time, whoever saw it first.
+    pub fn take_ended(&mut self) -> Vec<u32> {
+        self.reap();
+        std::mem::take(&mut self.unsupervised)
     }
 
     /// As a supervisor does: starts what has ended by itself and is not held down.

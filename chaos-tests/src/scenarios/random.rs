@@ -1,7 +1,6 @@
 //! Overlapping faults drawn from a seed: which, when, for how long and to whom, all of it before the run, so that the same
 //! seed gives the same schedule on every machine that can deal the same faults.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -31,6 +30,9 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// A disk stays full for at least so long: its node is started on it.
+const UNTIL_STARTED: Duration = Duration::from_secs(4);
+
 /// Draws a schedule over `span`. Every kind that is possible comes once before any comes again.
 #[must_use]
 pub fn draw(seed: u64, span: Duration, nodes: u32, able: &Capabilities) -> Vec<Planned> {
@@ -46,7 +48,11 @@ pub fn draw(seed: u64, span: Duration, nodes: u32, able: &Capabilities) -> Vec<P
         let Some(kind) = deck.pop() else { break };
         let fault = kind(&mut dice, nodes);
         // Drawn before it is known whether the machine can: the rest of the schedule stays the same.
-        let lasts = Duration::from_millis(dice.u64(LASTS)).min(span.saturating_sub(at));
+        let mut lasts = Duration::from_millis(dice.u64(LASTS));
+        if let Fault::DiskFull(_) = fault {
+            lasts = lasts.max(UNTIL_STARTED);
+        }
+        let lasts = lasts.min(span.saturating_sub(at));
         let next = Duration::from_millis(dice.u64(BETWEEN));
         if fault.need().is_none_or(|need| able.missing(need).is_none()) {
             planned.push(Planned { at, lasts, fault });
@@ -125,23 +131,31 @@ pub(super) async fn run(stage: &mut Stage, planned: Vec<Planned>, span: Duration
     let begun = Instant::now();
     let mut coming = planned.into_iter().peekable();
     let mut going: Vec<(Duration, u64)> = Vec::new();
-    let mut ended: Vec<(Duration, BTreeSet<u32>)> = Vec::new();
+    // When a supervisor looks again.
+    let mut looks: Vec<Duration> = Vec::new();
     while begun.elapsed() < span {
         let now = begun.elapsed();
-        let dead = stage.nemesis.reap();
-        if !dead.is_empty() {
-            ended.push((now + SUPERVISED, dead.into_iter().collect()));
+        if !stage.nemesis.take_ended().is_empty() {
+            looks.push(now + SUPERVISED);
         }
-        if ended.iter().any(|(at, _)| *at <= now) {
-            ended.retain(|(at, _)| *at > now);
+        if looks.iter().any(|at| *at <= now) {
+            looks.retain(|at| *at > now);
             stage.nemesis.supervise();
         }
         for id in due(&mut going, now) {
             stage.end(id).await?;
         }
         while let Some(next) = coming.next_if(|next| next.at <= begun.elapsed()) {
+            let full = match next.fault {
+                Fault::DiskFull(node) => Some(node),
+                _ => None,
+            };
             let id = stage.begin(next.fault).await?;
             going.push((begun.elapsed() + next.lasts, id));
+            // Logs write into room that they took beforehand, so a full disk can go unnoticed for long; a start cannot.
+            if let Some(node) = full {
+                stage.nemesis.crash(node);
+            }
         }
         stage.last(TICK).await;
     }
@@ -156,6 +170,8 @@ fn due(going: &mut Vec<(Duration, u64)>, now: Duration) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::lab::capabilities::Need;
 
