@@ -10,7 +10,7 @@
 //! - [`faults`] and [`disk`]: failing syncs, clocks that jump, disks that are full, dealt to one node at a time.
 //! - [`lab`]: hosts, links and disks of a run's own, where the machine permits them.
 //! - [`scenarios`]: what is broken, in which order, and what came of it: `rotunda-chaos run`.
-//! - [`bench`]: how fast it all is: `rotunda-bench`.
+//! - [`mod@bench`]: how fast it all is: `rotunda-bench`.
 //! - [`report`]: what a passing test still prints.
 //! - `mutants` (with the feature of that name): bugs seeded in the product, for `rotunda-chaos mutants` to find.
 //! - [`audit`]: reads the logs of all replicas, joins them with the history of the visitors and asks the invariants.
