@@ -16,10 +16,11 @@ use rotunda_chaos::cluster::Cluster;
 use rotunda_chaos::report::tell;
 
 fn short(workload: Workload, way: Way) -> Plan {
+    let plan = Plan::new(workload, way, Duration::from_secs(1), None);
     Plan {
         clients: 16,
-        warm_up: Duration::from_millis(200),
-        ..Plan::new(workload, way, Duration::from_secs(1), None)
+        warm_up: plan.warm_up.min(Duration::from_millis(200)),
+        ..plan
     }
 }
 

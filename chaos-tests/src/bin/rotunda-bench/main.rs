@@ -96,9 +96,9 @@ struct RunArguments {
     /// Shards of the cluster [default: 4].
     #[arg(long, value_name = "N")]
     shards: Option<u64>,
-    /// Seconds that do not count.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
-    warm_up: u64,
+    /// Seconds that do not count [default: 3, and none of `sellout` and `onsale`].
+    #[arg(long, value_name = "SECONDS")]
+    warm_up: Option<u64>,
     /// Seconds that count.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     seconds: u64,
@@ -151,7 +151,7 @@ impl RunArguments {
         };
         if plan.workload != Workload::Onsale || self.rate.is_some() {
             return Plan {
-                warm_up: Duration::from_secs(self.warm_up),
+                warm_up: self.warm_up.map_or(plan.warm_up, Duration::from_secs),
                 ..plan
             };
         }
