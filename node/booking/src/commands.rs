@@ -22,38 +22,79 @@ use crate::rows::RowsError;
 use crate::state::{Booking, Operated, Record, RecordId, damaged};
 use crate::views;
 
-/// Applies a command that was not seen before.
-pub(crate) fn dispatch(transaction: &mut Transaction<'_>, command: &Command) -> Result<Outcome, Halt> {
+/// What a command came to.
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, on the stack")]
+pub(crate) enum Done {
+    /// It made this booking. Its record is what it is answered from, now and whenever it is asked for again.
+    Held(RecordId),
+    /// Anything else, with its answer.
+    Answered(Reply),
+}
+
+/// Applies a command and answers it.
+pub(crate) fn answer(transaction: &mut Transaction<'_>, command: &Command) -> Result<Reply, RowsError> {
+    match execute(transaction, command)? {
+        Done::Held(id) => Ok(Reply {
+            replayed: false,
+            ..as_first_answered(transaction, id)?
+        }),
+        Done::Answered(reply) => Ok(reply),
+    }
+}
+
+/// Applies a command, unless its record says that it was applied before, and keeps its answer.
+pub(crate) fn execute(transaction: &mut Transaction<'_>, command: &Command) -> Result<Done, RowsError> {
+    if let Some(key) = command.key
+        && let Some(reply) = replay(transaction, command, key)?
+    {
+        return Ok(Done::Answered(reply));
+    }
+    let outcome = match dispatch(transaction, command) {
+        // Its record is there, and its key is noted.
+        Ok(Step::Held(id)) => return Ok(Done::Held(id)),
+        Ok(Step::Outcome(outcome)) => outcome,
+        Err(Halt::Refused(refusal)) => Outcome::Refused(refusal),
+        Err(Halt::Broken(error)) => return Err(error),
+    };
+    let reply = Reply {
+        index: transaction.index,
+        replayed: false,
+        outcome,
+    };
+    remember(transaction, command, &reply);
+    Ok(Done::Answered(reply))
+}
+
+/// What the rules of a command came to.
+enum Step {
+    Held(RecordId),
+    Outcome(Outcome),
+}
+
+fn dispatch(transaction: &mut Transaction<'_>, command: &Command) -> Result<Step, Halt> {
     let venue = command.venue;
-    match &command.operation {
+    let outcome = match &command.operation {
         Operation::ImportVenue(definition) => import_venue::import_venue(transaction, venue, definition),
         Operation::SetSlots(plan) => set_slots::set_slots(transaction, venue, plan),
         Operation::ChangeSlot { slot, change } => change_slot::change_slot(transaction, venue, slot, *change),
-        Operation::Hold(request) => hold::hold(transaction, command, request),
+        Operation::Hold(request) => return hold::hold(transaction, command, request).map(Step::Held),
         Operation::Extend { booking } => extend::extend(transaction, venue, *booking),
         Operation::Confirm { booking, nonce } => confirm::confirm(transaction, venue, *booking, *nonce),
         Operation::Release { booking } => release::release(transaction, venue, *booking),
         Operation::Cancel { booking } => cancel::cancel(transaction, venue, *booking),
         Operation::Expire { limit } => expire::expire(transaction, venue, *limit),
-    }
+    };
+    outcome.map(Step::Outcome)
 }
 
 /// The answer to a command whose key was seen before: the stored one, or a refusal where the body is another.
-pub(crate) fn replay(
-    transaction: &mut Transaction<'_>,
-    command: &Command,
-    key: CommandKey,
-) -> Result<Option<Reply>, RowsError> {
+fn replay(transaction: &mut Transaction<'_>, command: &Command, key: CommandKey) -> Result<Option<Reply>, RowsError> {
     let venue = command.venue;
     let found = transaction.keys().find(transaction.rows(), venue, key)?;
     let Some(seq) = found else { return Ok(None) };
     let id = RecordId { venue, seq };
-    let catalogue = transaction.catalogue(venue)?;
     let index = transaction.index;
-    let broken = |detail: &str| damaged(&Key::record(id), detail.to_owned());
-    let record = transaction
-        .record(id)?
-        .ok_or_else(|| broken("a key points to a record that is not there"))?;
+    let record = transaction.record(id)?.ok_or_else(|| lost(id))?;
     let fingerprint = match record {
         Record::Booking(booking) => booking.fingerprint,
         Record::Operated(operated) => operated.fingerprint,
@@ -69,39 +110,50 @@ pub(crate) fn replay(
             outcome: Outcome::Refused(refusal),
         }));
     }
-    Ok(Some(match record {
-        Record::Booking(booking) => {
-            let catalogue = catalogue.ok_or_else(|| broken("a booking at a venue without a catalogue"))?;
-            let shown = if mutant!(ReplayShowsNow) {
-                booking.clone()
-            } else {
-                booking.as_first_held()
-            };
-            let view = views::booking(&catalogue.row, id, &shown);
-            Reply {
-                index: booking.index,
-                replayed: true,
-                outcome: Outcome::Booking(view),
-            }
-        }
-        Record::Operated(operated) => {
-            let reply = codec::decode_reply(&operated.reply).map_err(|error| broken(&error.to_string()))?;
-            Reply {
-                replayed: true,
-                ..reply
-            }
-        }
-    }))
+    as_first_answered(transaction, id).map(Some)
 }
 
-/// Keeps the answer to a command with a key. A hold that was granted is its own record and has noted its key already.
-pub(crate) fn remember(transaction: &mut Transaction<'_>, command: &Command, reply: &Reply) {
+/// The answer that a record keeps, as a replay.
+fn as_first_answered(transaction: &mut Transaction<'_>, id: RecordId) -> Result<Reply, RowsError> {
+    let catalogue = transaction.catalogue(id.venue)?;
+    match transaction.record(id)?.ok_or_else(|| lost(id))? {
+        Record::Booking(booking) => {
+            let broken = || damaged(&Key::record(id), "a booking at a venue without a catalogue".to_owned());
+            let catalogue = catalogue.ok_or_else(broken)?;
+            let index = booking.index;
+            let view = if mutant!(ReplayShowsNow) || booking.is_as_first_held() {
+                views::booking(&catalogue.row, id, booking)
+            } else {
+                views::booking(&catalogue.row, id, &booking.as_first_held())
+            };
+            Ok(Reply {
+                index,
+                replayed: true,
+                outcome: Outcome::Booking(view),
+            })
+        }
+        Record::Operated(operated) => {
+            let reply = codec::decode_reply(&operated.reply);
+            let reply = reply.map_err(|error| damaged(&Key::record(id), error.to_string()))?;
+            Ok(Reply {
+                replayed: true,
+                ..reply
+            })
+        }
+    }
+}
+
+fn lost(id: RecordId) -> RowsError {
+    damaged(
+        &Key::record(id),
+        "a key points to a record that is not there".to_owned(),
+    )
+}
+
+/// Keeps the answer to a command with a key.
+fn remember(transaction: &mut Transaction<'_>, command: &Command, reply: &Reply) {
     let Some(key) = command.key else { return };
-    let granted = matches!(
-        (&command.operation, &reply.outcome),
-        (Operation::Hold(_), Outcome::Booking(_))
-    );
-    if granted || (mutant!(RefusalForgotten) && matches!(reply.outcome, Outcome::Refused(_))) {
+    if mutant!(RefusalForgotten) && matches!(reply.outcome, Outcome::Refused(_)) {
         return;
     }
     let id = transaction.next_record(command.venue);
@@ -164,10 +216,10 @@ fn store_booking(transaction: &mut Transaction<'_>, id: RecordId, booking: Booki
 
 /// Takes a hold out of the rows that are in order of deadline.
 fn forget_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
-    transaction.remove(&Key::deadline(id.venue, booking.deadline, id.seq), &[]);
+    transaction.remove_empty(Key::deadline(id.venue, booking.deadline, id.seq));
 }
 
 /// Puts a hold into the rows that are in order of deadline.
 fn note_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
-    transaction.append(&Key::deadline(id.venue, booking.deadline, id.seq), &[]);
+    transaction.append_empty(Key::deadline(id.venue, booking.deadline, id.seq));
 }

@@ -4,17 +4,19 @@
 //!
 //! The record that a key points to (see `state::Record`) holds the answer. Keys are never forgotten.
 
-use std::collections::BTreeMap;
+mod window;
+
 use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use self::window::{BYTES_PER_KEY, Window};
 use crate::codec::wire::wire_newtype;
 use crate::ids::{CommandKey, VenueNo};
 use crate::inventory::Transaction;
 use crate::keys::{self, Key};
 use crate::rows::{ReadRows, RowsError};
-use crate::state::{Counters, Record, RecordId, damaged, decode_row, encode_row};
+use crate::state::{Counters, Record, RecordId, damaged, decode_row};
 
 /// How many keys a shard keeps in memory, those of all its venues together. Part of the rules, not of a node's
 /// configuration: it decides which rows are written when, so all replicas of a cluster must agree on it. What it comes
@@ -36,9 +38,6 @@ impl Default for KeyWindow {
     }
 }
 
-/// A key in memory: 20 bytes of key and 8 of value, in nodes of a tree that are two thirds full.
-const BYTES_PER_KEY: u64 = 48;
-
 impl KeyWindow {
     /// The memory that a full window takes, in bytes.
     #[must_use]
@@ -55,8 +54,7 @@ wire_newtype!(Spilled);
 /// The keys of one shard.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// The window: key to sequence number.
-    recent: BTreeMap<(VenueNo, CommandKey), u64>,
+    recent: Window,
     /// Over the keys on disk, once there are any.
     filter: Option<Filter>,
     filter_bytes: usize,
@@ -66,7 +64,7 @@ impl Keys {
     /// None yet. The filter will take `filter_bytes`.
     pub(crate) fn new(filter_bytes: usize) -> Self {
         Self {
-            recent: BTreeMap::new(),
+            recent: Window::default(),
             filter: None,
             filter_bytes,
         }
@@ -134,12 +132,12 @@ impl Keys {
 
     /// How many are in memory.
     pub(crate) fn in_window(&self) -> u64 {
-        self.recent.len() as u64
+        self.recent.len()
     }
 
     /// Notes a key that was not there.
     pub(crate) fn remember(&mut self, venue: VenueNo, key: CommandKey, seq: u64) {
-        self.recent.insert((venue, key), seq);
+        self.recent.insert(venue, key, seq);
     }
 
     /// The record that `key` stands for.
@@ -149,8 +147,8 @@ impl Keys {
         venue: VenueNo,
         key: CommandKey,
     ) -> Result<Option<u64>, RowsError> {
-        if let Some(seq) = self.recent.get(&(venue, key)) {
-            return Ok(Some(*seq));
+        if let Some(seq) = self.recent.find(venue, key) {
+            return Ok(Some(seq));
         }
         if !self.filter.as_ref().is_some_and(|filter| filter.may_hold(key)) {
             return Ok(None);
@@ -165,18 +163,11 @@ impl Keys {
 
     /// Takes the `count` oldest of a venue out of memory, in order of key.
     fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<(CommandKey, u64)> {
-        let range = (venue, CommandKey([0; 16]))..=(venue, CommandKey([u8::MAX; 16]));
-        let mut oldest: Vec<(CommandKey, u64)> = self.recent.range(range).map(|((_, key), seq)| (*key, *seq)).collect();
-        if count < oldest.len() {
-            oldest.select_nth_unstable_by_key(count, |(_, seq)| *seq);
-            oldest.truncate(count);
-        }
+        let oldest = self.recent.take_oldest(venue, count);
         let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
         for (key, _) in &oldest {
-            self.recent.remove(&(venue, *key));
             filter.add(*key);
         }
-        oldest.sort_unstable();
         oldest
     }
 }
@@ -206,7 +197,7 @@ fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) {
         .keys_mut()
         .take_oldest(venue, usize::try_from(count).unwrap_or(usize::MAX));
     for (key, seq) in &oldest {
-        transaction.append(&Key::command_key(venue, *key), &encode_row(&Spilled(*seq)));
+        transaction.append(Key::command_key(venue, *key), &Spilled(*seq));
     }
     let last = oldest.iter().map(|(_, seq)| *seq).max();
     let counters = transaction.counters_mut(venue);

@@ -3,6 +3,7 @@
 //! The node's apply thread owns an inventory. [`Inventory::apply`] turns an entry into replies and row changes;
 //! [`Inventory::load`] rebuilds the caches. Reads beside it go through `queries`, which needs rows only.
 
+mod appended;
 mod cache;
 mod catalogues;
 pub(crate) mod hash;
@@ -11,18 +12,19 @@ mod transaction;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use self::appended::Appended;
 use self::cache::Cache;
 use self::catalogues::Catalogues;
 pub use self::hash::recompute_state_hash;
 use self::hash::{StateHash, digest};
 pub(crate) use self::transaction::{Halt, Shift, Transaction};
-use crate::command::{Command, Entry};
+use crate::command::Entry;
 use crate::commands;
 use crate::idempotency::{self, KeyWindow, Keys};
 use crate::ids::VenueNo;
 use crate::keys::{self, Key, Table};
 use crate::mutant::mutant;
-use crate::outcome::{Outcome, Reply};
+use crate::outcome::Reply;
 use crate::rows::{ReadRows, Rows, RowsError};
 use crate::state::{
     Catalogue, CatalogueRow, Counters, GuideHour, Hour, PlanRow, Record, Row, Slot, VenueRow, checked_row, damaged,
@@ -84,6 +86,8 @@ pub struct Inventory {
     building: Cache<Hour>,
     guides: Cache<GuideHour>,
     records: Cache<Record>,
+    /// Rows that this entry writes once.
+    appended: Appended,
     /// Plans changed in this entry.
     plans: BTreeMap<(VenueNo, u16), PlanRow>,
     /// Digests of uncached rows changed in this entry.
@@ -115,6 +119,7 @@ impl Inventory {
             building: Cache::default(),
             guides: Cache::default(),
             records: Cache::default(),
+            appended: Appended::default(),
             plans: BTreeMap::new(),
             replaced: BTreeMap::new(),
         }
@@ -155,6 +160,26 @@ impl Inventory {
     /// # Errors
     /// Where the store fails or a row is damaged. `rows` must then not be written, and the caches are of no use.
     pub fn apply(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<Vec<Reply>, RowsError> {
+        let mut replies = Vec::with_capacity(entry.commands.len());
+        self.run(rows, index, entry, Some(&mut replies))?;
+        Ok(replies)
+    }
+
+    /// As [`Inventory::apply`], where nobody waits for the replies: the rows are the same, and most answers are not made.
+    ///
+    /// # Errors
+    /// As [`Inventory::apply`].
+    pub fn follow(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<(), RowsError> {
+        self.run(rows, index, entry, None)
+    }
+
+    fn run(
+        &mut self,
+        rows: &mut impl Rows,
+        index: u64,
+        entry: &Entry,
+        mut replies: Option<&mut Vec<Reply>>,
+    ) -> Result<(), RowsError> {
         self.now = self.now.max(entry.stamp);
         let window = self.window;
         let mut transaction = Transaction {
@@ -163,13 +188,15 @@ impl Inventory {
             rows,
             inventory: self,
         };
-        let mut replies = Vec::with_capacity(entry.commands.len());
         for command in &entry.commands {
-            replies.push(execute(&mut transaction, command)?);
+            match &mut replies {
+                Some(replies) => replies.push(commands::answer(&mut transaction, command)?),
+                None => commands::execute(&mut transaction, command).map(drop)?,
+            }
         }
         idempotency::spill(&mut transaction, window);
         self.flush(rows);
-        Ok(replies)
+        Ok(())
     }
 
     /// Hands the entry's changes to the store, and makes room in the caches.
@@ -178,6 +205,7 @@ impl Inventory {
         self.building.flush(rows, &mut self.hash);
         self.guides.flush(rows, &mut self.hash);
         self.records.flush(rows, &mut self.hash);
+        self.appended.flush(rows);
         for venue in self.changed_venues.drain(..) {
             let Some(state) = self.venues.get_mut(&venue) else {
                 continue;
@@ -220,27 +248,6 @@ impl Inventory {
     pub fn now(&self) -> Timestamp {
         self.now
     }
-}
-
-/// Answers a command: from its record where it was applied before, else by applying it and keeping the answer.
-fn execute(transaction: &mut Transaction<'_>, command: &Command) -> Result<Reply, RowsError> {
-    if let Some(key) = command.key
-        && let Some(reply) = commands::replay(transaction, command, key)?
-    {
-        return Ok(reply);
-    }
-    let outcome = match commands::dispatch(transaction, command) {
-        Ok(outcome) => outcome,
-        Err(Halt::Refused(refusal)) => Outcome::Refused(refusal),
-        Err(Halt::Broken(error)) => return Err(error),
-    };
-    let reply = Reply {
-        index: transaction.index,
-        replayed: false,
-        outcome,
-    };
-    commands::remember(transaction, command, &reply);
-    Ok(reply)
 }
 
 /// The log time that is stored.

@@ -48,7 +48,7 @@ pub(crate) enum Table {
 const LONGEST: usize = 1 + 4 + 8 + 8;
 
 /// A key on the stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     bytes: [u8; LONGEST],
     length: u8,

@@ -5,7 +5,7 @@ use crate::codec::wire::{wire_struct, wire_tag};
 use crate::ids::VenueNo;
 use crate::inventory::Transaction;
 use crate::keys::Key;
-use crate::state::{Booking, encode_row};
+use crate::state::Booking;
 use crate::time::Timestamp;
 
 /// What a posting is made to. A positive amount is a debit.
@@ -105,5 +105,5 @@ pub(crate) fn post(transaction: &mut Transaction<'_>, venue: VenueNo, reason: Re
     let counters = transaction.counters_mut(venue);
     let number = counters.next_journal;
     counters.next_journal += 1;
-    transaction.append(&Key::ledger(venue, number), &encode_row(&entry));
+    transaction.append(Key::ledger(venue, number), &entry);
 }

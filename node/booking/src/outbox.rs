@@ -7,7 +7,7 @@ use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
 use crate::ids::VenueNo;
 use crate::inventory::Transaction;
 use crate::keys::Key;
-use crate::state::{RecordId, SlotId, encode_row};
+use crate::state::{RecordId, SlotId};
 use crate::time::Timestamp;
 
 /// What happened.
@@ -78,7 +78,7 @@ pub(crate) fn tell(transaction: &mut Transaction<'_>, venue: VenueNo, event: Eve
     let counters = transaction.counters_mut(venue);
     let number = counters.next_event;
     counters.next_event += 1;
-    transaction.append(&Key::outbox(venue, number), &encode_row(&line));
+    transaction.append(Key::outbox(venue, number), &line);
 }
 
 /// Writes a line about a booking.

@@ -40,9 +40,15 @@ pub(crate) trait Row: Wire {
 
 /// The stored form of a value.
 pub(crate) fn encode_row<T: Wire>(value: &T) -> Vec<u8> {
-    let mut writer = Writer::versioned(ROW_VERSION, 128);
-    writer.put(value);
+    let mut writer = Writer::onto(Vec::with_capacity(128));
+    write_row(&mut writer, value);
     writer.finish()
+}
+
+/// Writes the stored form of a value behind what is there.
+pub(crate) fn write_row<T: Wire>(writer: &mut Writer, value: &T) {
+    writer.raw(&[ROW_VERSION]);
+    writer.put(value);
 }
 
 /// The value that is stored as `bytes` under `key`.

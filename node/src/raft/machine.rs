@@ -92,15 +92,14 @@ impl Machine for BookingMachine {
             _ => entry,
         };
         self.inventory.set_limits(self.budget.limits());
-        let replies = self
-            .inventory
-            .apply(&mut TxnRows(txn), index, &entry)
-            .map_err(|error| MachineError::new(format!("entry {index}: {error}")))?;
-        Ok(if want_reply {
-            codec::encode_replies(&replies)
+        let rows = &mut TxnRows(txn);
+        let replies = if want_reply {
+            let replies = self.inventory.apply(rows, index, &entry);
+            replies.map(|replies| codec::encode_replies(&replies))
         } else {
-            Bytes::new()
-        })
+            self.inventory.follow(rows, index, &entry).map(|()| Bytes::new())
+        };
+        replies.map_err(|error| MachineError::new(format!("entry {index}: {error}")))
     }
 
     fn state_hash(&self) -> [u8; 16] {

@@ -24,6 +24,11 @@ impl Writer {
         Self { bytes }
     }
 
+    /// A writer that goes on behind what is there.
+    pub(crate) fn onto(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
     /// What was written.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes

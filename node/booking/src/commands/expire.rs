@@ -49,7 +49,7 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u
             _ => return Err(damaged(&key, "a deadline of what is not held".to_owned()).into()),
         };
         let mut booking = booking.clone();
-        transaction.remove(&key, &[]);
+        transaction.remove_empty(key);
         if !mutant!(ExpiryKeepsPlaces) {
             transaction.shift_booking(venue, &booking, Shift::Release)?;
         }

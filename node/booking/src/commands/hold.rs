@@ -12,11 +12,10 @@ use crate::inventory::{Halt, Shift, Transaction};
 use crate::money;
 use crate::mutant::mutant;
 use crate::outbox::{self, Event};
-use crate::outcome::{BookingStatus, LineProblem, Outcome, Refusal, RefusalCode};
+use crate::outcome::{BookingStatus, LineProblem, Refusal, RefusalCode};
 use crate::pools::{self, Want};
-use crate::state::{Booking, Catalogue, Line, Record, SlotId};
+use crate::state::{Booking, Catalogue, Line, Record, RecordId, SlotId};
 use crate::time::Timestamp;
-use crate::views;
 
 /// Lines of one booking.
 const MAX_LINES: usize = 64;
@@ -64,7 +63,7 @@ pub(super) fn hold(
     transaction: &mut Transaction<'_>,
     command: &Command,
     request: &HoldRequest,
-) -> Result<Outcome, Halt> {
+) -> Result<RecordId, Halt> {
     let venue = command.venue;
     let catalogue = transaction.known_catalogue(venue)?;
     check_size(request)?;
@@ -104,12 +103,11 @@ pub(super) fn hold(
     transaction.counters_mut(venue).bookings += 1;
     note_deadline(transaction, id, &booking);
     outbox::tell_booking(transaction, id, Event::Held);
-    let view = views::booking(&catalogue.row, id, &booking);
     transaction.insert_record(id, Record::Booking(booking));
     if let Some(key) = command.key {
         note_key(transaction, id, key);
     }
-    Ok(Outcome::Booking(view))
+    Ok(id)
 }
 
 /// Bounds what the checks after it have to go through.

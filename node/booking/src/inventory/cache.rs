@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use crate::codec::wire::Writer;
 use crate::inventory::hash::{StateHash, digest};
 use crate::rows::{ReadRows, Rows, RowsError};
-use crate::state::{Row, checked_row, encode_row};
+use crate::state::{Row, checked_row, write_row};
 
 /// One row.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Cached<V> {
 pub(crate) struct Cache<V: Row> {
     entries: BTreeMap<V::Id, Cached<V>>,
     changed: Vec<V::Id>,
+    /// A row on its way to the store.
+    encoded: Vec<u8>,
     /// Counts entries.
     tick: u64,
 }
@@ -35,6 +38,7 @@ impl<V: Row> Default for Cache<V> {
         Self {
             entries: BTreeMap::new(),
             changed: Vec::new(),
+            encoded: Vec::new(),
             tick: 0,
         }
     }
@@ -109,6 +113,8 @@ impl<V: Row> Cache<V> {
 
     /// Hands the changes of the entry to the store.
     pub(crate) fn flush(&mut self, rows: &mut dyn Rows, hash: &mut StateHash) {
+        // A memtable finds the place of a row at once where it follows the one before.
+        self.changed.sort_unstable();
         for id in self.changed.drain(..) {
             let Some(cached) = self.entries.get_mut(&id) else {
                 continue;
@@ -118,16 +124,25 @@ impl<V: Row> Cache<V> {
             if cached.value.as_ref().is_some_and(Row::is_void) {
                 cached.value = None;
             }
-            let encoded = cached.value.as_ref().map(encode_row);
-            let after = encoded.as_ref().map_or(0, |bytes| digest(&key, bytes));
+            self.encoded.clear();
+            let after = match &cached.value {
+                None => 0,
+                Some(value) => {
+                    let mut writer = Writer::onto(std::mem::take(&mut self.encoded));
+                    write_row(&mut writer, value);
+                    self.encoded = writer.finish();
+                    digest(&key, &self.encoded)
+                }
+            };
             if after == cached.stored {
                 continue;
             }
             hash.replace(cached.stored, after);
             cached.stored = after;
-            match encoded {
-                Some(bytes) => rows.put(&key, &bytes),
-                None => rows.delete(&key),
+            if cached.value.is_some() {
+                rows.put(&key, &self.encoded);
+            } else {
+                rows.delete(&key);
             }
         }
     }

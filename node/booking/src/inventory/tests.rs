@@ -7,8 +7,9 @@
 
 use super::*;
 use crate::catalogue::VenueDefinition;
-use crate::command::Operation;
+use crate::command::{Command, Operation};
 use crate::ids::{BookingId, CommandKey};
+use crate::outcome::Outcome;
 use crate::rows::MapRows;
 
 const WINDOW: KeyWindow = KeyWindow { recent: 20, spill: 8 };

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::codec::wire::Wire;
 use crate::idempotency::Keys;
 use crate::ids::VenueNo;
 use crate::inventory::Inventory;
@@ -154,15 +155,18 @@ impl Transaction<'_> {
     }
 
     /// Writes a row that did not exist and is not read again within the entry.
-    pub(crate) fn append(&mut self, key: &[u8], value: &[u8]) {
-        self.inventory.hash.replace(0, digest(key, value));
-        self.rows.put(key, value);
+    pub(crate) fn append<T: Wire>(&mut self, key: Key, value: &T) {
+        self.inventory.appended.put(&mut self.inventory.hash, key, value);
     }
 
-    /// Removes a row whose value is known.
-    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
-        self.inventory.hash.replace(digest(key, value), 0);
-        self.rows.delete(key);
+    /// The same of a row whose key says it all.
+    pub(crate) fn append_empty(&mut self, key: Key) {
+        self.inventory.appended.put_empty(&mut self.inventory.hash, key);
+    }
+
+    /// Removes a row whose key said it all.
+    pub(crate) fn remove_empty(&mut self, key: Key) {
+        self.inventory.appended.remove_empty(&mut self.inventory.hash, key);
     }
 
     /// Writes a row of the few that are not cached. Changed twice in one entry, its row before the entry would be

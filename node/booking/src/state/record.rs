@@ -72,6 +72,11 @@ wire_struct!(Booking {
 });
 
 impl Booking {
+    /// True where nothing has happened to it since its hold.
+    pub(crate) fn is_as_first_held(&self) -> bool {
+        self.status == BookingStatus::Held && self.extensions == 0
+    }
+
     /// The booking as its hold left it: what a retry of the hold is answered with.
     pub(crate) fn as_first_held(&self) -> Self {
         Self {
