@@ -7,9 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
@@ -191,8 +189,8 @@ impl Caller {
     }
 }
 
-/// Layer: works out the caller.
-pub(crate) async fn identify(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+/// Works out the caller, into the request's extensions.
+pub(crate) fn identify(door: &Door, request: &mut Request) {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
@@ -202,12 +200,11 @@ pub(crate) async fn identify(State(door): State<Arc<Door>>, mut request: Request
         credential: credential(request.headers(), &door.tokens),
     };
     request.extensions_mut().insert(caller);
-    next.run(request).await
 }
 
-/// Layer: turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token.
-/// Behind the rate limiter.
-pub(crate) async fn admit(request: Request, next: Next) -> Result<Response, Problem> {
+/// Turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token. Behind the rate
+/// limiter.
+pub(crate) fn admit(request: &Request) -> Result<(), Problem> {
     let admin_only = request
         .extensions()
         .get::<MatchedPath>()
@@ -216,13 +213,13 @@ pub(crate) async fn admit(request: Request, next: Next) -> Result<Response, Prob
         Some(Credential::Unknown) => Err(unauthorized(
             "The bearer token is not known here. Check it for typing errors, or leave the header out.",
         )),
-        Some(Credential::Token { admin: true, .. }) => Ok(next.run(request).await),
+        Some(Credential::Token { admin: true, .. }) => Ok(()),
         Some(Credential::Token { .. }) if admin_only => Err(Problem::new(
             Code::Forbidden,
             "This token does not open /v1/admin. Use an admin token of the router's configuration.",
         )),
         _ if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
-        _ => Ok(next.run(request).await),
+        _ => Ok(()),
     }
 }
 

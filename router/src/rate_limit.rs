@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -223,24 +222,34 @@ impl Limits {
     }
 }
 
-/// Layer: spends one request of the caller's quota, or refuses.
-pub(crate) async fn spend(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some((limit, caller)) = request
-        .extensions()
-        .get::<Caller>()
-        .and_then(|c| Some((door.limits.of(c)?, c)))
-    else {
-        return Ok(next.run(request).await);
+/// What is left of a caller's quota after a request.
+pub(crate) struct Quoted {
+    policy: HeaderValue,
+    left: u32,
+    full_in: Duration,
+}
+
+impl Quoted {
+    /// Writes it into the answer's head.
+    pub(crate) fn show(self, response: &mut Response) {
+        let headers = response.headers_mut();
+        headers.insert("ratelimit-policy", self.policy);
+        headers.insert("ratelimit", state_header(self.left, self.full_in));
+    }
+}
+
+/// Spends one request of the caller's quota, where it has one, or refuses.
+pub(crate) fn spend(door: &Door, request: &Request) -> Result<Option<Quoted>, Problem> {
+    let caller = request.extensions().get::<Caller>();
+    let Some((limit, caller)) = caller.and_then(|caller| Some((door.limits.of(caller)?, caller))) else {
+        return Ok(None);
     };
     match limit.spend(caller, NonZeroU32::MIN) {
-        Decision::Go { left, full_in } => {
-            let policy = limit.policy.clone();
-            let mut response = next.run(request).await;
-            let headers = response.headers_mut();
-            headers.insert("ratelimit-policy", policy);
-            headers.insert("ratelimit", state_header(left, full_in));
-            Ok(response)
-        }
+        Decision::Go { left, full_in } => Ok(Some(Quoted {
+            policy: limit.policy.clone(),
+            left,
+            full_in,
+        })),
         Decision::Wait(wait) => {
             door.metrics.rate_limited();
             let seconds = whole_seconds(wait);

@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -37,8 +35,8 @@ const MAX_LINGERING: usize = 64;
 
 static LINGERING: AtomicUsize = AtomicUsize::new(0);
 
-/// Layer: reads the body, or refuses it.
-pub(crate) async fn read(request: Request, next: Next) -> Result<Response, Problem> {
+/// The request with all of its body in memory, or why it is refused.
+pub(crate) async fn read(request: Request) -> Result<Request, Problem> {
     let limit = if is_import(&request) {
         MAX_NETWORK_BYTES
     } else {
@@ -46,7 +44,7 @@ pub(crate) async fn read(request: Request, next: Next) -> Result<Response, Probl
     };
     let (parts, mut body) = request.into_parts();
     if body.is_end_stream() {
-        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+        return Ok(Request::from_parts(parts, Body::empty()));
     }
     let close = HeaderValue::from_static("close");
     let too_large = || {
@@ -68,7 +66,7 @@ pub(crate) async fn read(request: Request, next: Next) -> Result<Response, Probl
         .get::<Deadline>()
         .map_or_else(Instant::now, |deadline| deadline.0);
     match tokio::time::timeout_at(until, collect(&mut body, limit)).await {
-        Ok(Ok(bytes)) => Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await),
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(Collect::TooLarge)) => Err(too_large()),
         Ok(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
         Err(_) => {

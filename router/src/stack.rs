@@ -1,5 +1,5 @@
-//! The layers that every request passes, outermost first. [`around`] is the list; each layer is a function below or in
-//! the module that it names.
+//! What every request passes, outermost first: [`around`] has the layers, [`guard`] and [`pass`] the list of checks; each
+//! is a function below or in the module that it names.
 //!
 //! Left out on purpose: a concurrency limit that queues (tower's), for a queue in front of a sale only makes everybody
 //! wait longer; here the request above the limit is refused at once and the client's own back-off does the waiting.
@@ -12,12 +12,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::{HeaderValue, Method};
 use tokio::time::Instant;
-use tower::ServiceBuilder;
 
 use crate::api::ADMIN_NETWORK;
 use crate::api::error::{Code, Outcome, Problem};
@@ -33,30 +32,58 @@ use crate::trace::Trace;
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Wraps the layers around the routes; `open` are the routes that must answer even when the door is overrun.
+///
+/// Two layers and no more: each costs a request two allocations and copies of all layers within it.
 pub fn around(routes: Router<Arc<Door>>, open: Router<Arc<Door>>, door: Arc<Door>) -> Router {
-    let with = door.clone();
-    let guarded = ServiceBuilder::new()
-        // Refuse at once what would only wait: before any work is spent on it.
-        .layer(from_fn_with_state(with.clone(), shed))
-        // From here on the clock runs, for slow senders too.
-        .layer(from_fn_with_state(with.clone(), deadline))
-        // Who is it? Needed to know whose quota to spend.
-        .layer(from_fn_with_state(with.clone(), auth::identify))
-        // Before the token is judged: guessing tokens costs the guesser's quota.
-        .layer(from_fn_with_state(with.clone(), rate_limit::spend))
-        // Before the body is read: a stranger's large body is none of our business.
-        .layer(from_fn(auth::admit))
-        // All of the body, up to its bound: no handler ever waits for a slow sender.
-        .layer(from_fn(request_body::read));
-    let all = ServiceBuilder::new()
-        // Sees every answer, whoever made it: writes problems out, counts, names the request.
-        .layer(from_fn_with_state(with, observe))
-        // A panic is one request's 500, not a closed connection.
-        .layer(from_fn(catch_panic));
-    routes.layer(guarded).merge(open).layer(all).with_state(door)
+    let guarded = routes.layer(from_fn_with_state(door.clone(), guard));
+    guarded
+        .merge(open)
+        .layer(from_fn_with_state(door.clone(), observe))
+        .with_state(door)
 }
 
-/// Until when a request may be worked on. In the request's extensions from [`deadline`] on.
+/// What stands before every route, in this order.
+async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    // Refuse at once what would only wait: before any work is spent on it.
+    let _entered = enter(&door)?;
+    // From here on the clock runs, for slow senders too.
+    let until = deadline(&door, &mut request);
+    let safe = request.method().is_safe();
+    let passed = pass(&door, request, next);
+    match tokio::time::timeout_at(until + GRACE, passed).await {
+        Ok(answered) => answered,
+        Err(_) if safe => Err(
+            Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
+                .header("retry-after", HeaderValue::from_static("1")),
+        ),
+        Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
+            .header("retry-after", HeaderValue::from_static("1"))),
+    }
+}
+
+/// The part of [`guard`] that has to be done in time.
+async fn pass(door: &Door, mut request: Request, next: Next) -> Result<Response, Problem> {
+    // Who is it? Needed to know whose quota to spend.
+    auth::identify(door, &mut request);
+    // Before the token is judged: guessing tokens costs the guesser's quota.
+    let quota = rate_limit::spend(door, &request)?;
+    // Before the body is read: a stranger's large body is none of our business.
+    let admitted = auth::admit(&request);
+    let answered = async {
+        admitted?;
+        // All of the body, up to its bound: no handler ever waits for a slow sender.
+        let request = request_body::read(request).await?;
+        Ok::<Response, Problem>(next.run(request).await)
+    };
+    // Whoever has a quota is told what is left of it with every answer.
+    let mut response = answered.await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(quota) = quota {
+        quota.show(&mut response);
+    }
+    Ok(response)
+}
+
+/// Until when a request may be worked on. In the request's extensions from `deadline` on.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
 
@@ -125,6 +152,7 @@ impl Drop for Observation {
     }
 }
 
+/// Sees every answer, whoever made it: writes problems out, counts, names the request.
 async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     let trace = Trace::of(request.headers(), &*door.draw);
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -137,7 +165,7 @@ async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next
     };
     let uri = request.uri().clone();
     request.extensions_mut().insert(trace.clone());
-    let mut response = next.run(request_body::lingering(request)).await;
+    let mut response = caught(next.run(request_body::lingering(request))).await;
     response.headers_mut().insert("x-request-id", trace.request_id());
     observation.outcome = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => {
@@ -162,8 +190,9 @@ async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next
     response
 }
 
-async fn catch_panic(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+/// A panic is one request's 500, not a closed connection.
+async fn caught(answering: impl Future<Output = Response>) -> Response {
+    match AssertUnwindSafe(answering).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             let text = panic
@@ -181,36 +210,27 @@ async fn catch_panic(request: Request, next: Next) -> Response {
     }
 }
 
-async fn shed(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some(_entered) = Entered::enter(&door) else {
+fn enter(door: &Arc<Door>) -> Result<Entered, Problem> {
+    Entered::enter(door).ok_or_else(|| {
         door.metrics.shed(ShedReason::InFlight);
-        return Err(Problem::new(
+        Problem::new(
             Code::Overloaded,
             "This router works on as many requests as it may. Nothing was done; come back in a second.",
         )
-        .header("retry-after", HeaderValue::from_static("1")));
-    };
-    Ok(next.run(request).await)
+        .header("retry-after", HeaderValue::from_static("1"))
+    })
 }
 
-async fn deadline(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let allowed = if is_import(&request) {
+/// Until when the request may be worked on; those who wait on the cluster find it in its extensions.
+fn deadline(door: &Door, request: &mut Request) -> Instant {
+    let allowed = if is_import(request) {
         door.import_deadline
     } else {
         door.request_deadline
     };
     let until = Instant::now() + allowed;
     request.extensions_mut().insert(Deadline(until));
-    let safe = request.method().is_safe();
-    match tokio::time::timeout_at(until + GRACE, next.run(request)).await {
-        Ok(response) => Ok(response),
-        Err(_) if safe => Err(
-            Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
-                .header("retry-after", HeaderValue::from_static("1")),
-        ),
-        Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
-            .header("retry-after", HeaderValue::from_static("1"))),
-    }
+    until
 }
 
 /// The import has bounds of its own.
