@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers mutants failpoints chaos soak check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test bench bench-peers instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -30,7 +30,7 @@ TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps --locked 2>/dev/
 BIN = $(TARGET)/debug
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 setup: ## looks for compilers and libclang, installs them where it may
 	@.ci/setup
@@ -58,6 +58,15 @@ test: setup ## every test, the end-to-end ones with real processes included
 bench: setup ## one benchmark on a cluster of real processes, audited; `rotunda-bench run --help` says which
 	@$(CARGO) build $(FLAGS) --bins
 	@'$(BIN)/rotunda-bench' run $(BENCH_ARGS)
+
+instructions: setup ## the rules alone: instructions for each hold of a hot slot, on a leader and on a follower (callgrind)
+	@command -v valgrind >/dev/null 2>&1 || { echo 'valgrind is missing: apt-get install valgrind' >&2; exit 1; }
+	@$(CARGO) build $(FLAGS) --example apply
+	@for role in leader follower; do \
+	    out=$$(valgrind --tool=callgrind --toggle-collect='*measured*' --callgrind-out-file='$(TARGET)'/callgrind.$$role \
+	        '$(BIN)/examples/apply' $$role 2>&1) || { echo "$$out" >&2; exit 1; }; \
+	    echo "$$out" | awk -v role=$$role '/^[0-9]+$$/ { holds = $$1 } /Collected/ { printf "%-8s %d instructions a hold\n", role, $$NF / holds }'; \
+	done
 
 bench-peers: setup ## PostgreSQL, Redis, etcd and Rotunda on this machine, one after the other, with ratios
 	@.ci/setup peers || true
