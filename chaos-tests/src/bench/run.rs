@@ -25,7 +25,7 @@ const KEEP: u64 = 200_000;
 const QUOTA: &str = "1000000/1s";
 
 /// Which way in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// JSON through the router.

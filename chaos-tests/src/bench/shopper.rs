@@ -17,7 +17,7 @@ use super::samples::{Deed, Ending, Samples};
 const REMEMBERED: usize = 64;
 
 /// What clients do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
     /// Holds of one slot.
     Hot,
@@ -25,11 +25,11 @@ pub enum Workload {
     Spread,
     /// Look, hold, confirm, of every slot.
     Journey,
-    /// As the visitors of an on-sale: look, hold, and most of them buy. One slot.
+    /// The visitors of an on-sale, who come whether or not the others are served: look, hold, and most of them buy.
     Onsale,
     /// Eight of ten look, the others hold, confirm and release, of every slot.
     Mixed,
-    /// One to four places at a time, held and confirmed, until the last is sold.
+    /// 1.4 million places, one to four at a time, held and confirmed, until the last is sold.
     Sellout,
 }
 

@@ -42,51 +42,14 @@ enum Output {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DoorName {
-    /// JSON through the router.
-    Http,
-    /// Commands straight to the nodes.
-    Grpc,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum WorkloadName {
-    /// Holds of one slot.
-    Hot,
-    /// Holds of every slot of the museum network.
-    Spread,
-    /// Look, hold, confirm, of every slot.
-    Journey,
-    /// The visitors of an on-sale, who arrive whether or not the others are served.
-    Onsale,
-    /// Eight of ten look, the others hold, confirm and release.
-    Mixed,
-    /// 1.4 million places, one to four at a time, until the last is sold.
-    Sellout,
-}
-
-impl From<WorkloadName> for Workload {
-    fn from(name: WorkloadName) -> Self {
-        match name {
-            WorkloadName::Hot => Workload::Hot,
-            WorkloadName::Spread => Workload::Spread,
-            WorkloadName::Journey => Workload::Journey,
-            WorkloadName::Onsale => Workload::Onsale,
-            WorkloadName::Mixed => Workload::Mixed,
-            WorkloadName::Sellout => Workload::Sellout,
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 struct RunArguments {
     /// What clients do.
     #[arg(value_enum)]
-    workload: WorkloadName,
+    workload: Workload,
     /// How they buy.
-    #[arg(long, value_enum, default_value_t = DoorName::Http)]
-    door: DoorName,
+    #[arg(long, value_enum, default_value_t = Way::Http)]
+    door: Way,
     /// Clients at once: connections by HTTP, commands in flight by gRPC [default: 256 by HTTP, 2048 by gRPC].
     #[arg(long, value_name = "N")]
     clients: Option<usize>,
@@ -133,12 +96,8 @@ struct RunArguments {
 
 impl RunArguments {
     fn plan(&self) -> Plan {
-        let way = match self.door {
-            DoorName::Http => Way::Http,
-            DoorName::Grpc => Way::Grpc,
-        };
         let span = Duration::from_secs(self.seconds);
-        let plan = Plan::new(self.workload.into(), way, span, self.bin_dir.clone());
+        let plan = Plan::new(self.workload, self.door, span, self.bin_dir.clone());
         let plan = Plan {
             clients: self.clients.unwrap_or(plan.clients),
             streams: self.streams.unwrap_or(plan.streams),
