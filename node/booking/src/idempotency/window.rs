@@ -16,8 +16,11 @@ struct Place {
     is_free: bool,
 }
 
-/// Bytes that a key takes: its place, and a position with a control byte in a table that may be half empty.
-pub(super) const BYTES_PER_KEY: u64 = size_of::<Place>() as u64 + 2 * (size_of::<u32>() as u64 + 1);
+/// Bytes that a key takes at most: its place, a position with a control byte in a table that may be half empty, and a place
+/// in the list of free ones.
+pub(super) const BYTES_PER_KEY: u64 = 48;
+
+const _: () = assert!(size_of::<Place>() + 2 * (size_of::<u32>() + 1) + size_of::<u32>() <= BYTES_PER_KEY as usize);
 
 /// Places that are added at a time.
 const GROWTH: usize = 1_024;
