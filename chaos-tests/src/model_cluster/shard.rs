@@ -7,10 +7,10 @@ use rotunda_booking::command::{Command, Entry, Operation};
 use rotunda_booking::ids::{BookingId, SlotRef, VenueNo};
 use rotunda_booking::inventory::{Inventory, Limits};
 use rotunda_booking::outcome::{Outcome, Reply};
-use rotunda_booking::queries;
+use rotunda_booking::queries::{self, MAX_AVAILABILITY_DAYS};
 use rotunda_booking::query::{Answer, Query};
 use rotunda_booking::rows::MapRows;
-use rotunda_booking::time::Timestamp;
+use rotunda_booking::time::{ServiceDay, Timestamp};
 
 use super::catalogue::{self, BEGIN};
 use crate::history::answers::Told;
@@ -208,13 +208,17 @@ impl Shard {
                     });
                 }
             }
-            let query = Query::Availability {
-                venue: self.venue,
-                product: None,
-                from,
-                to,
-            };
-            if let Ok(Answer::Availability { slots, .. }) = queries::answer(&self.rows, &query) {
+            // An answer has so many days at most, and a long run has more.
+            for first in (from.0..=to.0).step_by(MAX_AVAILABILITY_DAYS as usize) {
+                let query = Query::Availability {
+                    venue: self.venue,
+                    product: None,
+                    from: ServiceDay(first),
+                    to: to.min(ServiceDay(first + MAX_AVAILABILITY_DAYS - 1)),
+                };
+                let Ok(Answer::Availability { slots, .. }) = queries::answer(&self.rows, &query) else {
+                    continue;
+                };
                 saved.final_slots.extend(slots.into_iter().map(|view| FinalSlot {
                     line: 0,
                     node,
