@@ -207,29 +207,36 @@ fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) {
 }
 
 /// A Bloom filter over the keys on disk: almost every new command has a new key, and this spares it a look at the disk.
-/// Of fixed size; when it is overfull more look-ups go to the disk for nothing, and none goes wrong.
+/// Of fixed size; when it is overfull more look-ups go to the disk for nothing, and none goes wrong. All bits of a key are
+/// in one block, which is a line of the processor's cache (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom
+/// Filters, 2007): of a filter of some megabytes each further line would be a miss.
 #[derive(Debug)]
 struct Filter {
     words: Vec<u64>,
 }
 
-/// Bits set for a key: at ten bits a key one look-up in eighty is for nothing.
-const PROBES: u64 = 4;
+/// Words of a block.
+const BLOCK: usize = 8;
+
+/// Bits set for a key: at ten bits a key one look-up in fifty is for nothing.
+const PROBES: u32 = 4;
 
 impl Filter {
     fn new(bytes: usize) -> Self {
         Self {
-            words: vec![0; (bytes / 8).max(1)],
+            words: vec![0; (bytes / 8 / BLOCK).max(1) * BLOCK],
         }
     }
 
     fn bits(&self, key: CommandKey) -> impl Iterator<Item = (usize, u64)> + use<> {
         let hash = xxh3_128(&key.0);
-        let (first, step) = (hash as u64, (hash >> 64) as u64 | 1);
-        let bits = self.words.len() as u64 * 64;
+        let blocks = self.words.len() / BLOCK;
+        // The upper half chooses the block by multiplication, the lower half has nine bits for each probe.
+        let block = ((hash >> 64) * blocks as u128) >> 64;
+        let (from, places) = (block as usize * BLOCK, hash as u64);
         (0..PROBES).map(move |probe| {
-            let bit = first.wrapping_add(step.wrapping_mul(probe)) % bits;
-            ((bit / 64) as usize, 1 << (bit % 64))
+            let place = places >> (9 * probe);
+            (from + (place >> 6 & 7) as usize, 1 << (place & 63))
         })
     }
 

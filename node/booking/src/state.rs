@@ -22,7 +22,7 @@ const ROW_VERSION: u8 = 1;
 /// A row's value that is kept decoded.
 pub(crate) trait Row: Wire {
     /// What names it.
-    type Id: Copy + Ord;
+    type Id: Copy + Ord + std::fmt::Debug;
 
     /// Where it lies.
     fn key(id: Self::Id) -> Key;

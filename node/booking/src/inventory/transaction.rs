@@ -197,7 +197,7 @@ impl Transaction<'_> {
 
     /// Slots of a product with a start in `from..to`, those of this entry included.
     pub(crate) fn slots_between(&mut self, from: SlotId, to: SlotId) -> Result<Vec<(SlotId, Slot)>, RowsError> {
-        let mut ids: Vec<SlotId> = self.inventory.slots.present(from..=to).filter(|id| *id < to).collect();
+        let mut ids: Vec<SlotId> = self.inventory.slots.changed(from..=to).filter(|id| *id < to).collect();
         self.rows.scan(&Key::slot(from), &Key::slot(to), &mut |key, _| {
             if let Some(start) = keys::last_time(key) {
                 ids.push(SlotId {
