@@ -8,7 +8,7 @@ pub(crate) mod crockford;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::time::{LocalTime, TimeError, Timestamp, offset_text};
+use crate::time::{LocalTime, TimeError, Timestamp, push_offset};
 
 /// Longest id that the catalogue may give to a venue, product, unit or bundle, in characters.
 pub const MAX_SLUG: usize = 40;
@@ -199,21 +199,25 @@ impl FromStr for TicketId {
     }
 }
 
-/// `general@2027-01-15T10:00+00:00`. Slots start on whole minutes; a start that does not is written with its seconds.
+impl SlotRef {
+    /// `general@2027-01-15T10:00+00:00`. Slots start on whole minutes; a start that does not is written with its seconds.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let local = LocalTime::of(self.start, self.offset_minutes);
+        let mut text = String::with_capacity(self.product.len() + "@2027-01-15T10:00+00:00".len());
+        text.push_str(&self.product);
+        text.push('@');
+        local.push_minute(&mut text);
+        local.push_seconds(&mut text);
+        push_offset(&mut text, self.offset_minutes);
+        text
+    }
+}
+
+/// As [`SlotRef::to_text`].
 impl fmt::Display for SlotRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let local = LocalTime::of(self.start, self.offset_minutes);
-        write!(
-            f,
-            "{}@{}T{:02}:{:02}",
-            self.product, local.day, local.hour, local.minute
-        )?;
-        if local.milli != 0 {
-            write!(f, ":{:02}.{:03}", local.second, local.milli)?;
-        } else if local.second != 0 {
-            write!(f, ":{:02}", local.second)?;
-        }
-        f.write_str(&offset_text(self.offset_minutes))
+        f.write_str(&self.to_text())
     }
 }
 

@@ -57,14 +57,12 @@ impl Timestamp {
     #[must_use]
     pub fn to_rfc3339(self, offset_minutes: i16) -> String {
         let local = LocalTime::of(self, offset_minutes);
-        let mut text = format!(
-            "{}T{:02}:{:02}:{:02}",
-            local.day, local.hour, local.minute, local.second
-        );
-        if local.milli != 0 {
-            text.push_str(&format!(".{:03}", local.milli));
-        }
-        text.push_str(&offset_text(offset_minutes));
+        let mut text = String::with_capacity("2027-01-15T10:00:00.000+00:00".len());
+        local.push_minute(&mut text);
+        text.push(':');
+        push_two(&mut text, local.second);
+        local.push_fraction(&mut text);
+        push_offset(&mut text, offset_minutes);
         text
     }
 
@@ -154,15 +152,21 @@ fn two_digits(text: &str) -> Result<i64, TimeError> {
     }
 }
 
-/// `+05:45`. Offsets that RFC 3339 cannot write (24 hours and more) are cut to its bound.
-pub(crate) fn offset_text(offset_minutes: i16) -> String {
+/// Appends the last two digits of a number. What `format!` takes for one time is more than all else in an answer takes, and
+/// an answer has several.
+fn push_two(text: &mut String, number: i64) {
+    for digit in [number / 10 % 10, number % 10] {
+        text.push(char::from(b'0' + digit as u8));
+    }
+}
+
+/// Appends `+05:45`. Offsets that RFC 3339 cannot write (24 hours and more) are cut to its bound.
+pub(crate) fn push_offset(text: &mut String, offset_minutes: i16) {
     let offset = offset_minutes.clamp(1 - OFFSET_LIMIT, OFFSET_LIMIT - 1);
-    let sign = if offset < 0 { '-' } else { '+' };
-    format!(
-        "{sign}{:02}:{:02}",
-        offset.unsigned_abs() / 60,
-        offset.unsigned_abs() % 60
-    )
+    text.push(if offset < 0 { '-' } else { '+' });
+    push_two(text, i64::from(offset.abs() / 60));
+    text.push(':');
+    push_two(text, i64::from(offset.abs() % 60));
 }
 
 /// An instant taken apart at an offset.
@@ -185,6 +189,33 @@ impl LocalTime {
             minute: within / MINUTE % 60,
             second: within / SECOND % 60,
             milli: within % SECOND,
+        }
+    }
+
+    /// Appends `2027-01-15T10:00`.
+    pub(crate) fn push_minute(&self, text: &mut String) {
+        self.day.push(text);
+        text.push('T');
+        push_two(text, self.hour);
+        text.push(':');
+        push_two(text, self.minute);
+    }
+
+    /// Appends `:30.250`, of it only what is not nothing.
+    pub(crate) fn push_seconds(&self, text: &mut String) {
+        if self.second != 0 || self.milli != 0 {
+            text.push(':');
+            push_two(text, self.second);
+            self.push_fraction(text);
+        }
+    }
+
+    /// Appends `.250`, where there is a fraction.
+    fn push_fraction(&self, text: &mut String) {
+        if self.milli != 0 {
+            text.push('.');
+            text.push(char::from(b'0' + (self.milli / 100) as u8));
+            push_two(text, self.milli);
         }
     }
 }
@@ -215,11 +246,27 @@ impl CivilDay {
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         Self { year, month, day }
     }
+
+    /// Appends `2027-01-15`.
+    fn push(&self, text: &mut String) {
+        if (0..=9_999).contains(&self.year) {
+            push_two(text, self.year / 100);
+            push_two(text, self.year);
+        } else {
+            text.push_str(&format!("{:04}", self.year));
+        }
+        for part in [self.month, self.day] {
+            text.push('-');
+            push_two(text, i64::from(part));
+        }
+    }
 }
 
 impl fmt::Display for CivilDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        let mut text = String::with_capacity("2027-01-15".len());
+        self.push(&mut text);
+        f.write_str(&text)
     }
 }
 
