@@ -47,6 +47,9 @@ const fn bytes_of(limits: &Limits) -> usize {
     limits.slots * 150 + 2 * limits.hours * 200 + limits.records * 400 + limits.catalogue_bytes + limits.filter_bytes
 }
 
+/// At ten bits a key enough for fifty million old keys of one shard.
+const MAX_FILTER_BYTES: usize = 64 << 20;
+
 /// Below this a cache would be read anew for every entry.
 const FEWEST: usize = 256;
 
@@ -185,9 +188,11 @@ impl Budget {
     }
 }
 
-/// The default limits, scaled down to `bytes`. More than those helps nobody: they hold all of a venue's window.
+/// The default limits, scaled down to `bytes`. More than those helps nobody, for they hold all of a venue's window; only of
+/// the filter over old command keys a shard with millions of bookings can use more.
 fn scaled(bytes: usize) -> Limits {
     let whole = Limits::default();
+    let spare = bytes.saturating_sub(bytes_of(&whole));
     let all = bytes_of(&whole) as u128;
     let part = |count: usize| {
         let scaled = count as u128 * bytes as u128 / all;
@@ -198,7 +203,7 @@ fn scaled(bytes: usize) -> Limits {
         hours: part(whole.hours),
         records: part(whole.records),
         catalogue_bytes: part(whole.catalogue_bytes),
-        filter_bytes: part(whole.filter_bytes),
+        filter_bytes: (part(whole.filter_bytes) + spare).min(MAX_FILTER_BYTES),
     }
 }
 

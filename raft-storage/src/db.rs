@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options,
+    WriteBufferManager,
 };
 
 use crate::error::{DAMAGE_REMEDY, OpenError};
@@ -38,6 +39,12 @@ impl Shared {
         table.set_bloom_filter(10.0, false);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // In parts: the filters of some millions of rows are larger than the cache, and a look-up of one key would read a
+        // whole file's filter, a megabyte, for a bit of it.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(4 * 1024);
+        table.set_pin_top_level_index_and_filter(true);
         table.set_block_size(16 * 1024);
 
         let mut options = Options::default();
