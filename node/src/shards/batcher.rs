@@ -35,6 +35,10 @@ pub const QUEUE_COMMANDS: usize = 8_192;
 /// Entries proposed and not yet applied. Two keep the disk and the network busy; more only make entries smaller.
 const ENTRIES_IN_FLIGHT: usize = 2;
 
+/// Behind an entry that is in flight the next one waits for it, or until it has so many commands: an entry costs three nodes
+/// about as much as a hundred commands do, so a second one that is small delays more than it brings.
+const WORTH_AN_ENTRY: usize = 256;
+
 /// An entry takes at most so many commands,
 const ENTRY_COMMANDS: usize = 1_024;
 /// and no further one above so many bytes.
@@ -199,33 +203,42 @@ impl Batcher {
         let mut patrol = tokio::time::interval(PATROL);
         patrol.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let room = ENTRY_COMMANDS - batch.len();
             tokio::select! {
                 biased;
                 applied = next_applied(&mut in_flight) => {
                     if let Some(entry) = in_flight.pop_front() {
                         self.hand_out(applied, entry.replies);
                     }
-                    set_count(&in_flight_gauge, in_flight.len());
                 }
-                count = submissions.recv_many(&mut batch, ENTRY_COMMANDS), if in_flight.len() < ENTRIES_IN_FLIGHT => {
+                count = submissions.recv_many(&mut batch, room),
+                    if in_flight.len() < ENTRIES_IN_FLIGHT && room > 0 =>
+                {
                     if count == 0 {
                         return;
                     }
-                    // Let those who are about to submit do so: under load it doubles the entry, alone it costs nothing.
-                    tokio::task::yield_now().await;
-                    while batch.len() < ENTRY_COMMANDS {
-                        let Ok(submission) = submissions.try_recv() else { break };
-                        batch.push(submission);
-                    }
-                    let mut rest = batch.drain(..).peekable();
-                    while rest.peek().is_some() {
-                        let Some(entry) = self.propose(&mut clock, &mut rest, &batch_size).await else { break };
-                        in_flight.push_back(entry);
-                    }
-                    set_count(&in_flight_gauge, in_flight.len());
                 }
-                _ = patrol.tick() => self.patrol(&mut in_flight, &mut submissions),
+                _ = patrol.tick() => {
+                    self.patrol(&mut in_flight, &mut batch, &mut submissions);
+                    continue;
+                }
             }
+            if !batch.is_empty() && (in_flight.is_empty() || batch.len() >= WORTH_AN_ENTRY) {
+                // Let those who are about to submit do so: under load it doubles the entry, alone it costs nothing.
+                tokio::task::yield_now().await;
+                while batch.len() < ENTRY_COMMANDS {
+                    let Ok(submission) = submissions.try_recv() else { break };
+                    batch.push(submission);
+                }
+                let mut rest = batch.drain(..).peekable();
+                while rest.peek().is_some() {
+                    let Some(entry) = self.propose(&mut clock, &mut rest, &batch_size).await else {
+                        break;
+                    };
+                    in_flight.push_back(entry);
+                }
+            }
+            set_count(&in_flight_gauge, in_flight.len());
         }
     }
 
@@ -330,7 +343,12 @@ impl Batcher {
 
     /// Tells those who have waited too long. The entries stay in flight: proposing on top of them would only grow a log
     /// that nobody acknowledges.
-    fn patrol(&self, in_flight: &mut VecDeque<InFlight>, submissions: &mut mpsc::Receiver<Submission>) {
+    fn patrol(
+        &self,
+        in_flight: &mut VecDeque<InFlight>,
+        batch: &mut Vec<Submission>,
+        submissions: &mut mpsc::Receiver<Submission>,
+    ) {
         let mut stuck = false;
         for entry in in_flight
             .iter_mut()
@@ -347,8 +365,9 @@ impl Batcher {
                 answer_all(std::mem::take(&mut entry.replies), &fate);
             }
         }
-        if stuck && in_flight.len() >= ENTRIES_IN_FLIGHT {
-            while let Ok(submission) = submissions.try_recv() {
+        if stuck {
+            let queued = std::iter::from_fn(|| submissions.try_recv().ok());
+            for submission in batch.drain(..).chain(queued) {
                 submission
                     .reply
                     .answer(Err(Rejection::overloaded("the shard has no quorum")));
