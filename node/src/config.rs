@@ -78,6 +78,10 @@ pub struct Flags {
     #[arg(long, value_name = "MIN-MAX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub election_ms: Option<String>,
+    /// Threads that serve calls and groups; the log, the rows and the store have their own [default: half the cores].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
     /// Log as JSON lines.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -127,6 +131,7 @@ struct Raw {
     keep_log_entries: u64,
     heartbeat_ms: u64,
     election_ms: String,
+    workers: usize,
     log_json: bool,
     exit_with_parent: bool,
 }
@@ -146,6 +151,7 @@ impl Default for Raw {
             keep_log_entries: 20_000,
             heartbeat_ms: 200,
             election_ms: "600-1200".to_owned(),
+            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             log_json: false,
             exit_with_parent: false,
         }
@@ -179,6 +185,8 @@ pub struct Config {
     pub timing: Timing,
     /// When logs are cut. Not for the operator: it follows from what a flush costs. A simulator has less time.
     pub checkpoints: Checkpoints,
+    /// See [`Flags`].
+    pub workers: usize,
     /// See [`Flags`].
     pub log_json: bool,
     /// See [`Flags`].
@@ -217,6 +225,8 @@ pub struct Timing {
 /// Memory below which RocksDB alone would not work well.
 const MIN_MEMORY_BYTES: usize = 64 << 20;
 const MAX_SHARDS: u64 = 256;
+/// No machine has more cores.
+const MAX_WORKERS: usize = 4_096;
 const MAX_NAME_BYTES: usize = 64;
 
 /// What is wrong with the settings, with the remedy.
@@ -268,6 +278,7 @@ impl Config {
             "keep_log_entries",
             "heartbeat_ms",
             "election_ms",
+            "workers",
             "log_json",
             "exit_with_parent",
         ]));
@@ -350,6 +361,9 @@ impl Config {
                 "expected at least 1 and at most half of the shortest election time-out",
             );
         }
+        if !(1..=MAX_WORKERS).contains(&raw.workers) {
+            return wrong("workers", format!("expected 1 to {MAX_WORKERS}"));
+        }
         Ok(Self {
             node_id,
             cluster,
@@ -367,6 +381,7 @@ impl Config {
                 election_min_ms,
                 election_max_ms,
             },
+            workers: raw.workers,
             log_json: raw.log_json,
             exit_with_parent: raw.exit_with_parent,
         })
@@ -471,6 +486,14 @@ mod tests {
         );
         std::fs::write(&file, "shrads = 4\n").unwrap();
         assert!(load(&["--config", path]).unwrap_err().to_string().contains("shrads"));
+    }
+
+    #[test]
+    fn workers_that_no_machine_has_are_refused() {
+        assert_eq!(load(&["--workers", "3"]).unwrap().workers, 3);
+        for count in ["0", "1000000"] {
+            assert!(load(&["--workers", count]).unwrap_err().to_string().contains("workers"));
+        }
     }
 
     #[test]

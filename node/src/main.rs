@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         }
     };
     log_to_stderr(config.log_json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.worker_threads(config.workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("rotunda-node: cannot start the runtime: {error}");

@@ -374,6 +374,7 @@ fn config(id: u32, size: Size) -> Config {
         shards: size.shards,
         replication: 3,
         memory_bytes: 64 << 20,
+        workers: 1,
         keep_log_entries: size.keep_log_entries,
         checkpoints: Checkpoints {
             interval: Duration::from_secs(3),
