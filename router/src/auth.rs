@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -224,7 +224,7 @@ pub(crate) fn admit(request: &Request) -> Result<(), Problem> {
 }
 
 fn unauthorized(detail: &'static str) -> Problem {
-    Problem::new(Code::Unauthorized, detail).header("www-authenticate", "Bearer realm=\"rotunda\"")
+    Problem::new(Code::Unauthorized, detail).header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\"")
 }
 
 fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {

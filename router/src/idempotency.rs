@@ -10,6 +10,7 @@
 use http::HeaderMap;
 use rotunda_booking::ids::{CommandKey, VenueNo};
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::api::error::{Code, Problem};
 use crate::auth::Caller;
@@ -72,13 +73,17 @@ impl Key {
     /// The command's id within the venue's shard.
     #[must_use]
     pub fn command(&self, caller: &Caller, operation: &'static str, venue: VenueNo) -> CommandKey {
-        let mut digest = Fingerprint::of("rotunda command key 1");
-        digest
+        let mut scope = Fingerprint::of("rotunda command key 2");
+        scope
             .text(&caller.principal())
             .text(operation)
-            .number(u64::from(venue.0))
-            .text(&self.0);
-        let bytes = digest.finish();
+            .number(u64::from(venue.0));
+        // Nobody who calls has a say in the scope, so a digest that is only quick will do. The key is the caller's own choice:
+        // only of a cryptographic digest nobody can find two that meet. A scope's digest and a UUID fit into one block of it.
+        let mut digest = Sha256::new();
+        digest.update(scope.long().to_be_bytes());
+        digest.update(self.0.as_bytes());
+        let bytes: [u8; 32] = digest.finalize().into();
         let mut key = [0; 16];
         key.copy_from_slice(&bytes[..16]);
         CommandKey(key)
@@ -110,43 +115,44 @@ fn unquote(bytes: &[u8]) -> Option<String> {
     (1..=MAX_KEY).contains(&key.len()).then_some(key)
 }
 
-/// A digest over parts, each with its length, so that no two lists of parts run together to the same bytes.
+/// A digest over parts, each with its length, so that no two lists of parts run together to the same bytes. It finds
+/// mistakes and is no protection: whoever wants two requests with one fingerprint can make them, and deceives nobody else.
+/// XXH3 is frozen: it is the same in every version of the library.
 #[derive(Clone, Debug)]
-pub struct Fingerprint(Sha256);
+pub struct Fingerprint(Vec<u8>);
 
 impl Fingerprint {
     /// A digest for one purpose.
     #[must_use]
     pub fn of(purpose: &str) -> Self {
-        let mut digest = Self(Sha256::new());
+        let mut digest = Self(Vec::with_capacity(256));
         digest.text(purpose);
         digest
     }
 
     /// Takes in a text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        self.0.update((text.len() as u64).to_be_bytes());
-        self.0.update(text.as_bytes());
+        self.0.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(text.as_bytes());
         self
     }
 
     /// Takes in a number.
     pub fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(number.to_be_bytes());
+        self.0.extend_from_slice(&number.to_be_bytes());
         self
     }
 
-    /// All of it.
+    /// In 128 bits.
     #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
+    pub fn long(self) -> u128 {
+        xxh3_128(&self.0)
     }
 
-    /// Its first eight bytes.
+    /// In 64 bits.
     #[must_use]
     pub fn short(self) -> u64 {
-        let bytes = self.finish();
-        bytes[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        xxh3_64(&self.0)
     }
 }
 

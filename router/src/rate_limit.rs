@@ -16,12 +16,16 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{InsufficientCapacity, RateLimiter};
-use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::api::error::{Code, Problem};
 use crate::auth::{Caller, Credential};
 use crate::server::Door;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Callers counted one by one, to within a tenth. Beyond it callers share [`CROWD`] buckets until [`Limits::tidy`] has made
 /// room: a flood of addresses costs strangers some of their quota, never our memory.
@@ -233,8 +237,8 @@ impl Quoted {
     /// Writes it into the answer's head.
     pub(crate) fn show(self, response: &mut Response) {
         let headers = response.headers_mut();
-        headers.insert("ratelimit-policy", self.policy);
-        headers.insert("ratelimit", state_header(self.left, self.full_in));
+        headers.insert(POLICY, self.policy);
+        headers.insert(STATE, state_header(self.left, self.full_in));
     }
 }
 
@@ -256,15 +260,19 @@ pub(crate) fn spend(door: &Door, request: &Request) -> Result<Option<Quoted>, Pr
             let detail =
                 format!("Your quota is used up. Send the request again in {seconds} s; this one had no effect.");
             Err(Problem::new(Code::RateLimited, detail)
-                .header("retry-after", HeaderValue::from(seconds))
-                .header("ratelimit-policy", limit.policy.clone())
-                .header("ratelimit", state_header(0, wait)))
+                .header(RETRY_AFTER, HeaderValue::from(seconds))
+                .header(POLICY, limit.policy.clone())
+                .header(STATE, state_header(0, wait)))
         }
     }
 }
 
 fn state_header(left: u32, reset: Duration) -> HeaderValue {
-    let text = format!("\"burst\";r={left};t={}", whole_seconds(reset));
+    let mut text = String::with_capacity(48);
+    text.push_str("\"burst\";r=");
+    text.push_str(itoa::Buffer::new().format(left));
+    text.push_str(";t=");
+    text.push_str(itoa::Buffer::new().format(whole_seconds(reset)));
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"burst\""))
 }
 

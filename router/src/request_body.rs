@@ -15,7 +15,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -52,7 +52,7 @@ pub(crate) async fn read(request: Request) -> Result<Request, Problem> {
             Code::BodyTooLarge,
             format!("A body here has at most {} KiB.", limit / 1024),
         )
-        .header("connection", close.clone())
+        .header(CONNECTION, close.clone())
     };
     let declared = parts
         .headers
@@ -69,9 +69,7 @@ pub(crate) async fn read(request: Request) -> Result<Request, Problem> {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(Collect::TooLarge)) => Err(too_large()),
         Ok(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
-        Err(_) => {
-            Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.").header("connection", close))
-        }
+        Err(_) => Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.").header(CONNECTION, close)),
     }
 }
 

@@ -15,7 +15,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::{HeaderValue, Method};
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
 use crate::api::ADMIN_NETWORK;
@@ -26,6 +27,8 @@ use crate::rate_limit;
 use crate::request_body;
 use crate::server::Door;
 use crate::trace::Trace;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How much longer than its deadline a request may live. Whatever waits on the cluster stops at the deadline by itself
 /// and knows more about what happened; this is for what forgot to.
@@ -54,10 +57,10 @@ async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) 
         Ok(answered) => answered,
         Err(_) if safe => Err(
             Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
-                .header("retry-after", HeaderValue::from_static("1")),
+                .header(RETRY_AFTER, HeaderValue::from_static("1")),
         ),
         Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
-            .header("retry-after", HeaderValue::from_static("1"))),
+            .header(RETRY_AFTER, HeaderValue::from_static("1"))),
     }
 }
 
@@ -166,7 +169,7 @@ async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next
     let uri = request.uri().clone();
     request.extensions_mut().insert(trace.clone());
     let mut response = caught(next.run(request_body::lingering(request))).await;
-    response.headers_mut().insert("x-request-id", trace.request_id());
+    response.headers_mut().insert(REQUEST_ID, trace.request_id());
     observation.outcome = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => {
             let code = problem.code();
@@ -217,7 +220,7 @@ fn enter(door: &Arc<Door>) -> Result<Entered, Problem> {
             Code::Overloaded,
             "This router works on as many requests as it may. Nothing was done; come back in a second.",
         )
-        .header("retry-after", HeaderValue::from_static("1"))
+        .header(RETRY_AFTER, HeaderValue::from_static("1"))
     })
 }
 

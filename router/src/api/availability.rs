@@ -85,7 +85,7 @@ pub(crate) async fn slots(call: Call, Segments(slug): Segments<String>) -> Resul
         .map(|product| {
             let price = |unit: &rotunda_booking::catalogue::UnitDefinition| UnitPrice {
                 unit: unit.slug.clone(),
-                price: Money::new(unit.price, &known.definition.currency),
+                price: Money::kept(unit.price, &known.definition.currency),
             };
             (product.slug.as_str(), product.units.iter().map(price).collect())
         })

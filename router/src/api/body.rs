@@ -24,6 +24,13 @@ pub(crate) fn is_json(media_type: &str) -> bool {
 
 /// A body that must be there.
 pub(crate) fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    // As nearly everybody writes it.
+    if headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json")
+    {
+        return parse(body);
+    }
     let media_type = media_type(headers);
     if !is_json(&media_type) {
         let given = if media_type.is_empty() {
@@ -57,6 +64,10 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             "The body is empty; /openapi.json says what belongs there.",
         ));
     }
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    // What is wrong is worth a second look, that keeps track of where it is.
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => value,

@@ -97,7 +97,7 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
         }),
     };
     let (mut response, id) = submit(&call, &command, StatusCode::CREATED, "/v1/bookings").await?;
-    if let Ok(location) = HeaderValue::try_from(format!("/v1/bookings/{id}")) {
+    if let Ok(location) = HeaderValue::try_from(["/v1/bookings/", &id.to_string()].concat()) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rotunda_booking::command::Command;
 use rotunda_booking::ids::BookingId;
 use rotunda_booking::outcome::{Outcome, RefusalCode};
@@ -28,10 +28,10 @@ use crate::server::Door;
 use crate::stack::Deadline;
 
 /// The commit token: `<shard>:<index>`, several separated by commas.
-pub(crate) const COMMIT: &str = "rotunda-commit";
+pub(crate) const COMMIT: HeaderName = HeaderName::from_static("rotunda-commit");
 
 /// `true` where the answer was stored under the caller's key.
-const REPLAYED: &str = "idempotency-replayed";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What the log made of a command; a refusal is a problem instead.
 pub(crate) struct Decided {
@@ -269,7 +269,7 @@ impl Call {
                 "The deadline passed while the request was under way; it may have taken effect. Retry with the same \
                  Idempotency-Key: it takes effect at most once, and you get its answer.",
             )
-            .header("retry-after", HeaderValue::from_static("1")),
+            .header(RETRY_AFTER, HeaderValue::from_static("1")),
             ClientError::UnknownVenue => Problem::new(Code::UnknownVenue, "The cluster has no such venue."),
             ClientError::Overloaded => {
                 self.door.metrics.shed(ShedReason::Cluster);
@@ -277,7 +277,7 @@ impl Call {
                     Code::Overloaded,
                     "The venue's shard has too much to do. Nothing was done.",
                 )
-                .header("retry-after", HeaderValue::from_static("1"))
+                .header(RETRY_AFTER, HeaderValue::from_static("1"))
             }
             ClientError::Rejected(detail) => {
                 tracing::error!(detail, "the cluster rejected a call as malformed");
@@ -305,7 +305,7 @@ impl Call {
 }
 
 fn unavailable(detail: &'static str) -> Problem {
-    Problem::new(Code::Unavailable, detail).header("retry-after", HeaderValue::from_static("1"))
+    Problem::new(Code::Unavailable, detail).header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 /// One query parameter is wrong.
@@ -375,5 +375,9 @@ pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Respons
 
 /// `<shard>:<index>`.
 pub(crate) fn commit(shard: u64, index: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("{shard}:{index}")).unwrap_or(HeaderValue::from_static("0:0"))
+    let mut text = String::with_capacity(32);
+    text.push_str(itoa::Buffer::new().format(shard));
+    text.push(':');
+    text.push_str(itoa::Buffer::new().format(index));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0:0"))
 }

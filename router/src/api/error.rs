@@ -322,12 +322,12 @@ impl Problem {
 
     /// Adds a header. A value that no header can carry is left out.
     #[must_use]
-    pub fn header<V>(mut self, name: &'static str, value: V) -> Self
+    pub fn header<V>(mut self, name: HeaderName, value: V) -> Self
     where
         V: TryInto<HeaderValue>,
     {
         if let Ok(value) = value.try_into() {
-            self.0.headers.push((HeaderName::from_static(name), value));
+            self.0.headers.push((name, value));
         }
         self
     }

@@ -6,6 +6,7 @@ mod yaml;
 
 use axum::body::Bytes;
 use axum::response::Response;
+use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use rotunda_booking::catalogue::{self, NetworkDefinition, VenueDefinition};
 use rotunda_booking::command::{Command, Operation};
@@ -196,7 +197,7 @@ fn interrupted(reason: &Problem, imported: &[ImportedVenue]) -> Problem {
     let detail = format!("{} venues are in place, then: {}", imported.len(), reason.detail());
     let problem = if reason.code().retryable() {
         Problem::new(Code::ImportInterrupted, format!("{detail} Send the file again."))
-            .header("retry-after", HeaderValue::from_static("1"))
+            .header(RETRY_AFTER, HeaderValue::from_static("1"))
     } else {
         Problem::new(reason.code(), detail)
     };

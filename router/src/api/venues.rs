@@ -124,7 +124,7 @@ pub(crate) struct Unit<'a> {
     /// As resellers know it: `ADULT`.
     #[serde(rename = "type")]
     kind: &'a str,
-    price: Money,
+    price: Money<'static>,
     /// Persons that one of it admits.
     pax: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -319,7 +319,7 @@ impl<'a> Unit<'a> {
         Self {
             id: &unit.slug,
             kind: &unit.kind,
-            price: Money::new(unit.price, currency),
+            price: Money::kept(unit.price, currency),
             pax: unit.pax,
             min_age: unit.min_age,
             max_age: unit.max_age,

@@ -1,6 +1,8 @@
 //! How things look in JSON. The order of fields and every byte of a booking's rendering are part of the promise that a
 //! replay is the same byte for byte: these structs depend on nothing but the outcome they render.
 
+use std::borrow::Cow;
+
 use rotunda_booking::command::Channel;
 use rotunda_booking::outcome::{BookingStatus, BookingView, LineView, SlotStatus, SlotView, TicketStatus, TicketView};
 use rotunda_booking::time::Timestamp;
@@ -9,20 +11,28 @@ use utoipa::ToSchema;
 
 /// An amount of money.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Money {
+pub(crate) struct Money<'a> {
     /// In minor units of the currency: JPY has none, EUR two digits, KWD three.
     #[schema(example = 1400)]
     amount: i64,
     /// ISO 4217 code.
     #[schema(example = "EUR")]
-    currency: String,
+    currency: Cow<'a, str>,
 }
 
-impl Money {
-    pub(crate) fn new(amount: i64, currency: &str) -> Self {
+impl<'a> Money<'a> {
+    pub(crate) fn new(amount: i64, currency: &'a str) -> Self {
         Self {
             amount,
-            currency: currency.to_owned(),
+            currency: Cow::Borrowed(currency),
+        }
+    }
+
+    /// As [`Money::new`], of a price that is kept.
+    pub(crate) fn kept(amount: i64, currency: &str) -> Money<'static> {
+        Money {
+            amount,
+            currency: Cow::Owned(currency.to_owned()),
         }
     }
 }
@@ -99,22 +109,22 @@ pub(crate) enum StatusName {
 
 /// A booking.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Booking {
+pub(crate) struct Booking<'a> {
     /// Whoever knows it may see, confirm, release and cancel the booking.
     #[schema(example = "0000040000002R8J6HB6F25E4VT9Y")]
     id: String,
     /// For people, over the telephone.
     #[schema(example = "TIDES-7QK2-M9")]
-    reference: String,
+    reference: &'a str,
     status: StatusName,
     /// Venue id.
     #[schema(example = "lisbon-tides")]
-    venue: String,
+    venue: &'a str,
     channel: ChannelName,
     /// In order of request.
-    lines: Vec<Line>,
+    lines: Vec<Line<'a>>,
     /// Sum of the lines' totals.
-    total: Money,
+    total: Money<'a>,
     /// When the places were taken. Times carry the venue's offset at the first line's slot.
     #[schema(format = DateTime)]
     created_at: String,
@@ -131,32 +141,32 @@ pub(crate) struct Booking {
     ended_at: Option<String>,
     /// Once confirmed: one for each person.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tickets: Vec<Ticket>,
+    tickets: Vec<Ticket<'a>>,
 }
 
 /// One line of a booking.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Line {
+pub(crate) struct Line<'a> {
     #[schema(example = "general@2027-01-15T10:00+00:00")]
     slot: String,
     #[schema(example = "adult")]
-    unit: String,
+    unit: &'a str,
     quantity: u32,
     /// Tax included.
-    unit_price: Money,
+    unit_price: Money<'a>,
     /// Contained in `total`.
-    tax: Money,
+    tax: Money<'a>,
     /// `quantity` times `unit_price`.
-    total: Money,
+    total: Money<'a>,
 }
 
 /// A ticket: admits one person.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Ticket {
+pub(crate) struct Ticket<'a> {
     id: String,
     /// Counts from 1 within the venue.
     serial: u64,
-    unit: String,
+    unit: &'a str,
     slot: String,
     status: TicketStatusName,
 }
@@ -171,12 +181,12 @@ pub(crate) enum TicketStatusName {
     Void,
 }
 
-impl From<&BookingView> for Booking {
-    fn from(view: &BookingView) -> Self {
+impl<'a> From<&'a BookingView> for Booking<'a> {
+    fn from(view: &'a BookingView) -> Self {
         let time = |at: Timestamp| at.to_rfc3339(view.offset_minutes);
         Self {
             id: view.id.to_string(),
-            reference: view.reference.clone(),
+            reference: &view.reference,
             status: match view.status {
                 BookingStatus::Held => StatusName::Held,
                 BookingStatus::Confirmed => StatusName::Confirmed,
@@ -184,7 +194,7 @@ impl From<&BookingView> for Booking {
                 BookingStatus::Released => StatusName::Released,
                 BookingStatus::Cancelled => StatusName::Cancelled,
             },
-            venue: view.venue.clone(),
+            venue: &view.venue,
             channel: view.channel.into(),
             lines: view.lines.iter().map(|line| Line::new(line, &view.currency)).collect(),
             total: Money::new(view.total, &view.currency),
@@ -197,11 +207,11 @@ impl From<&BookingView> for Booking {
     }
 }
 
-impl Line {
-    fn new(line: &LineView, currency: &str) -> Self {
+impl<'a> Line<'a> {
+    fn new(line: &'a LineView, currency: &'a str) -> Self {
         Self {
-            slot: line.slot.to_string(),
-            unit: line.unit.clone(),
+            slot: line.slot.to_text(),
+            unit: &line.unit,
             quantity: line.quantity,
             unit_price: Money::new(line.unit_price, currency),
             tax: Money::new(line.tax, currency),
@@ -210,13 +220,13 @@ impl Line {
     }
 }
 
-impl From<&TicketView> for Ticket {
-    fn from(ticket: &TicketView) -> Self {
+impl<'a> From<&'a TicketView> for Ticket<'a> {
+    fn from(ticket: &'a TicketView) -> Self {
         Self {
             id: ticket.id.to_string(),
             serial: ticket.serial,
-            unit: ticket.unit.clone(),
-            slot: ticket.slot.to_string(),
+            unit: &ticket.unit,
+            slot: ticket.slot.to_text(),
             status: match ticket.status {
                 TicketStatus::Valid => TicketStatusName::Valid,
                 TicketStatus::Void => TicketStatusName::Void,
@@ -247,7 +257,7 @@ pub(crate) enum SlotStatusName {
 pub(crate) struct UnitPrice {
     #[schema(example = "adult")]
     pub(crate) unit: String,
-    pub(crate) price: Money,
+    pub(crate) price: Money<'static>,
 }
 
 /// A slot.
@@ -275,7 +285,7 @@ pub(crate) struct Slot<'a> {
 impl<'a> Slot<'a> {
     pub(crate) fn new(slot: &'a SlotView, prices: Option<&'a [UnitPrice]>) -> Self {
         Self {
-            id: slot.slot.to_string(),
+            id: slot.slot.to_text(),
             product: &slot.slot.product,
             starts_at: slot.slot.start.to_rfc3339(slot.slot.offset_minutes),
             ends_at: slot.end.to_rfc3339(slot.slot.offset_minutes),
