@@ -1,6 +1,6 @@
 //! What a benchmark sells. Networks are made for it: capacities are such that nothing sells out that is not meant to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
@@ -32,6 +32,11 @@ pub enum Kind {
         /// Places of each.
         places: u32,
     },
+    /// One slot of each of so many venues, none of which sells out.
+    Halls {
+        /// Venues.
+        venues: u32,
+    },
 }
 
 impl Kind {
@@ -39,25 +44,32 @@ impl Kind {
     #[must_use]
     pub fn catalogue(self) -> String {
         match self {
-            Kind::HotSlot => hall(1, MAX_CAPACITY),
-            Kind::Family { slots, places } => hall(slots, i64::from(places)),
+            Kind::HotSlot => halls(1, 1, MAX_CAPACITY),
+            Kind::Family { slots, places } => halls(1, slots, i64::from(places)),
+            Kind::Halls { venues } => halls(venues, 1, MAX_CAPACITY),
             Kind::WholeNetwork => with_room(MERIDIAN),
         }
     }
 }
 
-/// A venue whose building holds everybody, with one product of hourly slots.
-fn hall(slots: u32, places: i64) -> String {
+/// Venues whose buildings hold everybody, each with one product of hourly slots.
+fn halls(venues: u32, slots: u32, places: i64) -> String {
     let (opens, closes) = (8, 8 + slots.clamp(1, 15));
-    format!(
-        "network:\n  id: bench\n  name: Benchmark\n  hold_minutes: 240\n  max_units_per_booking: 20\n\
-         venues:\n  - id: bench-hall\n    name: Hall\n    city: Lisbon\n    time_zone: Europe/Lisbon\n    currency: EUR\n    \
-         tax_basis_points: 600\n    building_capacity: {MAX_CAPACITY}\n    opening:\n      \
-         - {{ days: [mon, tue, wed, thu, fri, sat, sun], from: \"{opens:02}:00\", to: \"{closes:02}:00\" }}\n    closed: []\n    \
-         products:\n      - id: general\n        name: General admission\n        kind: timed\n        slot_minutes: 60\n        \
-         visit_minutes: 60\n        capacity_per_slot: {places}\n        units:\n          \
-         - {{ id: adult, type: ADULT, price: 1400 }}\n"
-    )
+    let mut text =
+        "network:\n  id: bench\n  name: Benchmark\n  hold_minutes: 240\n  max_units_per_booking: 20\nvenues:\n"
+            .to_owned();
+    for number in 1..=venues {
+        let _ = write!(
+            text,
+            "  - id: bench-hall-{number}\n    name: Hall\n    city: Lisbon\n    time_zone: Europe/Lisbon\n    currency: EUR\n    \
+             tax_basis_points: 600\n    building_capacity: {MAX_CAPACITY}\n    opening:\n      \
+             - {{ days: [mon, tue, wed, thu, fri, sat, sun], from: \"{opens:02}:00\", to: \"{closes:02}:00\" }}\n    closed: []\n    \
+             products:\n      - id: general\n        name: General admission\n        kind: timed\n        slot_minutes: 60\n        \
+             visit_minutes: 60\n        capacity_per_slot: {places}\n        units:\n          \
+             - {{ id: adult, type: ADULT, price: 1400 }}\n"
+        );
+    }
+    text
 }
 
 /// The same network with so much room everywhere that nothing sells out. Guides stay away: tours would be short of them.
@@ -105,6 +117,13 @@ pub struct Stall {
 /// A stall that cannot be set up.
 #[derive(Debug)]
 pub struct NotOnOffer(String);
+
+impl NotOnOffer {
+    /// Says what is in the way.
+    pub(super) fn new(why: String) -> Self {
+        NotOnOffer(why)
+    }
+}
 
 impl fmt::Display for NotOnOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +177,7 @@ pub async fn set_up(cluster: &mut Cluster, kind: Kind) -> Result<Vec<Stall>, Not
     };
     let last = match kind {
         Kind::WholeNetwork => FIRST_DAY + WEEK - 1,
-        Kind::HotSlot | Kind::Family { .. } => FIRST_DAY,
+        Kind::HotSlot | Kind::Family { .. } | Kind::Halls { .. } => FIRST_DAY,
     };
     let offers = selling::all_offers(&Visitor::new(&cluster.door()), &day(FIRST_DAY), &day(last)).await;
     let stalls = offers.iter().map(|offer| Stall::of(cluster, offer));
@@ -166,6 +185,7 @@ pub async fn set_up(cluster: &mut Cluster, kind: Kind) -> Result<Vec<Stall>, Not
     let wanted = match kind {
         Kind::HotSlot => 1,
         Kind::Family { slots, .. } => slots as usize,
+        Kind::Halls { venues } => venues as usize,
         Kind::WholeNetwork => stalls.len().max(1),
     };
     if stalls.len() == wanted {

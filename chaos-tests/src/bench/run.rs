@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::audit::{self, Audit};
 use super::cpu::{self, Meter};
@@ -63,7 +64,7 @@ pub struct Plan {
     pub router_flags: String,
     /// Where the programs are; beside this one where nobody says.
     pub programs: Option<PathBuf>,
-    /// Where logs and data go; a temporary folder where nobody says.
+    /// Where logs and data go, in a folder of each run's own that does not outlive it; where temporary files go where nobody says.
     pub place: Option<PathBuf>,
     /// Choices come from it.
     pub seed: u64,
@@ -158,15 +159,24 @@ impl Outcome {
 /// # Panics
 /// Where the cluster does not come up, or ends.
 pub async fn run(plan: &Plan) -> Result<Outcome, NotOnOffer> {
-    let mut cluster = found(plan).await;
-    let stalls: Arc<[Stall]> = market::set_up(&mut cluster, plan.market).await?.into();
-    let outcome = measure(plan, &mut cluster, &stalls).await;
-    cluster.check_processes();
+    let mut ground = found(plan).await?;
+    let outcome = measure(plan, &mut ground.cluster, &ground.stalls).await;
+    ground.cluster.check_processes();
     Ok(outcome)
 }
 
-async fn found(plan: &Plan) -> Cluster {
+/// Where a run takes place.
+pub(super) struct Ground {
+    pub(super) cluster: Cluster,
+    pub(super) stalls: Arc<[Stall]>,
+    /// Goes after the cluster, whose data is in it.
+    _folder: Option<TempDir>,
+}
+
+/// A cluster with its market.
+pub(super) async fn found(plan: &Plan) -> Result<Ground, NotOnOffer> {
     let mut builder = Cluster::builder()
+        .default_timing()
         .shards(plan.shards)
         .keep_log_entries(KEEP)
         .node_flags(&plan.node_flags)
@@ -177,14 +187,28 @@ async fn found(plan: &Plan) -> Cluster {
     if let Some(programs) = &plan.programs {
         builder = builder.programs(programs);
     }
-    if let Some(place) = &plan.place {
-        builder = builder.place(place);
+    let folder = folder(plan.place.as_deref())?;
+    if let Some(folder) = &folder {
+        builder = builder.place(folder.path());
     }
-    builder.start().await
+    let mut cluster = builder.start().await;
+    let stalls = market::set_up(&mut cluster, plan.market).await?;
+    Ok(Ground {
+        cluster,
+        stalls: stalls.into(),
+        _folder: folder,
+    })
+}
+
+/// A folder of a cluster's own in `place`: several runs may have the same one.
+pub(super) fn folder(place: Option<&Path>) -> Result<Option<TempDir>, NotOnOffer> {
+    let made = place.map(|place| tempfile::Builder::new().prefix("rotunda-bench-").tempdir_in(place));
+    made.transpose()
+        .map_err(|error| NotOnOffer::new(format!("no folder for data: {error}; name another one with --data")))
 }
 
 /// Clients at a cluster's doors.
-fn shoppers(plan: &Plan, cluster: &Cluster, stalls: &Arc<[Stall]>) -> Vec<Shopper> {
+pub(super) fn shoppers(plan: &Plan, cluster: &Cluster, stalls: &Arc<[Stall]>) -> Vec<Shopper> {
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let seeds: Vec<String> = cluster
         .nodes()

@@ -33,6 +33,7 @@ pub struct Builder {
     shards: u64,
     router_flags: Vec<String>,
     node_flags: Vec<String>,
+    timing: &'static str,
     faults: Option<PathBuf>,
     small_disks: BTreeMap<u32, u64>,
     replication: Option<u32>,
@@ -59,6 +60,7 @@ impl Default for Builder {
             shards: 8,
             router_flags: Vec::new(),
             node_flags: Vec::new(),
+            timing: TIMING,
             faults: None,
             small_disks: BTreeMap::new(),
             replication: None,
@@ -91,6 +93,13 @@ impl Builder {
     #[must_use]
     pub fn node_flags(mut self, flags: &str) -> Self {
         self.node_flags.extend(words(flags));
+        self
+    }
+
+    /// Leaves heartbeats and elections at the defaults of a node: what is measured is then what runs elsewhere too.
+    #[must_use]
+    pub fn default_timing(mut self) -> Self {
+        self.timing = "";
         self
     }
 
@@ -274,9 +283,10 @@ impl Builder {
         let replication = self.replication.unwrap_or(if self.nodes >= 3 { 3 } else { 1 });
         let mut arguments = words(&format!(
             "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
-             {TIMING} --keep-log-entries {} --exit-with-parent",
+             {} --keep-log-entries {} --exit-with-parent",
             data.display(),
             self.shards,
+            self.timing,
             self.keep_log_entries_of
                 .get(&id)
                 .copied()

@@ -1,40 +1,55 @@
 //! A keep-alive connection to the router, as a browser's or a kiosk's: HTTP/1.1, a fresh key for each command.
+//!
+//! Written on the socket itself and not on hyper: the generator shares the machine with what it measures, and a client that
+//! waits for each answer before it asks again needs one buffer to write from, one to read into, and a parser of heads.
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, BytesMut};
+use http::{Method, StatusCode};
 use rotunda_booking::ids::BookingId;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Told;
 use crate::bench::market::Stall;
 use crate::bench::samples::Ending;
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
-const COMMIT: &str = "rotunda-commit";
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Headers of one answer; the router sends a dozen.
+const MAX_HEADERS: usize = 32;
+
+/// No answer is longer: one that claims so is taken for damage.
+const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// See the module.
 pub struct Http {
     door: SocketAddr,
-    host: HeaderValue,
-    address: HeaderValue,
+    /// The lines that are the same in each request's head.
+    about: String,
     random: fastrand::Rng,
-    line: Option<Line>,
+    stream: Option<TcpStream>,
+    request: Vec<u8>,
+    inbox: BytesMut,
 }
 
-struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    _driver: AbortOnDropHandle<()>,
+/// What of an answer anybody here looks at.
+struct Answer {
+    status: StatusCode,
+    commit: Option<(u64, u64)>,
+    booking: Option<BookingId>,
+    left: Option<u32>,
+}
+
+/// What the head of an answer says.
+struct Head {
+    answer: Answer,
+    /// Bytes of the head.
+    length: usize,
+    /// Bytes of the body behind it.
+    body: usize,
+    /// The router closes the connection behind it.
+    last: bool,
 }
 
 impl Http {
@@ -44,104 +59,149 @@ impl Http {
         let [.., a, b, c] = client.to_be_bytes();
         Http {
             door,
-            host: text(&door.to_string()),
-            address: text(&format!("10.{a}.{b}.{c}")),
+            about: format!(" HTTP/1.1\r\nhost: {door}\r\nx-forwarded-for: 10.{a}.{b}.{c}\r\n"),
             random,
-            line: None,
+            stream: None,
+            request: Vec::new(),
+            inbox: BytesMut::new(),
         }
     }
 
     pub(super) async fn look(&mut self, stall: &Stall) -> Told {
-        match self.send(Method::GET, &stall.look, Bytes::new()).await {
-            Some((head, _)) => Told::only(ending(head.status())),
+        match self.send(Method::GET, &stall.look, &[]).await {
+            Some(answer) => Told::only(ending(answer.status)),
             None => Told::only(Ending::Failed),
         }
     }
 
     pub(super) async fn hold(&mut self, stall: &Stall, more: u32) -> Told {
-        let Some(body) = stall.bodies.get(more as usize).cloned() else {
+        let Some(body) = stall.bodies.get(more as usize) else {
             return Told::only(Ending::Failed);
         };
-        let Some((head, body)) = self.send(Method::POST, "/v1/bookings", body).await else {
+        let Some(answer) = self.send(Method::POST, "/v1/bookings", body).await else {
             return Told::only(Ending::Failed);
         };
-        let ending = ending(head.status());
-        let location = head.headers().get(LOCATION).and_then(|path| path.to_str().ok());
-        let booking = location.and_then(|path| path.rsplit('/').next()?.parse().ok());
+        let ending = ending(answer.status);
         Told {
             // Without its name a booking is of no use to whoever made it.
-            ending: if ending == Ending::Done && booking.is_none() {
+            ending: if ending == Ending::Done && answer.booking.is_none() {
                 Ending::Failed
             } else {
                 ending
             },
-            commit: commit(&head),
-            booking,
-            left: (head.status() == StatusCode::CONFLICT).then(|| left(&body)).flatten(),
+            commit: answer.commit,
+            booking: answer.booking,
+            left: answer.left,
         }
     }
 
     pub(super) async fn change(&mut self, booking: BookingId, operation: &str) -> Told {
         let path = format!("/v1/bookings/{booking}/{operation}");
-        match self.send(Method::POST, &path, Bytes::new()).await {
-            Some((head, _)) => Told {
-                commit: commit(&head),
-                ..Told::only(ending(head.status()))
+        match self.send(Method::POST, &path, &[]).await {
+            Some(answer) => Told {
+                commit: answer.commit,
+                ..Told::only(ending(answer.status))
             },
             None => Told::only(Ending::Failed),
         }
     }
 
     /// Sends a request and reads the whole answer; `None` where none came. The next one has a new connection then.
-    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Option<(Response<()>, Bytes)> {
-        let answer = self.attempt(method, path, body).await;
-        if answer.is_none() {
-            self.line = None;
+    async fn send(&mut self, method: Method, path: &str, body: &[u8]) -> Option<Answer> {
+        self.write_request(&method, path, body);
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(self.door).await.ok()?;
+                stream.set_nodelay(true).ok()?;
+                self.inbox.clear();
+                stream
+            }
+        };
+        stream.write_all(&self.request).await.ok()?;
+        let head = loop {
+            if stream.read_buf(&mut self.inbox).await.ok()? == 0 {
+                return None;
+            }
+            if let Some(head) = head(&self.inbox)? {
+                break head;
+            }
+        };
+        while self.inbox.len() < head.length + head.body {
+            if stream.read_buf(&mut self.inbox).await.ok()? == 0 {
+                return None;
+            }
         }
-        answer
+        let mut answer = head.answer;
+        if answer.status == StatusCode::CONFLICT {
+            answer.left = left(&self.inbox[head.length..head.length + head.body]);
+        }
+        self.inbox.advance(head.length + head.body);
+        if !head.last {
+            self.stream = Some(stream);
+        }
+        Some(answer)
     }
 
-    async fn attempt(&mut self, method: Method, path: &str, body: Bytes) -> Option<(Response<()>, Bytes)> {
-        let mut request = Request::builder()
-            .uri(path)
-            .header(HOST, self.host.clone())
-            .header(FORWARDED, self.address.clone());
+    /// All of a request in one piece, so that it leaves in one write.
+    fn write_request(&mut self, method: &Method, path: &str, body: &[u8]) {
+        let (high, low) = (self.random.u64(..), self.random.u64(..));
+        let request = &mut self.request;
+        request.clear();
+        for part in [method.as_str(), " ", path, &self.about] {
+            request.extend_from_slice(part.as_bytes());
+        }
         if method == Method::POST {
-            let key = format!("{:016x}{:016x}", self.random.u64(..), self.random.u64(..));
-            request = request.header(KEY, text(&key));
+            request.extend_from_slice(format!("idempotency-key: {high:016x}{low:016x}\r\n").as_bytes());
+            if !body.is_empty() {
+                request.extend_from_slice(b"content-type: application/json\r\n");
+            }
+            request.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
         }
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, JSON);
-        }
-        let request = request.method(method).body(Full::new(body)).ok()?;
-        if self.line.as_ref().is_none_or(|line| line.sender.is_closed()) {
-            self.line = Some(self.connect().await?);
-        }
-        let line = self.line.as_mut()?;
-        line.sender.ready().await.ok()?;
-        let response: Response<Incoming> = line.sender.send_request(request).await.ok()?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.ok()?.to_bytes();
-        Some((Response::from_parts(head, ()), body))
-    }
-
-    async fn connect(&self) -> Option<Line> {
-        let socket = TcpStream::connect(self.door).await.ok()?;
-        socket.set_nodelay(true).ok()?;
-        let (sender, connection) = http1::handshake(TokioIo::new(socket)).await.ok()?;
-        let driver = tokio::spawn(async move {
-            // What broke is seen by whoever sends.
-            let _ = connection.await;
-        });
-        Some(Line {
-            sender,
-            _driver: AbortOnDropHandle::new(driver),
-        })
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
     }
 }
 
-fn text(text: &str) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("none"))
+/// The head at the begin of `bytes`, once all of it is there; nothing at all where it is none.
+fn head(bytes: &[u8]) -> Option<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let length = match response.parse(bytes).ok()? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => return Some(None),
+    };
+    let mut head = Head {
+        answer: Answer {
+            status: StatusCode::from_u16(response.code?).ok()?,
+            commit: None,
+            booking: None,
+            left: None,
+        },
+        length,
+        body: 0,
+        last: false,
+    };
+    for header in response.headers {
+        // Every name that matters has a length of its own.
+        let value = || std::str::from_utf8(header.value).ok();
+        match header.name.len() {
+            8 if header.name.eq_ignore_ascii_case("location") => {
+                head.answer.booking = value().and_then(|path| path.rsplit('/').next()?.parse().ok());
+            }
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                head.last = header.value.eq_ignore_ascii_case(b"close");
+            }
+            14 if header.name.eq_ignore_ascii_case("rotunda-commit") => head.answer.commit = value().and_then(commit),
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                head.body = value()?.parse().ok().filter(|length| *length <= MAX_BODY_BYTES)?;
+            }
+            // The router knows how long its answers are.
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => return None,
+            _ => {}
+        }
+    }
+    Some(Some(head))
 }
 
 fn ending(status: StatusCode) -> Ending {
@@ -153,8 +213,8 @@ fn ending(status: StatusCode) -> Ending {
     }
 }
 
-fn commit(head: &Response<()>) -> Option<(u64, u64)> {
-    let (shard, index) = head.headers().get(COMMIT)?.to_str().ok()?.split_once(':')?;
+fn commit(token: &str) -> Option<(u64, u64)> {
+    let (shard, index) = token.split_once(':')?;
     Some((shard.parse().ok()?, index.parse().ok()?))
 }
 
@@ -165,4 +225,32 @@ fn left(body: &[u8]) -> Option<u32> {
         return None;
     }
     problem["errors"][0]["left"].as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nRotunda-Commit: 3:41\r\n\
+        content-length: 2\r\nconnection: close\r\n\r\n{}";
+
+    #[test]
+    fn a_head_is_read_once_it_is_whole() {
+        for cut in 0..ANSWER.len() - 2 {
+            assert!(head(&ANSWER[..cut]).expect("no damage").is_none(), "{cut}");
+        }
+        let head = head(ANSWER).expect("a head").expect("all of it");
+        assert_eq!((head.length + head.body, head.last), (ANSWER.len(), true));
+        assert_eq!(
+            (head.answer.status, head.answer.commit),
+            (StatusCode::CREATED, Some((3, 41)))
+        );
+    }
+
+    #[test]
+    fn what_is_no_head_is_no_answer() {
+        assert!(head(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").is_none());
+        assert!(head(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n").is_none());
+        assert!(head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_none());
+    }
 }
