@@ -12,6 +12,7 @@
 //! | [`peers`] | PostgreSQL, Redis and etcd, in the same run on the same machine |
 //! | [`audit`] | whether what was acknowledged is there, and nothing was sold twice |
 //! | [`run`] | one run from beginning to end |
+//! | [`goals`] | the goals for speed, S1 to S9, and whether they are met |
 //! | [`report`], [`page`] | all of it as a table, as JSON and as a page |
 //!
 //! A client that waits for its answer before it asks again (closed loop) hides the waits of those who would have come
@@ -21,6 +22,7 @@
 pub mod audit;
 pub mod cpu;
 pub mod door;
+pub mod goals;
 pub mod load;
 pub mod market;
 pub mod onsale;

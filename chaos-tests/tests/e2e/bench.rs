@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rotunda_chaos::bench::audit;
 use rotunda_chaos::bench::door::{Door, Grpc, Http};
+use rotunda_chaos::bench::goals::{self, Goal};
 use rotunda_chaos::bench::load::{self, Pace, Shape};
 use rotunda_chaos::bench::market::{self, Kind, Stall};
 use rotunda_chaos::bench::page;
@@ -65,6 +66,33 @@ async fn every_workload_does_what_it_is_called_for_and_is_audited() {
             tell(report::text(&plan, &[outcome]));
         }
     }
+}
+
+/// What is reached in so short a time says nothing; that all of it is measured, and that the audits are sound, does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goals_are_measured_and_audited() {
+    let place = tempfile::tempdir().expect("a folder");
+    let options = goals::Options {
+        only: [Goal::S3, Goal::S5, Goal::S7, Goal::S9].into(),
+        span: Duration::from_secs(1),
+        bookings: 1_000,
+        day: Duration::from_secs(12),
+        peak: 20.0,
+        scale: 0.001,
+        place: place.path().to_owned(),
+        programs: None,
+    };
+    let report = goals::measure(&options, |what| tell(what.to_owned()))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    tell(report.text());
+    assert!(report.unsound.is_empty(), "{:?}", report.unsound);
+    let lines = |goal| report.lines.iter().filter(|line| line.goal == goal).count();
+    // Of both doors; of both doors; rate, memory and restart; latency, and memory of three nodes and a router.
+    let told = [Goal::S3, Goal::S5, Goal::S7, Goal::S9].map(lines);
+    assert_eq!(told, [2, 2, 3, 5], "{}", report.text());
+    let left = std::fs::read_dir(place.path()).expect("the folder").count();
+    assert_eq!(left, 1, "only the file that was synced stays");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

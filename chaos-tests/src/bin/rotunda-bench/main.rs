@@ -1,14 +1,17 @@
 //! `rotunda-bench`: how fast places are sold, with an audit of what was sold. The library's `bench` does the work.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rotunda_chaos::bench::goals::{self, Goal};
 use rotunda_chaos::bench::report::{self, Comparison};
 use rotunda_chaos::bench::run::{self, Plan, Way};
 use rotunda_chaos::bench::shopper::Workload;
 use rotunda_chaos::bench::{onsale, page, peers};
+use tempfile::TempDir;
 
 // As in the router, whose client library it uses.
 #[global_allocator]
@@ -19,7 +22,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(
     name = "rotunda-bench",
     version,
-    after_help = "Exit codes: 0 sound, 1 the audit found something, 2 wrong usage or nothing could be measured."
+    after_help = "Exit codes: 0 sound, 1 the audit found something, 2 wrong usage or nothing could be measured. Goals that are missed are told, and change no exit code."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -32,6 +35,8 @@ enum Command {
     Run(Box<RunArguments>),
     /// Measure PostgreSQL, Redis, etcd and Rotunda, one after the other on this machine, and tell the ratios.
     Peers(PeersArguments),
+    /// Measure the goals for speed, S1 to S9, in one run, and tell which are met.
+    Goals(GoalsArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -141,32 +146,99 @@ struct PeersArguments {
     output: Output,
 }
 
+#[derive(Args, Debug)]
+struct GoalsArguments {
+    /// These goals and no others: s1,s4
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "GOALS")]
+    only: Vec<Goal>,
+    /// Seconds that count, of each rate.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    seconds: u64,
+    /// Bookings of S7.
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    bookings: u64,
+    /// Minutes into which S9 presses twelve hours.
+    #[arg(long, value_name = "MINUTES", default_value_t = 6)]
+    day: u64,
+    /// Visitors a second at the peak of S9.
+    #[arg(long, value_name = "N", default_value_t = 1_000.0)]
+    peak: f64,
+    /// Of S6: how many arrive for each one in the file (3,000 a second at the peak).
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    scale: f64,
+    /// Where rotunda-node and rotunda-router are, where not beside this program.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Where all of it keeps its data: the disk that is measured. A temporary folder where left out.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How to print what was measured.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run(&arguments).await,
         Command::Peers(arguments) => peers(&arguments).await,
+        Command::Goals(arguments) => goals(&arguments).await,
+    }
+}
+
+/// A folder that others' servers can use too, which run as other users.
+fn open_folder(data: Option<&PathBuf>) -> Result<TempDir, ExitCode> {
+    let folder = match data {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    folder
+        .and_then(|folder| std::fs::set_permissions(folder.path(), open).map(|()| folder))
+        .map_err(|error| {
+            eprintln!("error: no folder for data: {error}\n  next: name another one with --data");
+            ExitCode::from(2)
+        })
+}
+
+async fn goals(arguments: &GoalsArguments) -> ExitCode {
+    let folder = match open_folder(arguments.data.as_ref()) {
+        Ok(folder) => folder,
+        Err(code) => return code,
+    };
+    let options = goals::Options {
+        only: arguments.only.iter().copied().collect::<BTreeSet<_>>(),
+        span: Duration::from_secs(arguments.seconds.max(1)),
+        bookings: arguments.bookings,
+        day: Duration::from_secs(60 * arguments.day.max(1)),
+        peak: arguments.peak,
+        scale: arguments.scale,
+        place: folder.path().to_owned(),
+        programs: arguments.bin_dir.clone(),
+    };
+    let report = match goals::measure(&options, |what| eprintln!("measuring {what}")).await {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match arguments.output {
+        Output::Table => print!("{}", report.text()),
+        Output::Json => println!("{:#}", serde_json::json!(report)),
+    }
+    if report.unsound.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
     }
 }
 
 async fn peers(arguments: &PeersArguments) -> ExitCode {
-    let folder = match &arguments.data {
-        Some(folder) => tempfile::tempdir_in(folder),
-        None => tempfile::tempdir(),
-    };
-    let folder = match folder {
+    let folder = match open_folder(arguments.data.as_ref()) {
         Ok(folder) => folder,
-        Err(error) => {
-            eprintln!("error: no folder for data: {error}\n  next: name another one with --data");
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
-    // Others' servers run as other users.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    if let Err(error) = std::fs::set_permissions(folder.path(), open) {
-        eprintln!("error: {}: {error}", folder.path().display());
-        return ExitCode::from(2);
-    }
     let span = Duration::from_secs(arguments.seconds.max(1));
     let (figures, missing) = peers::measure(folder.path(), span, |who| eprintln!("measuring {who}")).await;
     let mut own = Vec::new();
