@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test bench bench-peers goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -21,6 +21,8 @@ MUTANTS_ARGS ?=
 BENCH_ARGS ?= hot
 # Arguments for `rotunda-bench peers`, as in: make bench-peers PEERS_ARGS="--seconds 60"
 PEERS_ARGS ?=
+# Arguments for `rotunda-bench goals`, as in: make goals GOALS_ARGS="--only s1,s5 --seconds 20"
+GOALS_ARGS ?=
 
 # How long `make soak` goes on.
 HOURS ?= 1
@@ -51,6 +53,7 @@ build: setup ## the three binaries: rotunda, rotunda-node, rotunda-router
 test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup promtool '$(TARGET)/tools' || true
 	@.ci/setup lab || true
+	@.ci/setup valgrind || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
@@ -60,7 +63,7 @@ bench: setup ## one benchmark on a cluster of real processes, audited; `rotunda-
 	@'$(BIN)/rotunda-bench' run $(BENCH_ARGS)
 
 instructions: setup ## the rules alone: instructions for each hold of a hot slot, on a leader and on a follower (callgrind)
-	@command -v valgrind >/dev/null 2>&1 || { echo 'valgrind is missing: apt-get install valgrind' >&2; exit 1; }
+	@.ci/setup valgrind
 	@$(CARGO) build $(FLAGS) --example apply
 	@for role in leader follower; do \
 	    out=$$(valgrind --tool=callgrind --toggle-collect='*measured*' --callgrind-out-file='$(TARGET)'/callgrind.$$role \
@@ -72,6 +75,11 @@ bench-peers: setup ## PostgreSQL, Redis, etcd and Rotunda on this machine, one a
 	@.ci/setup peers || true
 	@$(CARGO) build $(FLAGS) --bins
 	@'$(BIN)/rotunda-bench' peers $(PEERS_ARGS)
+
+goals: setup ## the goals for speed, S1 to S9, in one run of an hour, beside what is reached
+	@.ci/setup peers || true
+	@$(CARGO) build $(FLAGS) --bins
+	@'$(BIN)/rotunda-bench' goals $(GOALS_ARGS)
 
 chaos: setup ## 200 simulated clusters, then every scenario once on real processes (as root: namespaces, disks that lose power)
 	@$(CARGO) build $(FLAGS) --bins
