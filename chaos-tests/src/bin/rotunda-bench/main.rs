@@ -177,7 +177,9 @@ struct GoalsArguments {
     output: Output,
 }
 
-#[tokio::main(flavor = "current_thread")]
+// One thread for all clients: the others of the machine are for what is measured. Of the multi-threaded runtime all the same,
+// for whoever kills a node waits for its end.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run(&arguments).await,
