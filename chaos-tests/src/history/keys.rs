@@ -4,22 +4,21 @@
 
 use rotunda_booking::ids::{CommandKey, VenueNo};
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::history::Deed;
 
 /// The id of the command that `key` makes.
 #[must_use]
 pub fn command_key(deed: Deed, venue: VenueNo, key: &str) -> CommandKey {
+    let mut scope = Vec::new();
+    for part in ["rotunda command key 2", "anonymous", deed.operation()] {
+        scope.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        scope.extend_from_slice(part.as_bytes());
+    }
+    scope.extend_from_slice(&u64::from(venue.0).to_be_bytes());
     let mut digest = Sha256::new();
-    let mut text = |text: &str| {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text.as_bytes());
-    };
-    text("rotunda command key 1");
-    text("anonymous");
-    text(deed.operation());
-    digest.update(u64::from(venue.0).to_be_bytes());
-    digest.update((key.len() as u64).to_be_bytes());
+    digest.update(xxh3_128(&scope).to_be_bytes());
     digest.update(key.as_bytes());
     let bytes: [u8; 32] = digest.finalize().into();
     let mut id = [0; 16];
