@@ -196,17 +196,18 @@ impl Shard {
                 hash: Digest(*hash),
             }));
             for booking in self.bookings.keys().copied() {
-                if let Ok(Answer::Booking(view)) = queries::answer(&self.rows, &Query::Booking { booking }) {
-                    saved.final_bookings.push(FinalBooking {
-                        line: 0,
-                        node,
-                        shard,
-                        index,
-                        booking,
-                        status: Some(view.status),
-                        total: view.total,
-                    });
-                }
+                let Ok(Answer::Booking(view)) = queries::answer(&self.rows, &Query::Booking { booking }) else {
+                    unreachable!("{booking} was acknowledged and is not there");
+                };
+                saved.final_bookings.push(FinalBooking {
+                    line: 0,
+                    node,
+                    shard,
+                    index,
+                    booking,
+                    status: Some(view.status),
+                    total: view.total,
+                });
             }
             // An answer has so many days at most, and a long run has more.
             for first in (from.0..=to.0).step_by(MAX_AVAILABILITY_DAYS as usize) {
@@ -217,7 +218,7 @@ impl Shard {
                     to: to.min(ServiceDay(first + MAX_AVAILABILITY_DAYS - 1)),
                 };
                 let Ok(Answer::Availability { slots, .. }) = queries::answer(&self.rows, &query) else {
-                    continue;
+                    unreachable!("the venue is there, and no more days are asked for than one answer has");
                 };
                 saved.final_slots.extend(slots.into_iter().map(|view| FinalSlot {
                     line: 0,
@@ -245,4 +246,24 @@ const NO_BOOKING: BookingId = BookingId {
 
 fn stamp(now: u64) -> Timestamp {
     Timestamp(BEGIN + i64::try_from(now / 1_000_000).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One answer has 366 days at most: a history of 719 once ended with the slots of half of them, and was unsound.
+    #[test]
+    fn a_history_of_more_than_a_year_ends_with_all_its_slots() {
+        let shard = Shard::new(1, 2 * MAX_AVAILABILITY_DAYS + 1);
+        let planned: BTreeSet<SlotRef> = shard.slots.iter().cloned().collect();
+        let mut saved = Saved::default();
+        shard.end(&mut saved);
+        for node in NODES {
+            let ended = saved.final_slots.iter().filter(|slot| slot.node == node);
+            let ended: Vec<SlotRef> = ended.map(|slot| slot.slot.clone()).collect();
+            assert_eq!(ended.len(), planned.len(), "node {node}");
+            assert_eq!(ended.into_iter().collect::<BTreeSet<_>>(), planned, "node {node}");
+        }
+    }
 }
