@@ -1,7 +1,9 @@
-//! The one place where the store leaves the async runtime. RocksDB stalls, reads from disk and applies block for as long as
-//! they like; none of it may happen on a tokio worker.
+//! The one place where the store leaves the async runtime. RocksDB stalls, reads from disk and large applies block for as long
+//! as they like; none of it may happen on a tokio worker. What is small and has been quick so far stays there
+//! (`state_machine` says what).
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 
 /// Where blocking work runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,5 +33,14 @@ impl Blocking {
                 .await
                 .map_err(|error| io::Error::other(format!("storage work did not finish: {error}"))),
         }
+    }
+
+    /// Runs `work` on the calling thread, and answers to a panic as [`Blocking::run`] does: openraft's task would end of it and
+    /// tell nobody.
+    ///
+    /// # Errors
+    /// Where it panicked.
+    pub fn here<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+        std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| io::Error::other("storage work panicked"))
     }
 }

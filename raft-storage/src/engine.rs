@@ -197,6 +197,15 @@ impl Db {
         }
     }
 
+    /// True where a write would have to wait: memtables are full, or compactions have fallen behind.
+    pub(crate) fn holds_up_writes(&self) -> bool {
+        match self {
+            Self::Rocks(db) => db.holds_up_writes(),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Sim(_) => false,
+        }
+    }
+
     /// The number of the last write: each put, each deletion and each deletion of a range is one. Never goes back, unless
     /// writes are lost.
     pub(crate) fn latest_sequence_number(&self) -> u64 {

@@ -112,6 +112,11 @@ impl StateDb {
             .map_err(|error| self.latch.close(format!("writing to statedb failed: {error}")))
     }
 
+    /// True where a write would have to wait for flushes or compactions.
+    pub(crate) fn holds_up_writes(&self) -> bool {
+        self.db.holds_up_writes()
+    }
+
     /// Makes everything that is applied now survive a crash, for all groups: one column family, so one flush takes every
     /// group's rows and applied ids together. Blocks for as long as writing the memtables takes.
     pub(crate) fn flush(&self) -> io::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{Stream, StreamExt};
@@ -29,15 +29,28 @@ use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::{Progress, StateDb, StateReader, StateTxn};
 use crate::types::{Entry, LogId, ReplyBytes, SnapshotMeta, StoredMembership, TypeConfig};
 
-/// Bytes of entries that are applied in one go on the blocking thread.
+/// Bytes of entries that are applied in one go.
 const APPLY_BYTES: usize = 1024 * 1024;
 
 /// Entries that are applied in one go.
 const APPLY_ENTRIES: usize = 64;
 
+/// Entries of so many bytes together, about a hundred commands, are applied where openraft asks for it, on a thread of the
+/// runtime: the way to another thread and back costs as much as a dozen commands do, and a lone client waits for it. What is
+/// larger would hold up the node's other groups.
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// An apply that took longer than this had to wait for a disk or for the processor.
+const QUICK: Duration = Duration::from_millis(20);
+
+/// So many times after a slow one a thread is taken that may wait.
+const CAUTIOUS: u32 = 64;
+
 /// Hand it to `openraft::Raft::new`.
 pub struct StateMachine<M: Machine> {
     core: Arc<Core<M>>,
+    /// So many more times a thread is taken whatever the size.
+    cautious: u32,
 }
 
 /// What the state machine needs on the blocking thread.
@@ -86,12 +99,29 @@ impl<M: Machine> Inner<M> {
 
 impl<M: Machine> StateMachine<M> {
     pub(crate) fn new(core: Arc<Core<M>>) -> Self {
-        Self { core }
+        Self { core, cautious: 0 }
+    }
+
+    async fn apply_batch(&mut self, entries: Vec<Committed>, bytes: usize) -> io::Result<()> {
+        if bytes <= INLINE_BYTES && self.cautious == 0 && !self.core.state.holds_up_writes() {
+            let begun = Instant::now();
+            Blocking::here(|| self.core.apply_all(entries))??;
+            if begun.elapsed() > QUICK {
+                self.cautious = CAUTIOUS;
+            }
+            return Ok(());
+        }
+        self.cautious = self.cautious.saturating_sub(1);
+        let core = Arc::clone(&self.core);
+        self.core.blocking.run(move || core.apply_all(entries)).await?
     }
 }
 
+/// An entry, and whom its reply goes to.
+type Committed = (Entry, Option<ApplyResponder<TypeConfig>>);
+
 impl<M: Machine> Core<M> {
-    fn apply_all(&self, entries: Vec<(Entry, Option<ApplyResponder<TypeConfig>>)>) -> io::Result<()> {
+    fn apply_all(&self, entries: Vec<Committed>) -> io::Result<()> {
         let mut inner = self.inner.lock();
         let prefix = self.progress.prefix();
         for (entry, responder) in entries {
@@ -231,8 +261,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             if taken.is_empty() {
                 return Ok(());
             }
-            let core = Arc::clone(&self.core);
-            self.core.blocking.run(move || core.apply_all(taken)).await??;
+            self.apply_batch(taken, bytes).await?;
         }
     }
 

@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod faults;
 mod histories;
+mod pace;
 mod simulated_cluster;
 mod snapshots;
 

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
-use rocksdb::{DB, ReadOptions, WriteOptions};
+use rocksdb::{DB, ReadOptions, WriteOptions, properties};
 use self_cell::self_cell;
 
 use super::{Caching, Db, EngineError, MarkFile, Opened};
@@ -118,6 +118,11 @@ impl Rocks {
 
     pub(super) fn flush(&self) -> Result<(), EngineError> {
         Ok(self.db.flush()?)
+    }
+
+    pub(super) fn holds_up_writes(&self) -> bool {
+        let is_set = |name| matches!(self.db.property_int_value(name), Ok(Some(value)) if value > 0);
+        is_set(properties::IS_WRITE_STOPPED) || is_set(properties::ACTUAL_DELAYED_WRITE_RATE)
     }
 
     pub(super) fn latest_sequence_number(&self) -> u64 {
