@@ -1,7 +1,8 @@
 //! Many commands into one entry: the throughput of a hot slot is (commands per entry) x (entries per second).
 //!
-//! One batcher per group. What arrives while entries are in flight forms the next one; nobody lingers, so a lone client
-//! does not wait. The leader stamps the time. Outcomes are handed out when the entry is applied here.
+//! One batcher per group. What arrives while entries are in flight forms the next one. A lone client does not wait; where
+//! many buy, the next entry gathers for a moment those who have just been answered and come again. The leader stamps the
+//! time. Outcomes are handed out when the entry is applied here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,6 +39,11 @@ const ENTRIES_IN_FLIGHT: usize = 2;
 /// Behind an entry that is in flight the next one waits for it, or until it has so many commands: an entry costs three nodes
 /// about as much as a hundred commands do, so a second one that is small delays more than it brings.
 const WORTH_AN_ENTRY: usize = 256;
+
+/// An entry of so many commands says that more are on their way: the next one gathers, for half as long as that one took,
+const CROWD: usize = 16;
+/// and no longer than this.
+const GATHERED_WITHIN: Duration = Duration::from_millis(4);
 
 /// An entry takes at most so many commands,
 const ENTRY_COMMANDS: usize = 1_024;
@@ -181,6 +187,14 @@ struct InFlight {
     replies: Vec<ReplyTo>,
 }
 
+impl InFlight {
+    /// Until when the entry after this one gathers commands.
+    fn gather_until(&self) -> Option<Instant> {
+        let half = (self.since.elapsed() / 2).min(GATHERED_WITHIN);
+        (self.replies.len() >= CROWD).then(|| Instant::now() + half)
+    }
+}
+
 impl Batcher {
     /// Starts the task; it ends when the last [`Submitter`] is gone or the group stops.
     #[must_use]
@@ -200,6 +214,7 @@ impl Batcher {
         let mut clock = StampClock::new();
         let mut in_flight: VecDeque<InFlight> = VecDeque::with_capacity(ENTRIES_IN_FLIGHT);
         let mut batch: Vec<Submission> = Vec::with_capacity(ENTRY_COMMANDS);
+        let mut gathering = None;
         let mut patrol = tokio::time::interval(PATROL);
         patrol.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -208,9 +223,11 @@ impl Batcher {
                 biased;
                 applied = next_applied(&mut in_flight) => {
                     if let Some(entry) = in_flight.pop_front() {
+                        gathering = entry.gather_until();
                         self.hand_out(applied, entry.replies);
                     }
                 }
+                () = passed(gathering) => gathering = None,
                 count = submissions.recv_many(&mut batch, room),
                     if in_flight.len() < ENTRIES_IN_FLIGHT && room > 0 =>
                 {
@@ -218,12 +235,15 @@ impl Batcher {
                         return;
                     }
                 }
-                _ = patrol.tick() => {
+                // Only where something waits: most groups of a node are idle, and their patrols would be most of what it does.
+                _ = patrol.tick(), if !in_flight.is_empty() => {
                     self.patrol(&mut in_flight, &mut batch, &mut submissions);
                     continue;
                 }
             }
-            if !batch.is_empty() && (in_flight.is_empty() || batch.len() >= WORTH_AN_ENTRY) {
+            let free = in_flight.is_empty() && gathering.is_none();
+            if !batch.is_empty() && (free || batch.len() >= WORTH_AN_ENTRY) {
+                gathering = None;
                 // Let those who are about to submit do so: under load it doubles the entry, alone it costs nothing.
                 tokio::task::yield_now().await;
                 while batch.len() < ENTRY_COMMANDS {
@@ -386,6 +406,14 @@ fn answer_all(replies: Vec<ReplyTo>, rejection: &Rejection) {
 async fn next_applied(in_flight: &mut VecDeque<InFlight>) -> Applied {
     match in_flight.front_mut() {
         Some(entry) => (&mut entry.applied).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a moment; for ever where there is none.
+async fn passed(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }
