@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         }
     };
     log_to_stderr(config.log_json);
+    // The soft limit is often 1,024: fewer than the tables and connections of a busy node. Where it stays, opening says so.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(config.workers).enable_all().build() {
         Ok(runtime) => runtime,

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let config = Config::load()?;
     log(&config)?;
+    // The soft limit is often 1,024: fewer than the connections that are taken. Where it stays, accepting says so.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers)
         .thread_name("router")

@@ -51,6 +51,8 @@ enum Output {
 // for whoever kills a node waits for its end.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
+    // An on-sale has more connections than the usual soft limit.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Peers(arguments) => peers::peers(&arguments).await,
