@@ -4,6 +4,17 @@
 /// Seconds and arrivals, behind a line of heading.
 const ARRIVALS: &str = include_str!("onsale-arrivals.csv");
 
+/// The seconds around the opening, which is at 120: from the quiet into the peak.
+const RUSH: std::ops::Range<usize> = 115..175;
+
+/// Arrivals in the minute of the opening alone, times `scale`.
+#[must_use]
+pub fn rush(scale: f64) -> Vec<u64> {
+    let mut arrivals = arrivals(scale);
+    arrivals.truncate(RUSH.end);
+    arrivals.split_off(RUSH.start.min(arrivals.len()))
+}
+
 /// Arrivals in each second, times `scale`.
 #[must_use]
 pub fn arrivals(scale: f64) -> Vec<u64> {
@@ -37,6 +48,10 @@ mod tests {
         assert!(whole.iter().max() >= Some(&3_000), "the spike is in it");
         let sum = |counts: &[u64]| counts.iter().sum::<u64>();
         let half = sum(&arrivals(0.5));
+        let rush = rush(1.0);
+        assert_eq!(rush.len(), RUSH.len());
+        assert_eq!(rush.iter().max(), whole.iter().max());
+        assert!(rush[0] < rush[30] / 10, "it begins in the quiet");
         assert!(half.abs_diff(sum(&whole) / 2) <= whole.len() as u64);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::peers::{Figure, Missing};
 use super::run::{Outcome, Plan, Way, median};
-use super::samples::Percentiles;
+use super::samples::{Counts, Percentiles};
 
 /// A table as all of them look.
 #[must_use]
@@ -41,6 +41,14 @@ pub fn thousands(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// How many, and of what.
+fn failed(counts: Counts) -> String {
+    match counts.failed {
+        0 => "0".to_owned(),
+        failed => format!("{failed} ({})", counts.failures),
+    }
 }
 
 fn percentiles(latency: &Percentiles) -> String {
@@ -102,7 +110,7 @@ pub fn text(plan: &Plan, outcomes: &[Outcome]) -> String {
             counts.done.to_string(),
             counts.refused.to_string(),
             counts.shed.to_string(),
-            counts.failed.to_string(),
+            failed(counts),
             percentiles(&outcome.latency_us),
             outcome.corrected_us.as_ref().map_or_else(String::new, percentiles),
         ]);

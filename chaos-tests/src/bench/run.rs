@@ -71,7 +71,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A closed loop with as many clients as keep the cluster busy.
+    /// A closed loop with as many clients as keep the cluster busy; of an on-sale, twice as many as the router works for at
+    /// once, so that nobody who arrives has to wait for another one to be served before the router even hears of it.
     #[must_use]
     pub fn new(workload: Workload, way: Way, span: Duration, programs: Option<PathBuf>) -> Self {
         Plan {
@@ -79,6 +80,7 @@ impl Plan {
             market: workload.market(),
             way,
             clients: match way {
+                Way::Http if workload == Workload::Onsale => 8_192,
                 Way::Http => 256,
                 Way::Grpc => 2_048,
             },

@@ -1,5 +1,6 @@
 //! What clients measured.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -43,7 +44,21 @@ pub enum Ending {
     /// Too much at once: 429 or 503, or the client's own bound.
     Shed,
     /// Our error, or no answer.
-    Failed,
+    Failed(Failure),
+}
+
+/// What was wrong with us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The connection ended or could not be made.
+    NoAnswer,
+    /// 503: the cluster could not take it, nothing was done.
+    Unavailable,
+    /// 504: it may have taken effect.
+    Unknown,
+    /// Any other error, and answers that make no sense.
+    Internal,
 }
 
 /// How many ended how.
@@ -57,6 +72,48 @@ pub struct Counts {
     pub shed: u64,
     /// Our errors.
     pub failed: u64,
+    /// By what was wrong.
+    pub failures: Failures,
+}
+
+/// How many failed of what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "`Failure` tells what they are")]
+pub struct Failures {
+    pub no_answer: u64,
+    pub unavailable: u64,
+    pub unknown: u64,
+    pub internal: u64,
+}
+
+impl Failures {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Failures {
+            no_answer: self.no_answer + other.no_answer,
+            unavailable: self.unavailable + other.unavailable,
+            unknown: self.unknown + other.unknown,
+            internal: self.internal + other.internal,
+        }
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (self.no_answer, "without an answer"),
+            (self.unavailable, "unavailable"),
+            (self.unknown, "outcome unknown"),
+            (self.internal, "internal"),
+        ];
+        let there: Vec<String> = kinds
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, kind)| format!("{count} {kind}"))
+            .collect();
+        f.write_str(&there.join(", "))
+    }
 }
 
 impl Counts {
@@ -65,7 +122,15 @@ impl Counts {
             Ending::Done => &mut self.done,
             Ending::Refused => &mut self.refused,
             Ending::Shed => &mut self.shed,
-            Ending::Failed => &mut self.failed,
+            Ending::Failed(failure) => {
+                *match failure {
+                    Failure::NoAnswer => &mut self.failures.no_answer,
+                    Failure::Unavailable => &mut self.failures.unavailable,
+                    Failure::Unknown => &mut self.failures.unknown,
+                    Failure::Internal => &mut self.failures.internal,
+                } += 1;
+                &mut self.failed
+            }
         } += 1;
     }
 
@@ -151,7 +216,7 @@ impl Samples {
                 second.latencies.saturating_record(micros);
             }
             Ending::Shed => of_deed.shed.saturating_record(micros),
-            Ending::Failed => {}
+            Ending::Failed(_) => {}
         }
     }
 
@@ -275,7 +340,7 @@ mod tests {
         let mut samples = Samples::new(now, now + Duration::from_secs(60));
         samples.note(Deed::Hold, Ending::Done, now);
         samples.note(Deed::Hold, Ending::Refused, now);
-        samples.note(Deed::Look, Ending::Failed, now);
+        samples.note(Deed::Look, Ending::Failed(Failure::Unknown), now);
         let mut late = Samples::new(now + Duration::from_secs(30), now + Duration::from_secs(60));
         late.note(Deed::Hold, Ending::Done, now);
         assert_eq!(late.of(Deed::Hold).counts.all(), 0, "it is the warm-up");
@@ -288,6 +353,7 @@ mod tests {
             }
         );
         assert_eq!(samples.of(Deed::Look).counts.failed, 1);
+        assert_eq!(samples.of(Deed::Look).counts.failures.to_string(), "1 outcome unknown");
         assert_eq!(samples.of(Deed::Look).decided.len(), 0, "what failed has no latency");
         assert_eq!(samples.seconds()[0].counts.all(), 3);
     }

@@ -177,7 +177,7 @@ impl Shopper {
                 stall,
                 places,
             }),
-            (Ending::Failed, ..) if deed == Deed::Hold => self.unknown.push((stall, places)),
+            (Ending::Failed(_), ..) if deed == Deed::Hold => self.unknown.push((stall, places)),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Told;
 use crate::bench::market::Stall;
-use crate::bench::samples::Ending;
+use crate::bench::samples::{Ending, Failure};
 
 /// Longer than anybody should wait.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ impl Grpc {
                     .flatten(),
                 ..Told::only(Ending::Refused)
             },
-            _ => Told::only(Ending::Failed),
+            _ => Told::only(Ending::Failed(Failure::Internal)),
         }
     }
 }
@@ -106,6 +106,8 @@ impl Grpc {
 fn ending(error: &ClientError) -> Ending {
     match error {
         ClientError::Overloaded => Ending::Shed,
-        _ => Ending::Failed,
+        ClientError::Unavailable => Ending::Failed(Failure::Unavailable),
+        ClientError::Unknown => Ending::Failed(Failure::Unknown),
+        _ => Ending::Failed(Failure::Internal),
     }
 }

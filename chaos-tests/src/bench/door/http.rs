@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::Told;
 use crate::bench::market::Stall;
-use crate::bench::samples::Ending;
+use crate::bench::samples::{Ending, Failure};
 
 /// Headers of one answer; the router sends a dozen.
 const MAX_HEADERS: usize = 32;
@@ -39,6 +39,8 @@ struct Answer {
     commit: Option<(u64, u64)>,
     booking: Option<BookingId>,
     left: Option<u32>,
+    /// Of a 503: it was too much at once, and not that the cluster could not.
+    shed: bool,
 }
 
 /// What the head of an answer says.
@@ -69,23 +71,23 @@ impl Http {
 
     pub(super) async fn look(&mut self, stall: &Stall) -> Told {
         match self.send(Method::GET, &stall.look, &[]).await {
-            Some(answer) => Told::only(ending(answer.status)),
-            None => Told::only(Ending::Failed),
+            Some(answer) => Told::only(answer.ending()),
+            None => Told::only(Ending::Failed(Failure::NoAnswer)),
         }
     }
 
     pub(super) async fn hold(&mut self, stall: &Stall, more: u32) -> Told {
         let Some(body) = stall.bodies.get(more as usize) else {
-            return Told::only(Ending::Failed);
+            return Told::only(Ending::Failed(Failure::Internal));
         };
         let Some(answer) = self.send(Method::POST, "/v1/bookings", body).await else {
-            return Told::only(Ending::Failed);
+            return Told::only(Ending::Failed(Failure::NoAnswer));
         };
-        let ending = ending(answer.status);
+        let ending = answer.ending();
         Told {
             // Without its name a booking is of no use to whoever made it.
             ending: if ending == Ending::Done && answer.booking.is_none() {
-                Ending::Failed
+                Ending::Failed(Failure::Internal)
             } else {
                 ending
             },
@@ -100,24 +102,32 @@ impl Http {
         match self.send(Method::POST, &path, &[]).await {
             Some(answer) => Told {
                 commit: answer.commit,
-                ..Told::only(ending(answer.status))
+                ..Told::only(answer.ending())
             },
-            None => Told::only(Ending::Failed),
+            None => Told::only(Ending::Failed(Failure::NoAnswer)),
         }
     }
 
     /// Sends a request and reads the whole answer; `None` where none came. The next one has a new connection then.
+    ///
+    /// A server may close a connection on which nothing was asked for a while, just when a request is on its way. As any
+    /// browser does, the request is sent once more then, on a new connection (RFC 9112, section 9.3.1), with its key.
     async fn send(&mut self, method: Method, path: &str, body: &[u8]) -> Option<Answer> {
         self.write_request(&method, path, body);
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(self.door).await.ok()?;
-                stream.set_nodelay(true).ok()?;
-                self.inbox.clear();
-                stream
+        if let Some(stream) = self.stream.take() {
+            match self.ask(stream).await {
+                None if self.inbox.is_empty() => {}
+                answered => return answered,
             }
-        };
+        }
+        let stream = TcpStream::connect(self.door).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        self.inbox.clear();
+        self.ask(stream).await
+    }
+
+    /// Sends what was written. Where no answer came, `inbox` has what came of it.
+    async fn ask(&mut self, mut stream: TcpStream) -> Option<Answer> {
         stream.write_all(&self.request).await.ok()?;
         let head = loop {
             if stream.read_buf(&mut self.inbox).await.ok()? == 0 {
@@ -133,8 +143,11 @@ impl Http {
             }
         }
         let mut answer = head.answer;
-        if answer.status == StatusCode::CONFLICT {
-            answer.left = left(&self.inbox[head.length..head.length + head.body]);
+        let body = &self.inbox[head.length..head.length + head.body];
+        match answer.status {
+            StatusCode::CONFLICT => answer.left = left(body),
+            StatusCode::SERVICE_UNAVAILABLE => answer.shed = is_overload(body),
+            _ => {}
         }
         self.inbox.advance(head.length + head.body);
         if !head.last {
@@ -177,6 +190,7 @@ fn head(bytes: &[u8]) -> Option<Option<Head>> {
             commit: None,
             booking: None,
             left: None,
+            shed: false,
         },
         length,
         body: 0,
@@ -204,12 +218,17 @@ fn head(bytes: &[u8]) -> Option<Option<Head>> {
     Some(Some(head))
 }
 
-fn ending(status: StatusCode) -> Ending {
-    match status.as_u16() {
-        200..300 => Ending::Done,
-        429 | 503 => Ending::Shed,
-        400..500 => Ending::Refused,
-        _ => Ending::Failed,
+impl Answer {
+    fn ending(&self) -> Ending {
+        match self.status.as_u16() {
+            200..300 => Ending::Done,
+            429 => Ending::Shed,
+            503 if self.shed => Ending::Shed,
+            503 => Ending::Failed(Failure::Unavailable),
+            504 => Ending::Failed(Failure::Unknown),
+            400..500 => Ending::Refused,
+            _ => Ending::Failed(Failure::Internal),
+        }
     }
 }
 
@@ -225,6 +244,11 @@ fn left(body: &[u8]) -> Option<u32> {
         return None;
     }
     problem["errors"][0]["left"].as_u64()?.try_into().ok()
+}
+
+/// The problem of a 503 is that too much came at once.
+fn is_overload(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|problem| problem["code"] == "overloaded")
 }
 
 #[cfg(test)]
@@ -244,6 +268,56 @@ mod tests {
         assert_eq!(
             (head.answer.status, head.answer.commit),
             (StatusCode::CREATED, Some((3, 41)))
+        );
+    }
+
+    /// The server closes every connection behind its first answer without a word, as one does that has waited too long.
+    #[tokio::test]
+    async fn a_connection_that_was_closed_meanwhile_is_no_failure() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let door = listener.local_addr().expect("an address");
+        let answer = String::from_utf8_lossy(ANSWER).replace("connection: close\r\n", "");
+        let server = tokio::spawn(async move {
+            let mut keys = Vec::new();
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).await.expect("a request");
+                keys.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                stream.write_all(answer.as_bytes()).await.expect("an answer");
+            }
+            keys
+        });
+        let mut http = Http::new(door, 1, fastrand::Rng::with_seed(1));
+        for _ in 0..2 {
+            let answer = http.send(Method::POST, "/v1/bookings", b"{}").await;
+            assert_eq!(answer.map(|answer| answer.ending()), Some(Ending::Done));
+        }
+        let asked = server.await.expect("the server");
+        assert!(asked.iter().all(|request| request.contains("idempotency-key: ")));
+        // Nobody is there any more: that one is.
+        assert!(http.send(Method::POST, "/v1/bookings", b"{}").await.is_none());
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_apart() {
+        let answer = |status, shed| Answer {
+            status,
+            commit: None,
+            booking: None,
+            left: None,
+            shed,
+        };
+        let overload = is_overload(br#"{"code":"overloaded"}"#);
+        let down = is_overload(br#"{"code":"unavailable"}"#);
+        assert_eq!(answer(StatusCode::SERVICE_UNAVAILABLE, overload).ending(), Ending::Shed);
+        assert_eq!(
+            answer(StatusCode::SERVICE_UNAVAILABLE, down).ending(),
+            Ending::Failed(Failure::Unavailable)
+        );
+        assert_eq!(
+            answer(StatusCode::GATEWAY_TIMEOUT, false).ending(),
+            Ending::Failed(Failure::Unknown)
         );
     }
 

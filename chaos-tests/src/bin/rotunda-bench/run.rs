@@ -20,7 +20,7 @@ pub(crate) struct RunArguments {
     /// How they buy.
     #[arg(long, value_enum, default_value_t = Way::Http)]
     door: Way,
-    /// Clients at once: connections by HTTP, commands in flight by gRPC [default: 256 by HTTP, 2048 by gRPC].
+    /// Clients at once: connections by HTTP, commands in flight by gRPC [default: 256 by HTTP and 8192 of `onsale`, 2048 by gRPC].
     #[arg(long, value_name = "N")]
     clients: Option<usize>,
     /// Streams to each node that gRPC's clients share [default: 4].
@@ -41,6 +41,9 @@ pub(crate) struct RunArguments {
     /// Of `onsale`: how many arrive for each one in the file (3,000 a second at the peak).
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     scale: f64,
+    /// Of `onsale`: the minute of the opening alone.
+    #[arg(long)]
+    rush: bool,
     /// Runs, each on a fresh cluster; the median is told.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
@@ -85,7 +88,11 @@ impl RunArguments {
             };
         }
         // From the quiet to the end of the decay, and until the last who came has gone.
-        let arrivals = onsale::arrivals(self.scale);
+        let arrivals = if self.rush {
+            onsale::rush(self.scale)
+        } else {
+            onsale::arrivals(self.scale)
+        };
         Plan {
             warm_up: Duration::ZERO,
             span: Duration::from_secs(arrivals.len() as u64 + 10),
