@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -211,11 +212,13 @@ impl<M: Machine> Group<M> {
             let Some(reason) = ended else { continue };
             if !stopping.load(Ordering::Acquire) {
                 tracing::error!(group = self.id, replica = self.replica, %reason, "a Raft group stopped; ending the process");
-                eprintln!(
+                // In one write: whoever panics at the same moment writes there too, and would come in between.
+                let told = format!(
                     "rotunda-node: Raft group {} (replica {}) stopped: {reason}\n\
-                     The process ends so that the other replicas take over. Look above for the cause, then start it again.",
+                     The process ends so that the other replicas take over. Look above for the cause, then start it again.\n",
                     self.id, self.replica
                 );
+                let _ = std::io::stderr().write_all(told.as_bytes());
                 std::process::abort();
             }
             return;
