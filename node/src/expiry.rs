@@ -83,11 +83,11 @@ async fn expire(shard: &Shard, venue: VenueNo) -> bool {
         )
         .await
     {
-        Ok((_, Outcome::Expired { count, .. })) => {
+        Ok((_, Outcome::Expired { count, more })) => {
             metrics::counter!("rotunda_holds_expired_total", "shard" => shard.group.id.to_string())
                 .increment(u64::from(count));
-            // None: the stamps are behind this machine's wall clock; wait for them.
-            count > 0
+            // None, and no more: all were confirmed, or the stamps are behind this machine's wall clock; wait for them.
+            count > 0 || more
         }
         Ok((index, outcome)) => {
             tracing::error!(

@@ -47,6 +47,19 @@ pub enum OpenError {
         /// The node in the configuration.
         expected: u32,
     },
+    /// Written by an earlier version, whose rows this one does not read.
+    #[error(
+        "the data directory {} was written in format {found} by an earlier version, and this one reads formats from {oldest} \
+         on. Start the version that wrote it, or give this one an empty directory; nothing was changed", .dir.display()
+    )]
+    OlderFormat {
+        /// The data directory.
+        dir: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The oldest format that this version reads.
+        oldest: u32,
+    },
     /// A newer version has written the directory.
     #[error(
         "the data directory {} was written in format {found}, and this version reads formats up to {supported}. Start the \

@@ -15,8 +15,9 @@ use crate::record::{self, RecordError, ReplicaDescriptor, StoredIdentity};
 use crate::store::Identity;
 use crate::types::{GroupId, LogId};
 
-/// The format that this version writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+/// The format that this version writes, and the only one that it reads. Format 2 has other rows of bookings: reminders of
+/// deadlines, events and old command keys, many to a row.
+const FORMAT: u32 = 2;
 
 /// A group as it was found.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +102,13 @@ pub(crate) fn claim(
             dir: dir.to_owned(),
             found: found.format,
             supported: FORMAT,
+        });
+    }
+    if found.format < FORMAT {
+        return Err(OpenError::OlderFormat {
+            dir: dir.to_owned(),
+            found: found.format,
+            oldest: FORMAT,
         });
     }
     if found.cluster != wanted.cluster {

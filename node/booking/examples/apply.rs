@@ -151,7 +151,7 @@ fn holds(number: u64, start: Timestamp) -> Bytes {
 fn measured(inventory: &mut Inventory, rows: &mut Sink, index: u64, payload: &[u8], leads: bool) -> Bytes {
     let entry = codec::decode_entry(payload).expect("an entry");
     if leads {
-        codec::encode_replies(&inventory.apply(rows, index, &entry).expect("an applied entry"))
+        inventory.lead(rows, index, &entry).expect("an applied entry")
     } else {
         inventory.follow(rows, index, &entry).expect("an applied entry");
         Bytes::new()

@@ -13,9 +13,12 @@ pub(crate) mod wire;
 
 use bytes::Bytes;
 
+pub(crate) use self::domain::OUTCOME_BOOKING;
+pub(crate) use self::entry::RepliesBuilder;
 pub use self::entry::{EntryBuilder, decode_entry, encode_entry, encode_replies, split_replies};
 use self::wire::{Reader, Wire, Writer};
 use crate::command::Command;
+use crate::ids::VenueNo;
 use crate::outcome::Reply;
 use crate::query::{Answer, Query};
 
@@ -69,8 +72,20 @@ pub fn encode_command(command: &Command) -> Bytes {
     encode(command, 160)
 }
 
-/// The inverse of [`encode_command`]. A node checks with it what came from outside before proposing it: an entry that
-/// does not decode would stop every replica.
+/// The venue of a command, after a look at all of it: a node checks with it what came from outside before proposing it, for an
+/// entry that does not decode would stop every replica. Of a hold nothing is copied.
+///
+/// # Errors
+/// Where [`decode_command`] would give one.
+pub fn check_command(bytes: &[u8]) -> Result<VenueNo, CodecError> {
+    let mut reader = Reader::versioned(VERSION, bytes)?;
+    let venue = domain::check_command(&mut reader)?;
+    reader.end()?;
+    Ok(venue)
+}
+
+/// The inverse of [`encode_command`].
+///
 ///
 /// # Errors
 /// Where the bytes are no command.

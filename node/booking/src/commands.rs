@@ -11,7 +11,7 @@ mod release;
 mod set_slots;
 
 use self::hold::MAX_PERSONS;
-use crate::codec;
+use crate::codec::{self, OUTCOME_BOOKING, RepliesBuilder};
 use crate::command::{Command, Operation};
 use crate::ids::{BookingId, CommandKey, VenueNo};
 use crate::inventory::{Halt, Transaction};
@@ -39,6 +39,34 @@ pub(crate) fn answer(transaction: &mut Transaction<'_>, command: &Command) -> Re
             ..as_first_answered(transaction, id)?
         }),
         Done::Answered(reply) => Ok(reply),
+    }
+}
+
+/// Applies a command and writes its answer, as [`answer`] gives it, for whom it is sent to.
+pub(crate) fn answer_encoded(
+    transaction: &mut Transaction<'_>,
+    command: &Command,
+    replies: &mut RepliesBuilder,
+) -> Result<(), RowsError> {
+    match execute(transaction, command)? {
+        Done::Held(id) => {
+            let catalogue = transaction.catalogue(id.venue)?.ok_or_else(|| without_catalogue(id))?;
+            let index = transaction.index;
+            match transaction.record_at_hand(id) {
+                Some(Record::Booking(booking)) => replies.add(|writer| {
+                    writer.put(&index);
+                    writer.put(&false);
+                    writer.put(&OUTCOME_BOOKING);
+                    views::write(writer, &catalogue.row, id, booking);
+                    Ok(())
+                }),
+                _ => Err(lost(id)),
+            }
+        }
+        Done::Answered(reply) => replies.add(|writer| {
+            writer.put(&reply);
+            Ok(())
+        }),
     }
 }
 
@@ -118,8 +146,7 @@ fn as_first_answered(transaction: &mut Transaction<'_>, id: RecordId) -> Result<
     let catalogue = transaction.catalogue(id.venue)?;
     match transaction.record(id)?.ok_or_else(|| lost(id))? {
         Record::Booking(booking) => {
-            let broken = || damaged(&Key::record(id), "a booking at a venue without a catalogue".to_owned());
-            let catalogue = catalogue.ok_or_else(broken)?;
+            let catalogue = catalogue.ok_or_else(|| without_catalogue(id))?;
             let index = booking.index;
             let view = if mutant!(ReplayShowsNow) || booking.is_as_first_held() {
                 views::booking(&catalogue.row, id, booking)
@@ -141,6 +168,10 @@ fn as_first_answered(transaction: &mut Transaction<'_>, id: RecordId) -> Result<
             })
         }
     }
+}
+
+fn without_catalogue(id: RecordId) -> RowsError {
+    damaged(&Key::record(id), "a booking at a venue without a catalogue".to_owned())
 }
 
 fn lost(id: RecordId) -> RowsError {
@@ -212,14 +243,4 @@ fn store_booking(transaction: &mut Transaction<'_>, id: RecordId, booking: Booki
     let view = views::booking(&catalogue.row, id, &booking);
     transaction.set_booking(id, booking)?;
     Ok(Outcome::Booking(view))
-}
-
-/// Takes a hold out of the rows that are in order of deadline.
-fn forget_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
-    transaction.remove_empty(Key::deadline(id.venue, booking.deadline, id.seq));
-}
-
-/// Puts a hold into the rows that are in order of deadline.
-fn note_deadline(transaction: &mut Transaction<'_>, id: RecordId, booking: &Booking) {
-    transaction.append_empty(Key::deadline(id.venue, booking.deadline, id.seq));
 }

@@ -1,22 +1,23 @@
-//! Which command keys a shard has seen. The newest are in memory, the older ones were written to rows in bulk, sorted,
-//! because a row at a random key per booking would cost more than all its other rows. When to write depends on counts
-//! that are themselves rows, so all replicas write the same keys at the same index.
+//! Which command keys a shard has seen. The newest are in memory, the older ones were written to rows, some hundreds in each
+//! ([`archive`]), because a row at a random key per booking would cost more than all its other rows. When to write depends on
+//! counts that are themselves rows, so all replicas write the same keys at the same index.
 //!
 //! The record that a key points to (see `state::Record`) holds the answer. Keys are never forgotten.
 
+pub(crate) mod archive;
 mod window;
 
 use std::ops::ControlFlow;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use self::archive::Old;
 use self::window::{BYTES_PER_KEY, Window};
-use crate::codec::wire::wire_newtype;
 use crate::ids::{CommandKey, VenueNo};
 use crate::inventory::Transaction;
 use crate::keys::{self, Key};
 use crate::rows::{ReadRows, RowsError};
-use crate::state::{Counters, Record, RecordId, damaged, decode_row};
+use crate::state::{Counters, Record, RecordId, damaged, decode_row, read_row};
 
 /// How many keys a shard keeps in memory, those of all its venues together. Part of the rules, not of a node's
 /// configuration: it decides which rows are written when, so all replicas of a cluster must agree on it. What it comes
@@ -46,10 +47,10 @@ impl KeyWindow {
     }
 }
 
-/// Value of a key row: the sequence number of the record.
-struct Spilled(u64);
-
-wire_newtype!(Spilled);
+/// By what a key is found, in memory and on disk. XXH3 is frozen: it is the same in every version of the library.
+pub(crate) fn hash(venue: VenueNo, key: CommandKey) -> u64 {
+    xxh3_64_with_seed(&key.0, u64::from(venue.0))
+}
 
 /// The keys of one shard.
 #[derive(Debug)]
@@ -113,19 +114,15 @@ impl Keys {
         }
         if counters.spilled_keys > 0 {
             let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
-            let (from, to) = (
-                Key::command_key(venue, CommandKey([0; 16])),
-                Key::command_key(venue, CommandKey([u8::MAX; 16])),
-            );
-            let mut add = |key: &[u8], _: &[u8]| {
-                if let Some(command) = keys::command_key_of(key) {
-                    filter.add(command);
-                }
-                ControlFlow::Continue(())
-            };
-            rows.scan(&from, &to, &mut add)?;
-            // The range excludes its end; a key of all ones is as good as any other.
-            filter.add(CommandKey([u8::MAX; 16]));
+            let mut found = 0;
+            archive::each(rows, venue, |old| {
+                filter.add(old.hash);
+                found += 1;
+            })?;
+            if found != counters.spilled_keys {
+                let detail = format!("counts {} keys on disk, there are {found}", counters.spilled_keys);
+                return Err(damaged(&Key::counters(venue), detail));
+            }
         }
         Ok(())
     }
@@ -137,7 +134,7 @@ impl Keys {
 
     /// Notes a key that was not there.
     pub(crate) fn remember(&mut self, venue: VenueNo, key: CommandKey, seq: u64) {
-        self.recent.insert(venue, key, seq);
+        self.recent.insert(venue, hash(venue, key), key, seq);
     }
 
     /// The record that `key` stands for.
@@ -147,63 +144,70 @@ impl Keys {
         venue: VenueNo,
         key: CommandKey,
     ) -> Result<Option<u64>, RowsError> {
-        if let Some(seq) = self.recent.find(venue, key) {
+        let hash = hash(venue, key);
+        if let Some(seq) = self.recent.find(venue, hash, key) {
             return Ok(Some(seq));
         }
-        if !self.filter.as_ref().is_some_and(|filter| filter.may_hold(key)) {
+        if !self.filter.as_ref().is_some_and(|filter| filter.may_hold(hash)) {
             return Ok(None);
         }
-        let row = Key::command_key(venue, key);
-        let found = rows
-            .get(&row)?
-            .map(|bytes| decode_row::<Spilled>(&row, &bytes))
-            .transpose()?;
-        Ok(found.map(|spilled| spilled.0))
+        // Two keys may have one hash; their records tell them apart.
+        for seq in archive::find(rows, venue, hash)? {
+            let record = read_row::<Record>(rows, RecordId { venue, seq })?;
+            if record.is_some_and(|record| record.key() == Some(key)) {
+                return Ok(Some(seq));
+            }
+        }
+        Ok(None)
     }
 
-    /// Takes the `count` oldest of a venue out of memory, in order of key.
-    fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<(CommandKey, u64)> {
+    /// Takes the `count` oldest of a venue out of memory.
+    fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<Old> {
         let oldest = self.recent.take_oldest(venue, count);
         let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
-        for (key, _) in &oldest {
-            filter.add(*key);
+        for old in &oldest {
+            filter.add(old.hash);
         }
         oldest
     }
 }
 
 /// Writes the oldest keys to rows once the window is full: those of the venue that has most of it, and where they are
-/// fewer than are to go, of the next.
-pub(crate) fn spill(transaction: &mut Transaction<'_>, window: KeyWindow) {
+/// fewer than are to go, of the next. Ends an entry.
+///
+/// # Errors
+/// Where the store fails or a row is damaged.
+pub(crate) fn spill(transaction: &mut Transaction<'_>, window: KeyWindow) -> Result<(), RowsError> {
     let batch = window.spill.max(1);
-    while transaction.keys().in_window() >= window.recent.saturating_add(batch) {
-        let mut left = batch;
-        for (venue, keys) in transaction.venues_by_window_keys() {
-            let count = left.min(keys);
-            if count == 0 {
-                break;
-            }
-            spill_venue(transaction, venue, count);
-            left -= count;
-        }
-        if left == batch {
-            return; // No venue counts a key: unreachable, since loading holds the counts against the keys.
-        }
+    let beyond = transaction.keys().in_window().saturating_sub(window.recent);
+    // Whole batches, and of a venue all that go at once: an entry does not see what it writes.
+    let mut left = beyond / batch * batch;
+    if left == 0 {
+        return Ok(());
     }
+    for (venue, keys) in transaction.venues_by_window_keys() {
+        let count = left.min(keys);
+        if count == 0 {
+            break;
+        }
+        spill_venue(transaction, venue, count)?;
+        left -= count;
+    }
+    Ok(())
 }
 
-fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) {
+fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) -> Result<(), RowsError> {
     let oldest = transaction
         .keys_mut()
         .take_oldest(venue, usize::try_from(count).unwrap_or(usize::MAX));
-    for (key, seq) in &oldest {
-        transaction.append(Key::command_key(venue, *key), &Spilled(*seq));
-    }
-    let last = oldest.iter().map(|(_, seq)| *seq).max();
+    let last = oldest.iter().map(|old| old.seq).max();
     let counters = transaction.counters_mut(venue);
     counters.window_from = last.map_or(counters.window_from, |last| last + 1);
     counters.window_keys -= oldest.len() as u64;
     counters.spilled_keys += oldest.len() as u64;
+    let run = counters.spills;
+    counters.spills += 1;
+    archive::add(transaction, venue, run, oldest)
 }
 
 /// A Bloom filter over the keys on disk: almost every new command has a new key, and this spares it a look at the disk.
@@ -218,8 +222,8 @@ struct Filter {
 /// Words of a block.
 const BLOCK: usize = 8;
 
-/// Bits set for a key: at ten bits a key one look-up in fifty is for nothing.
-const PROBES: u32 = 4;
+/// Bits set for a key: at ten bits a key one look-up in fifty is for nothing, at sixteen one in several hundred.
+const PROBES: u32 = 5;
 
 impl Filter {
     fn new(bytes: usize) -> Self {
@@ -228,37 +232,41 @@ impl Filter {
         }
     }
 
-    fn bits(&self, key: CommandKey) -> impl Iterator<Item = (usize, u64)> + use<> {
-        let hash = xxh3_128(&key.0);
+    fn bits(&self, hash: u64) -> impl Iterator<Item = (usize, u64)> + use<> {
         let blocks = self.words.len() / BLOCK;
-        // The upper half chooses the block by multiplication, the lower half has nine bits for each probe.
-        let block = ((hash >> 64) * blocks as u128) >> 64;
-        let (from, places) = (block as usize * BLOCK, hash as u64);
+        // The hash chooses the block by multiplication; scattered anew it has nine bits for each probe.
+        let block = (u128::from(hash) * blocks as u128) >> 64;
+        let (from, places) = (block as usize * BLOCK, scattered(hash));
         (0..PROBES).map(move |probe| {
             let place = places >> (9 * probe);
             (from + (place >> 6 & 7) as usize, 1 << (place & 63))
         })
     }
 
-    fn add(&mut self, key: CommandKey) {
-        for (word, bit) in self.bits(key) {
+    fn add(&mut self, hash: u64) {
+        for (word, bit) in self.bits(hash) {
             self.words[word] |= bit;
         }
     }
 
-    fn may_hold(&self, key: CommandKey) -> bool {
-        self.bits(key).all(|(word, bit)| self.words[word] & bit != 0)
+    fn may_hold(&self, hash: u64) -> bool {
+        self.bits(hash).all(|(word, bit)| self.words[word] & bit != 0)
     }
+}
+
+/// A bijection in which every bit depends on all others (the finalizer of splitmix64, by Stafford).
+fn scattered(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(number: u64) -> CommandKey {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&number.to_le_bytes());
-        CommandKey(bytes)
+    fn key(number: u64) -> u64 {
+        hash(VenueNo(1), CommandKey(u128::from(number).to_be_bytes()))
     }
 
     #[test]

@@ -6,24 +6,31 @@
 mod appended;
 mod cache;
 mod catalogues;
+mod deadlines;
 pub(crate) mod hash;
 mod transaction;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use self::appended::Appended;
+use bytes::Bytes;
+
+pub(crate) use self::appended::Appended;
 use self::cache::Cache;
 use self::catalogues::Catalogues;
+pub(crate) use self::deadlines::{Deadlines, Ending};
+pub(crate) use self::hash::StateHash;
+use self::hash::digest;
 pub use self::hash::recompute_state_hash;
-use self::hash::{StateHash, digest};
 pub(crate) use self::transaction::{Halt, Shift, Transaction};
-use crate::command::Entry;
+use crate::codec::RepliesBuilder;
+use crate::command::{Command, Entry};
 use crate::commands;
 use crate::idempotency::{self, KeyWindow, Keys};
 use crate::ids::VenueNo;
 use crate::keys::{self, Key, Table};
 use crate::mutant::mutant;
+use crate::outbox::Events;
 use crate::outcome::Reply;
 use crate::rows::{ReadRows, Rows, RowsError};
 use crate::state::{
@@ -88,6 +95,10 @@ pub struct Inventory {
     records: Cache<Record>,
     /// Rows that this entry writes once.
     appended: Appended,
+    /// Holds of this entry, by deadline.
+    deadlines: Deadlines,
+    /// What happened in this entry.
+    events: Events,
     /// Plans changed in this entry.
     plans: BTreeMap<(VenueNo, u16), PlanRow>,
     /// Digests of uncached rows changed in this entry.
@@ -120,6 +131,8 @@ impl Inventory {
             guides: Cache::default(),
             records: Cache::default(),
             appended: Appended::default(),
+            deadlines: Deadlines::default(),
+            events: Events::default(),
             plans: BTreeMap::new(),
             replaced: BTreeMap::new(),
         }
@@ -161,8 +174,23 @@ impl Inventory {
     /// Where the store fails or a row is damaged. `rows` must then not be written, and the caches are of no use.
     pub fn apply(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<Vec<Reply>, RowsError> {
         let mut replies = Vec::with_capacity(entry.commands.len());
-        self.run(rows, index, entry, Some(&mut replies))?;
+        self.run(rows, index, entry, |transaction, command| {
+            replies.push(commands::answer(transaction, command)?);
+            Ok(())
+        })?;
         Ok(replies)
+    }
+
+    /// As [`Inventory::apply`], with the replies as [`crate::codec::encode_replies`] encodes them.
+    ///
+    /// # Errors
+    /// As [`Inventory::apply`].
+    pub fn lead(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<Bytes, RowsError> {
+        let mut replies = RepliesBuilder::for_commands(entry.commands.len());
+        self.run(rows, index, entry, |transaction, command| {
+            commands::answer_encoded(transaction, command, &mut replies)
+        })?;
+        Ok(replies.finish())
     }
 
     /// As [`Inventory::apply`], where nobody waits for the replies: the rows are the same, and most answers are not made.
@@ -170,7 +198,9 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::apply`].
     pub fn follow(&mut self, rows: &mut impl Rows, index: u64, entry: &Entry) -> Result<(), RowsError> {
-        self.run(rows, index, entry, None)
+        self.run(rows, index, entry, |transaction, command| {
+            commands::execute(transaction, command).map(drop)
+        })
     }
 
     fn run(
@@ -178,7 +208,7 @@ impl Inventory {
         rows: &mut impl Rows,
         index: u64,
         entry: &Entry,
-        mut replies: Option<&mut Vec<Reply>>,
+        mut command: impl FnMut(&mut Transaction<'_>, &Command) -> Result<(), RowsError>,
     ) -> Result<(), RowsError> {
         self.now = self.now.max(entry.stamp);
         let window = self.window;
@@ -188,15 +218,30 @@ impl Inventory {
             rows,
             inventory: self,
         };
-        for command in &entry.commands {
-            match &mut replies {
-                Some(replies) => replies.push(commands::answer(&mut transaction, command)?),
-                None => commands::execute(&mut transaction, command).map(drop)?,
-            }
+        for next in &entry.commands {
+            command(&mut transaction, next)?;
         }
-        idempotency::spill(&mut transaction, window);
+        idempotency::spill(&mut transaction, window)?;
         self.flush(rows);
         Ok(())
+    }
+
+    /// An entry of one change that no command makes.
+    #[cfg(test)]
+    pub(crate) fn change_alone(
+        &mut self,
+        rows: &mut impl Rows,
+        stamp: Timestamp,
+        change: impl FnOnce(&mut Transaction<'_>),
+    ) {
+        self.now = self.now.max(stamp);
+        change(&mut Transaction {
+            index: 0,
+            now: self.now,
+            rows,
+            inventory: self,
+        });
+        self.flush(rows);
     }
 
     /// Hands the entry's changes to the store, and makes room in the caches.
@@ -205,6 +250,8 @@ impl Inventory {
         self.building.flush(rows, &mut self.hash);
         self.guides.flush(rows, &mut self.hash);
         self.records.flush(rows, &mut self.hash);
+        self.deadlines.flush(&mut self.appended, &mut self.hash);
+        self.events.flush(&mut self.appended, &mut self.hash);
         self.appended.flush(rows);
         for venue in self.changed_venues.drain(..) {
             let Some(state) = self.venues.get_mut(&venue) else {

@@ -6,7 +6,7 @@
 
 use std::ops::Deref;
 
-use crate::ids::{CommandKey, VenueNo};
+use crate::ids::VenueNo;
 use crate::state::{GuideHourId, HourId, RecordId, SlotId};
 use crate::time::Timestamp;
 
@@ -34,13 +34,13 @@ pub(crate) enum Table {
     Guides = 0x22,
     /// Bookings and other keyed outcomes, in log order.
     Record = 0x30,
-    /// Held bookings, by deadline.
+    /// Holds, by deadline: those of one entry that end together share a row.
     Deadline = 0x31,
-    /// Command keys older than the window in memory.
+    /// Command keys older than the window in memory, some hundreds a row.
     Key = 0x32,
     /// Double-entry journal, in log order.
     Ledger = 0x40,
-    /// Events for others, in log order.
+    /// Events for others, in log order, those of an entry in one row.
     Outbox = 0x41,
 }
 
@@ -62,6 +62,17 @@ impl Deref for Key {
 }
 
 impl Key {
+    /// A key that was read. None is longer than [`LONGEST`]; what is would be cut off, and not be found.
+    pub(crate) fn copied(key: &[u8]) -> Self {
+        let length = key.len().min(LONGEST);
+        let mut bytes = [0; LONGEST];
+        bytes[..length].copy_from_slice(&key[..length]);
+        Self {
+            bytes,
+            length: length as u8,
+        }
+    }
+
     fn of(table: Table) -> Self {
         let mut bytes = [0; LONGEST];
         bytes[0] = table as u8;
@@ -133,14 +144,19 @@ impl Key {
         Self::venue(Table::Record, id.venue).then(id.seq.to_be_bytes())
     }
 
-    pub(crate) fn deadline(venue: VenueNo, deadline: Timestamp, seq: u64) -> Self {
+    /// `first` is the first of the sequence numbers in the row.
+    pub(crate) fn deadline(venue: VenueNo, deadline: Timestamp, first: u64) -> Self {
         Self::venue(Table::Deadline, venue)
             .then(ordered(deadline.0))
-            .then(seq.to_be_bytes())
+            .then(first.to_be_bytes())
     }
 
-    pub(crate) fn command_key(venue: VenueNo, key: CommandKey) -> Self {
-        Self::venue(Table::Key, venue).then(key.0)
+    /// Old command keys whose hashes begin like `partition`, written by the venue's spill number `run`.
+    pub(crate) fn old_keys(venue: VenueNo, level: u8, partition: u32, run: u64) -> Self {
+        Self::venue(Table::Key, venue)
+            .then([level])
+            .then(partition.to_be_bytes())
+            .then(run.to_be_bytes())
     }
 
     pub(crate) fn ledger(venue: VenueNo, number: u64) -> Self {
@@ -176,15 +192,10 @@ pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
     key.last_chunk().copied().map(u64::from_be_bytes)
 }
 
-/// Deadline and sequence number of a deadline row.
+/// Deadline and first sequence number of a deadline row.
 pub(crate) fn deadline_of(key: &[u8]) -> Option<(Timestamp, u64)> {
     let deadline = key.get(5..)?.first_chunk().copied().map(unordered)?;
     Some((Timestamp(deadline), last_number(key)?))
-}
-
-/// The command key of a key row.
-pub(crate) fn command_key_of(key: &[u8]) -> Option<CommandKey> {
-    key.get(5..)?.try_into().ok().map(CommandKey)
 }
 
 #[cfg(test)]
@@ -213,10 +224,6 @@ mod tests {
         });
         assert_eq!((venue_of(&slot), last_time(&slot)), (Some(venue), Some(-60_000)));
         assert_eq!(last_number(&Key::record(RecordId { venue, seq: 99 })), Some(99));
-        assert_eq!(
-            command_key_of(&Key::command_key(venue, CommandKey([5; 16]))),
-            Some(CommandKey([5; 16]))
-        );
         assert_eq!(venue_of(&[1, 2]), None);
     }
 }

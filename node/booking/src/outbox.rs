@@ -1,11 +1,11 @@
-//! The outbox: what happened, for whoever must hear of it, in the order in which it happened at the venue. A line is
-//! written in the entry of the change that it tells of, so there is no change without its line and no line without its
-//! change. Lines say what and which; who reads them looks the rest up.
+//! The outbox: what happened, for whoever must hear of it, in the order in which it happened at the venue. It is written in
+//! the entry of the change that it tells of, so there is no change without its event and no event without its change. Events
+//! say what and which; who reads them looks the rest up. Those of a venue in one entry share a row.
 
 use crate::codec::CodecError;
 use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
 use crate::ids::VenueNo;
-use crate::inventory::Transaction;
+use crate::inventory::{Appended, StateHash, Transaction};
 use crate::keys::Key;
 use crate::state::{RecordId, SlotId};
 use crate::time::Timestamp;
@@ -57,28 +57,56 @@ impl Wire for Event {
     }
 }
 
-/// One row of the outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutboxLine {
+/// One row of the outbox: what happened at a venue in one entry, numbered from the number in the row's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutboxRow {
     pub(crate) at: Timestamp,
     /// Log index of the entry.
     pub(crate) index: u64,
-    pub(crate) event: Event,
+    pub(crate) events: Vec<Event>,
 }
 
-wire_struct!(OutboxLine { at, index, event });
+wire_struct!(OutboxRow { at, index, events });
+
+/// What has happened in the entry that is being applied, by venue.
+#[derive(Debug, Default)]
+pub(crate) struct Events(Vec<OfVenue>);
+
+#[derive(Debug)]
+struct OfVenue {
+    venue: VenueNo,
+    first: u64,
+    row: OutboxRow,
+}
+
+impl Events {
+    /// Hands the rows over, and is empty.
+    pub(crate) fn flush(&mut self, appended: &mut Appended, hash: &mut StateHash) {
+        for OfVenue { venue, first, row } in self.0.drain(..) {
+            appended.put(hash, Key::outbox(venue, first), &row);
+        }
+    }
+}
 
 /// Writes a line.
 pub(crate) fn tell(transaction: &mut Transaction<'_>, venue: VenueNo, event: Event) {
-    let line = OutboxLine {
-        at: transaction.now,
-        index: transaction.index,
-        event,
-    };
+    let (at, index) = (transaction.now, transaction.index);
     let counters = transaction.counters_mut(venue);
     let number = counters.next_event;
     counters.next_event += 1;
-    transaction.append(Key::outbox(venue, number), &line);
+    let of_venues = &mut transaction.events().0;
+    match of_venues.iter_mut().find(|of_venue| of_venue.venue == venue) {
+        Some(of_venue) => of_venue.row.events.push(event),
+        None => of_venues.push(OfVenue {
+            venue,
+            first: number,
+            row: OutboxRow {
+                at,
+                index,
+                events: vec![event],
+            },
+        }),
+    }
 }
 
 /// Writes a line about a booking.

@@ -44,7 +44,8 @@ pub enum Outcome {
     Expired {
         /// How many.
         count: u32,
-        /// True where the limit cut it short.
+        /// True where more are due than the limit allowed, or than one entry looks for: it stops where it has gone through
+        /// the reminders of so many bookings that were confirmed or given back.
         more: bool,
     },
 }

@@ -59,16 +59,19 @@ pub(crate) fn room(
     let venue = want.id.venue;
     for (hour, buckets) in want.span().hours() {
         let row = pools.building(HourId { venue, hour })?;
+        if wants.len() == 1 {
+            // Nearly all requests: the fullest bucket decides.
+            let free = building_capacity.saturating_sub(row.peak(buckets));
+            left = left.min(free);
+            enough &= want.places <= free;
+            continue;
+        }
         for bucket in buckets {
             let free = building_capacity.saturating_sub(row.used(bucket));
             left = left.min(free);
-            let wanted = if wants.len() == 1 {
-                u64::from(want.places)
-            } else {
-                let absolute = hour * BUCKETS_PER_HOUR as i64 + bucket as i64;
-                let covering = wants.iter().filter(|other| other.span().covers(absolute));
-                covering.map(|other| u64::from(other.places)).sum()
-            };
+            let absolute = hour * BUCKETS_PER_HOUR as i64 + bucket as i64;
+            let covering = wants.iter().filter(|other| other.span().covers(absolute));
+            let wanted: u64 = covering.map(|other| u64::from(other.places)).sum();
             enough &= wanted <= u64::from(free);
         }
     }

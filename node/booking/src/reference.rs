@@ -5,6 +5,8 @@
 //! character and any two neighbours swapped. The five are the booking's sequence number, scattered by a bijection so that
 //! neighbours look unlike: no two of a venue's first 33 million bookings have the same reference.
 
+use std::ops::Deref;
+
 /// Crockford's alphabet: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -14,26 +16,52 @@ const WORD: usize = 8;
 /// Data characters, of five bits each.
 const CHARACTERS: u32 = 5;
 
-/// The reference of the booking with this sequence number.
-pub(crate) fn reference(slug: &str, seq: u64) -> String {
-    let word = slug.rsplit('-').find(|word| !word.is_empty()).unwrap_or("BOOKING");
-    let mut text: String = word
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(WORD)
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
-    let scattered = scatter(seq);
-    let digits: [u8; CHARACTERS as usize] =
-        std::array::from_fn(|place| (scattered >> (5 * (CHARACTERS as usize - 1 - place)) & 31) as u8);
-    text.push('-');
-    for (place, digit) in digits.into_iter().chain([check(&digits)]).enumerate() {
-        if place == 4 {
-            text.push('-');
-        }
-        text.push(char::from(ALPHABET[usize::from(digit)]));
+/// The longest reference: a word, two hyphens, the characters and their check.
+const LONGEST: usize = WORD + 2 + CHARACTERS as usize + 1;
+
+/// The reference of a booking, on the stack.
+pub(crate) struct Reference {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Deref for Reference {
+    type Target = str;
+    fn deref(&self) -> &str {
+        // ASCII, and so never empty for this reason.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
-    text
+}
+
+impl Reference {
+    /// Of the booking with this sequence number.
+    pub(crate) fn new(slug: &str, seq: u64) -> Self {
+        let mut reference = Self {
+            bytes: [0; LONGEST],
+            length: 0,
+        };
+        let word = slug.rsplit('-').find(|word| !word.is_empty()).unwrap_or("BOOKING");
+        let characters = word.bytes().filter(u8::is_ascii_alphanumeric);
+        for character in characters.take(WORD) {
+            reference.push(character.to_ascii_uppercase());
+        }
+        let scattered = scatter(seq);
+        let digits: [u8; CHARACTERS as usize] =
+            std::array::from_fn(|place| (scattered >> (5 * (CHARACTERS as usize - 1 - place)) & 31) as u8);
+        reference.push(b'-');
+        for (place, digit) in digits.into_iter().chain([check(&digits)]).enumerate() {
+            if place == 4 {
+                reference.push(b'-');
+            }
+            reference.push(ALPHABET[usize::from(digit)]);
+        }
+        reference
+    }
+
+    fn push(&mut self, character: u8) {
+        self.bytes[self.length] = character;
+        self.length += 1;
+    }
 }
 
 /// A bijection on 25 bits: odd multiplications and shifts that can each be undone.
@@ -66,6 +94,10 @@ fn double(value: u8) -> u8 {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    fn reference(slug: &str, seq: u64) -> String {
+        Reference::new(slug, seq).to_string()
+    }
 
     /// True for a reference whose check character is right.
     fn is_right(reference: &str) -> bool {

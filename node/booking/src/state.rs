@@ -9,7 +9,7 @@ mod slot;
 mod venue;
 
 pub(crate) use self::hours::{BUCKET, BUCKETS_PER_HOUR, GuideHour, GuideHourId, Hour, HourId, Span};
-pub(crate) use self::record::{Booking, Line, Operated, Record, RecordId};
+pub(crate) use self::record::{Booking, Line, Lines, Operated, Record, RecordId};
 pub(crate) use self::slot::{Slot, SlotId};
 pub(crate) use self::venue::{Catalogue, CatalogueRow, Counters, PlanRow, VenueRow};
 use crate::codec::wire::{Reader, Wire, Writer};

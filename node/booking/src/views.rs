@@ -2,9 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::codec::wire::Writer;
 use crate::ids::{BookingId, SlotRef, TicketId};
 use crate::outcome::{BookingStatus, BookingView, LineView, TicketStatus, TicketView};
-use crate::reference::reference;
+use crate::reference::Reference;
 use crate::state::{Booking, Line, RecordId, VenueRow};
 
 /// The booking as it stands.
@@ -16,7 +17,7 @@ pub(crate) fn booking(venue: &VenueRow, id: RecordId, booking: &Booking) -> Book
             seq: id.seq,
             secret: booking.secret,
         },
-        reference: reference(&venue.slug, id.seq),
+        reference: Reference::new(&venue.slug, id.seq).to_string(),
         status: booking.status,
         venue: venue.slug.clone(),
         channel: booking.channel,
@@ -30,6 +31,44 @@ pub(crate) fn booking(venue: &VenueRow, id: RecordId, booking: &Booking) -> Book
         offset_minutes: booking.lines.first().map_or(0, |line| line.offset_minutes),
         tickets: tickets(venue, id, booking),
     }
+}
+
+/// Writes the bytes of what [`booking`] would show, without making it: most of a leader's work on a hold would be copies of
+/// names that nobody but the encoder looks at.
+pub(crate) fn write(writer: &mut Writer, venue: &VenueRow, id: RecordId, booking: &Booking) {
+    if booking.confirmed_at.is_some() {
+        writer.put(&self::booking(venue, id, booking)); // Tickets take more than copies.
+        return;
+    }
+    writer.put(&BookingId {
+        venue: id.venue,
+        seq: id.seq,
+        secret: booking.secret,
+    });
+    writer.text(&Reference::new(&venue.slug, id.seq));
+    writer.put(&booking.status);
+    writer.text(&venue.slug);
+    writer.put(&booking.channel);
+    writer.text(&venue.currency);
+    writer.length(booking.lines.len());
+    for line in &booking.lines {
+        writer.text(venue.name(line.product));
+        writer.put(&line.start);
+        writer.put(&line.offset_minutes);
+        writer.text(venue.name(line.unit));
+        writer.put(&line.quantity);
+        writer.put(&line.unit_price);
+        writer.put(&line.tax);
+        writer.put(&line.total);
+    }
+    writer.put(&booking.lines.iter().map(|line| line.total).sum::<i64>());
+    writer.put(&booking.created_at);
+    let held = booking.status == BookingStatus::Held;
+    writer.put(&held.then_some(booking.deadline));
+    writer.put(&booking.confirmed_at);
+    writer.put(&booking.ended_at);
+    writer.put(&booking.lines.first().map_or(0, |line| line.offset_minutes));
+    writer.length(0); // No tickets.
 }
 
 fn line_view(venue: &VenueRow, line: &Line) -> LineView {

@@ -174,12 +174,12 @@ async fn take_commands(
     Ok(())
 }
 
-/// The shard that a command may be proposed to. An entry that does not decode would stop every replica, so it is decoded
-/// here, once, before it can get into the log.
+/// The shard that a command may be proposed to. An entry that does not decode would stop every replica, so each command is
+/// looked at here, once, before it can get into the log.
 fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Shard>, Rejection> {
     let shard = shards.routed(record.shard, record.epoch)?;
-    let command = codec::decode_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
-    match meta.shard_of(command.venue.0) {
+    let venue = codec::check_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
+    match meta.shard_of(venue.0) {
         Some(owner) if owner == record.shard => Ok(shard),
         // Another shard's venue, or one that this node has not heard of yet: the caller's map decides after a refresh.
         _ => Err(Rejection::not_here()),

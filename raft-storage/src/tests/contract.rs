@@ -27,6 +27,7 @@ over_both! {
     anothers_directory_is_refused_and_left_alone,
     a_directory_in_use_is_refused,
     a_newer_format_is_refused,
+    an_older_format_is_refused,
     another_replica_id_is_refused,
     observers_hear_only_of_what_is_readable,
     an_entry_that_does_not_apply_stops_everything,
@@ -270,27 +271,47 @@ async fn a_directory_in_use_is_refused(place: Place) {
     drop(place.store().await);
 }
 
-async fn a_newer_format_is_refused(place: Place) {
+/// What opening a store says that was written in `format`.
+async fn opened_in_format(place: &Place, format: u32) -> OpenError {
     drop(place.store().await);
     {
         let opened = place.databases().await;
-        let newer = StoredIdentity {
-            format: 2,
+        let other = StoredIdentity {
+            format,
             cluster: "test".to_owned(),
             node: 1,
         };
         opened
             .log
-            .put_synced(&crate::keys::IDENTITY, &record::encode_identity(&newer))
+            .put_synced(&crate::keys::IDENTITY, &record::encode_identity(&other))
             .unwrap();
     }
-    let refused = Store::open(place.config()).err().unwrap();
+    Store::open(place.config()).err().unwrap()
+}
+
+async fn a_newer_format_is_refused(place: Place) {
+    let refused = opened_in_format(&place, 3).await;
     assert!(
         matches!(
             refused,
             OpenError::NewerFormat {
-                found: 2,
-                supported: 1,
+                found: 3,
+                supported: 2,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+}
+
+async fn an_older_format_is_refused(place: Place) {
+    let refused = opened_in_format(&place, 1).await;
+    assert!(
+        matches!(
+            refused,
+            OpenError::OlderFormat {
+                found: 1,
+                oldest: 2,
                 ..
             }
         ),

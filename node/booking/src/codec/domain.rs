@@ -4,7 +4,7 @@
 use crate::catalogue::VenueDefinition;
 use crate::catalogue::encoding::{decode_venue, encode_venue};
 use crate::codec::CodecError;
-use crate::codec::wire::{Reader, Wire, Writer, wire_newtype, wire_struct, wire_tag};
+use crate::codec::wire::{Reader, Wire, Writer, skip_field, wire_newtype, wire_struct, wire_tag};
 use crate::command::{Channel, Command, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::outcome::{
@@ -77,6 +77,15 @@ wire_struct!(Command {
     operation
 });
 
+/// Passes over a command and gives its venue.
+pub(super) fn check_command(reader: &mut Reader<'_>) -> Result<VenueNo, CodecError> {
+    skip_field(|command: &Command| &command.key, reader)?;
+    skip_field(|command: &Command| &command.fingerprint, reader)?;
+    let venue = reader.take()?;
+    skip_field(|command: &Command| &command.operation, reader)?;
+    Ok(venue)
+}
+
 impl Wire for SlotChange {
     fn write(&self, writer: &mut Writer) {
         match self {
@@ -99,6 +108,9 @@ impl Wire for SlotChange {
     }
 }
 
+/// The number of [`Operation::Hold`].
+const OPERATION_HOLD: u8 = 3;
+
 impl Wire for Operation {
     fn write(&self, writer: &mut Writer) {
         match self {
@@ -116,7 +128,7 @@ impl Wire for Operation {
                 writer.put(change);
             }
             Self::Hold(request) => {
-                writer.put(&3u8);
+                writer.put(&OPERATION_HOLD);
                 writer.put(request);
             }
             Self::Extend { booking } => {
@@ -150,7 +162,7 @@ impl Wire for Operation {
                 slot: reader.take()?,
                 change: reader.take()?,
             },
-            3 => Self::Hold(reader.take()?),
+            OPERATION_HOLD => Self::Hold(reader.take()?),
             4 => Self::Extend {
                 booking: reader.take()?,
             },
@@ -167,6 +179,14 @@ impl Wire for Operation {
             8 => Self::Expire { limit: reader.take()? },
             _ => return Err(CodecError::Value { what: "operation" }),
         })
+    }
+    fn skip(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let mut ahead = reader.clone();
+        if ahead.take::<u8>()? == OPERATION_HOLD {
+            *reader = ahead;
+            return HoldRequest::skip(reader);
+        }
+        Self::read(reader).map(drop)
     }
 }
 
@@ -317,11 +337,14 @@ impl Wire for BookingView {
     }
 }
 
+/// The number of [`Outcome::Booking`].
+pub(crate) const OUTCOME_BOOKING: u8 = 0;
+
 impl Wire for Outcome {
     fn write(&self, writer: &mut Writer) {
         match self {
             Self::Booking(view) => {
-                writer.put(&0u8);
+                writer.put(&OUTCOME_BOOKING);
                 writer.put(view);
             }
             Self::Refused(refusal) => {

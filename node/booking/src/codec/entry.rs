@@ -3,10 +3,12 @@
 //! An entry is the version byte, the stamp, the number of commands, and each command behind its length. Replies are
 //! the version byte, their number, and each reply behind its length.
 
+use std::convert::Infallible;
+
 use bytes::{Buf, Bytes};
 
 use super::wire::{Reader, Writer};
-use super::{CodecError, VERSION, decode_command, encode_command, encode_reply};
+use super::{CodecError, VERSION, decode_command, encode_command};
 use crate::command::Entry;
 use crate::outcome::Reply;
 use crate::time::Timestamp;
@@ -114,17 +116,55 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, CodecError> {
     Ok(Entry { stamp, commands })
 }
 
-/// The replies to an entry, in order, each as [`encode_reply`] gives it.
+/// Lays encoded replies side by side as they are made.
+#[derive(Debug)]
+pub(crate) struct RepliesBuilder {
+    writer: Writer,
+    count: u32,
+}
+
+impl RepliesBuilder {
+    /// No replies, with room for so many.
+    pub(crate) fn for_commands(commands: usize) -> Self {
+        let mut writer = Writer::versioned(VERSION, 1 + LENGTH + commands * 256);
+        writer.put(&0u32);
+        Self { writer, count: 0 }
+    }
+
+    /// Adds a reply that `write` writes as [`super::encode_reply`] would, without the version.
+    ///
+    /// # Errors
+    /// That of `write`; the replies are then of no use.
+    pub(crate) fn add<E>(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), E>) -> Result<(), E> {
+        let at = self.writer.position();
+        self.writer.put(&0u32);
+        self.writer.put(&VERSION);
+        write(&mut self.writer)?;
+        let length = self.writer.position() - at - LENGTH;
+        self.writer
+            .patch(at, &u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        self.count += 1;
+        Ok(())
+    }
+
+    /// All of them.
+    pub(crate) fn finish(mut self) -> Bytes {
+        self.writer.patch(1, &self.count.to_be_bytes());
+        self.writer.finish().into()
+    }
+}
+
+/// The replies to an entry, in order, each as [`super::encode_reply`] gives it.
 #[must_use]
 pub fn encode_replies(replies: &[Reply]) -> Bytes {
-    let mut writer = Writer::versioned(VERSION, 5 + replies.len() * 256);
-    writer.put(&u32::try_from(replies.len()).unwrap_or(u32::MAX));
+    let mut builder = RepliesBuilder::for_commands(replies.len());
     for reply in replies {
-        let encoded = encode_reply(reply);
-        writer.put(&u32::try_from(encoded.len()).unwrap_or(u32::MAX));
-        writer.raw(&encoded);
+        let Ok(()) = builder.add::<Infallible>(|writer| {
+            writer.put(reply);
+            Ok(())
+        });
     }
-    writer.finish().into()
+    builder.finish()
 }
 
 /// The encoded replies one by one; they share the memory of `bytes`.

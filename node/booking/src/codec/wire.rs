@@ -3,6 +3,8 @@
 //! Everything is big-endian and of fixed width except lengths, which take one byte below 255 and five from there.
 //! [`Reader`] trusts nothing: a length is compared with what is left before a byte is allocated for it.
 
+use smallvec::{Array, SmallVec};
+
 use crate::codec::CodecError;
 
 /// Lengths from here on are written as this byte and four more.
@@ -12,6 +14,7 @@ const LONG: u8 = 255;
 const RESERVE: usize = 64;
 
 /// Where encoded bytes are collected.
+#[derive(Debug)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
@@ -27,6 +30,16 @@ impl Writer {
     /// A writer that goes on behind what is there.
     pub(crate) fn onto(bytes: Vec<u8>) -> Self {
         Self { bytes }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Writes over what stands at `position`.
+    pub(crate) fn patch(&mut self, position: usize, bytes: &[u8]) {
+        self.bytes[position..position + bytes.len()].copy_from_slice(bytes);
     }
 
     /// What was written.
@@ -50,6 +63,12 @@ impl Writer {
         }
     }
 
+    /// A text.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.raw(text.as_bytes());
+    }
+
     /// A value in its own layout.
     pub(crate) fn put<T: Wire + ?Sized>(&mut self, value: &T) {
         value.write(self);
@@ -57,6 +76,7 @@ impl Writer {
 }
 
 /// What is left to decode.
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -108,6 +128,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A text.
+    pub(crate) fn text(&mut self) -> Result<&'a str, CodecError> {
+        let length = self.length()?;
+        std::str::from_utf8(self.raw(length)?).map_err(|_| CodecError::Value { what: "text" })
+    }
+
     /// A value in its own layout.
     pub(crate) fn take<T: Wire>(&mut self) -> Result<T, CodecError> {
         T::read(self)
@@ -131,6 +157,18 @@ pub(crate) trait Wire {
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError>
     where
         Self: Sized;
+    /// Passes over a value: an error wherever [`Wire::read`] gives one. What holds texts and lists makes none of them.
+    fn skip(reader: &mut Reader<'_>) -> Result<(), CodecError>
+    where
+        Self: Sized,
+    {
+        Self::read(reader).map(drop)
+    }
+}
+
+/// Passes over a field, whose type follows from how it is reached.
+pub(crate) fn skip_field<T, F: Wire>(_: impl Fn(&T) -> &F, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    F::skip(reader)
 }
 
 macro_rules! wire_integers {
@@ -163,13 +201,13 @@ impl Wire for bool {
 
 impl Wire for String {
     fn write(&self, writer: &mut Writer) {
-        writer.length(self.len());
-        writer.raw(self.as_bytes());
+        writer.text(self);
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let length = reader.length()?;
-        let text = std::str::from_utf8(reader.raw(length)?).map_err(|_| CodecError::Value { what: "text" })?;
-        Ok(text.to_owned())
+        reader.text().map(str::to_owned)
+    }
+    fn skip(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        reader.text().map(drop)
     }
 }
 
@@ -203,6 +241,30 @@ impl<T: Wire> Wire for Vec<T> {
             elements.push(reader.take()?);
         }
         Ok(elements)
+    }
+    fn skip(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        (0..reader.length()?).try_for_each(|_| T::skip(reader))
+    }
+}
+
+/// As a [`Vec`]; a few elements lie in the value itself.
+impl<A: Array<Item: Wire>> Wire for SmallVec<A> {
+    fn write(&self, writer: &mut Writer) {
+        writer.length(self.len());
+        for element in self {
+            writer.put(element);
+        }
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let length = reader.length()?;
+        let mut elements = Self::with_capacity(length.min(RESERVE));
+        for _ in 0..length {
+            elements.push(reader.take()?);
+        }
+        Ok(elements)
+    }
+    fn skip(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        (0..reader.length()?).try_for_each(|_| A::Item::skip(reader))
     }
 }
 
@@ -250,6 +312,10 @@ macro_rules! wire_struct {
             }
             fn read(reader: &mut $crate::codec::wire::Reader<'_>) -> Result<Self, $crate::codec::CodecError> {
                 Ok($type { $($field: reader.take()?),* })
+            }
+            fn skip(reader: &mut $crate::codec::wire::Reader<'_>) -> Result<(), $crate::codec::CodecError> {
+                $( $crate::codec::wire::skip_field(|value: &$type| &value.$field, reader)?; )*
+                Ok(())
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Confirm: what is held is sold. Issues the tickets and writes the sale to the journal. A hold past its deadline that
 //! no `Expire` has ended yet is confirmed: the log decides which came first.
 
-use super::{find_booking, forget_deadline, must_be_held, store_booking};
+use super::{find_booking, must_be_held, store_booking};
 use crate::ids::{BookingId, VenueNo};
 use crate::inventory::{Halt, Shift, Transaction};
 use crate::ledger::{self, Reason};
@@ -19,7 +19,6 @@ pub(super) fn confirm(
     if !(mutant!(ConfirmAfterExpiry) && booking.status == BookingStatus::Expired) {
         must_be_held(booking.status)?;
     }
-    forget_deadline(transaction, id, &booking);
     transaction.shift_booking(venue, &booking, Shift::Sell)?;
     let counters = transaction.counters_mut(venue);
     booking.first_serial = counters.next_serial;

@@ -1,75 +1,183 @@
 //! Expire: ends the holds whose time is over, so many in one entry. The only way in which time frees a place; a read
 //! never does.
+//!
+//! Reminders say when which bookings may have to end (`inventory::deadlines`). They are gone through in order of deadline,
+//! those of one deadline together and their bookings in order, so that every replica, and whoever replays the log, ends the
+//! same ones.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::ids::VenueNo;
-use crate::inventory::{Halt, Shift, Transaction};
+use crate::inventory::{Ending, Halt, Shift, Transaction};
 use crate::keys::{self, Key};
 use crate::mutant::mutant;
 use crate::outbox::{self, Event};
 use crate::outcome::{BookingStatus, Outcome};
-use crate::state::{Record, RecordId, damaged};
+use crate::rows::RowsError;
+use crate::state::{Record, RecordId, damaged, decode_row};
 use crate::time::Timestamp;
 
 /// So many in one entry, whatever the command says: an entry must not hold up those behind it.
 const MAX_EXPIRED: u32 = 4096;
 
+/// Reminders of so many bookings are looked at in one entry, and those of the deadline at which that many are reached:
+/// most may have been confirmed, and looking costs too.
+const MAX_REMINDED: usize = 16_384;
+
+/// What there is of one deadline.
+#[derive(Default)]
+struct Reminders {
+    seqs: BTreeSet<u64>,
+    /// Stored rows: the first sequence number of each, and its value.
+    rows: Vec<(u64, Vec<u8>)>,
+}
+
 pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u32) -> Result<Outcome, Halt> {
-    let limit = limit.min(MAX_EXPIRED) as usize;
+    let limit = limit.min(MAX_EXPIRED);
+    let (reminders, complete) = reminders(transaction, venue)?;
+    let mut count = 0;
+    let mut through = None;
+    let mut more = !complete;
+    for (deadline, reminders) in reminders {
+        let mut due = held_until(transaction, venue, deadline, &reminders.seqs)?.into_iter();
+        let end_now = due.by_ref().take((limit - count) as usize).collect::<Vec<_>>();
+        let left: Vec<u64> = due.collect();
+        count += end_now.len() as u32;
+        for seq in &end_now {
+            end(transaction, RecordId { venue, seq: *seq })?;
+        }
+        for (first, value) in reminders.rows {
+            transaction.remove_appended(Key::deadline(venue, deadline, first), &value);
+            transaction.deadlines().remove(venue, deadline, first);
+        }
+        through = Some(deadline);
+        if !left.is_empty() {
+            for seq in left {
+                transaction.deadlines().note(venue, deadline, seq);
+            }
+            more = true;
+            break;
+        }
+    }
+    if let Some(through) = through {
+        transaction.counters_mut(venue).expired_through = if more { through } else { transaction.now };
+    }
+    Ok(Outcome::Expired { count, more })
+}
+
+/// Reminders that are due, by deadline, and whether these are all of them.
+fn reminders(
+    transaction: &mut Transaction<'_>,
+    venue: VenueNo,
+) -> Result<(BTreeMap<Timestamp, Reminders>, bool), RowsError> {
     let now = transaction.now;
+    let fresh = transaction.deadlines().take_due(venue, now);
     let from = Key::deadline(venue, transaction.counters(venue).expired_through, 0);
     let to = Key::deadline(venue, Timestamp(now.0.saturating_add(1)), 0);
-    let mut due: Vec<(Timestamp, RecordId)> = Vec::new();
-    let mut more = false;
-    transaction.rows().scan(&from, &to, &mut |key, _| {
-        let Some((deadline, seq)) = keys::deadline_of(key) else {
+    let mut found: BTreeMap<Timestamp, Reminders> = BTreeMap::new();
+    let (mut reminded, mut broken) = (0, None);
+    let mut complete = true;
+    let (rows, deadlines) = (transaction.rows(), transaction.deadlines_noted());
+    rows.scan(&from, &to, &mut |key, value| {
+        let Some((deadline, first)) = keys::deadline_of(key) else {
             return ControlFlow::Continue(());
         };
-        let id = RecordId { venue, seq };
-        // The scan still shows rows that this entry has removed; their bookings are at hand and tell.
-        let gone = transaction.record_at_hand(id).is_some_and(|record| match record {
-            Record::Booking(booking) => booking.status != BookingStatus::Held || booking.deadline != deadline,
-            Record::Operated(_) => true,
-        });
-        if gone {
+        if deadlines.is_removed(venue, deadline, first) {
             return ControlFlow::Continue(());
         }
-        if due.len() == limit {
-            more = true;
+        if reminded >= MAX_REMINDED && !found.contains_key(&deadline) {
+            complete = false;
             return ControlFlow::Break(());
         }
-        due.push((deadline, id));
-        ControlFlow::Continue(())
-    })?;
-    for (deadline, id) in &due {
-        let key = Key::deadline(venue, *deadline, id.seq);
-        let booking = match transaction.record(*id)? {
-            Some(Record::Booking(booking)) if booking.status == BookingStatus::Held => booking,
-            _ => return Err(damaged(&key, "a deadline of what is not held".to_owned()).into()),
-        };
-        let mut booking = booking.clone();
-        transaction.remove_empty(key);
-        if !mutant!(ExpiryKeepsPlaces) {
-            transaction.shift_booking(venue, &booking, Shift::Release)?;
+        match decode_row::<Ending>(key, value) {
+            Ok(ending) => {
+                let before = found.entry(deadline).or_default();
+                before.seqs.extend(ending.seqs(first));
+                before.rows.push((first, value.to_vec()));
+                reminded += ending.len();
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                broken = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        booking.status = BookingStatus::Expired;
-        booking.ended_at = Some(now);
-        transaction.set_booking(*id, booking)?;
-        outbox::tell_booking(transaction, *id, Event::Expired);
+    })?;
+    if let Some(error) = broken {
+        return Err(error);
     }
-    let through = if more {
-        due.last().map(|(deadline, _)| *deadline)
-    } else {
-        Some(now)
+    let last = found.keys().next_back().copied();
+    for (deadline, seq) in fresh {
+        if complete || last.is_some_and(|last| deadline <= last) {
+            found.entry(deadline).or_default().seqs.insert(seq);
+        } else {
+            transaction.deadlines().note(venue, deadline, seq);
+        }
+    }
+    Ok((found, complete))
+}
+
+/// Which of the bookings are holds that end at `deadline`, in order.
+fn held_until(
+    transaction: &Transaction<'_>,
+    venue: VenueNo,
+    deadline: Timestamp,
+    seqs: &BTreeSet<u64>,
+) -> Result<Vec<u64>, RowsError> {
+    let is_due = |record: &Record| match record {
+        Record::Booking(booking) => booking.status == BookingStatus::Held && booking.deadline == deadline,
+        Record::Operated(_) => false,
     };
-    if let Some(through) = through
-        && !due.is_empty()
-    {
-        transaction.counters_mut(venue).expired_through = through;
+    let mut due = Vec::new();
+    let (mut stored_from, mut stored_to) = (u64::MAX, 0);
+    for seq in seqs {
+        match transaction.record_at_hand(RecordId { venue, seq: *seq }) {
+            Some(record) if is_due(record) => due.push(*seq),
+            Some(_) => {}
+            None => (stored_from, stored_to) = (stored_from.min(*seq), seq.saturating_add(1)),
+        }
     }
-    Ok(Outcome::Expired {
-        count: due.len() as u32,
-        more,
-    })
+    let mut broken = None;
+    let record = |seq| Key::record(RecordId { venue, seq });
+    // What is at hand may be newer than what is stored.
+    transaction
+        .rows()
+        .scan(&record(stored_from), &record(stored_to), &mut |key, value| {
+            let wanted = keys::last_number(key).filter(|seq| {
+                seqs.contains(seq) && transaction.record_at_hand(RecordId { venue, seq: *seq }).is_none()
+            });
+            let Some(seq) = wanted else {
+                return ControlFlow::Continue(());
+            };
+            match decode_row::<Record>(key, value) {
+                Ok(record) => {
+                    due.extend(is_due(&record).then_some(seq));
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    broken = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+    due.sort_unstable();
+    broken.map_or(Ok(due), Err)
+}
+
+/// Ends one hold.
+fn end(transaction: &mut Transaction<'_>, id: RecordId) -> Result<(), Halt> {
+    let booking = match transaction.record(id)? {
+        Some(Record::Booking(booking)) => booking,
+        _ => return Err(damaged(&Key::record(id), "a hold that was there is gone".to_owned()).into()),
+    };
+    let mut booking = booking.clone();
+    if !mutant!(ExpiryKeepsPlaces) {
+        transaction.shift_booking(id.venue, &booking, Shift::Release)?;
+    }
+    booking.status = BookingStatus::Expired;
+    booking.ended_at = Some(transaction.now);
+    transaction.set_booking(id, booking)?;
+    outbox::tell_booking(transaction, id, Event::Expired);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Extend: the hold's time starts again, a few times at most. What an `Expire` has not ended can still be extended:
 //! the log decides, not the deadline.
 
-use super::{find_booking, forget_deadline, must_be_held, note_deadline, store_booking};
+use super::{find_booking, must_be_held, store_booking};
 use crate::ids::{BookingId, VenueNo};
 use crate::inventory::{Halt, Transaction};
 use crate::outbox::{self, Event};
@@ -18,11 +18,14 @@ pub(super) fn extend(transaction: &mut Transaction<'_>, venue: VenueNo, booking:
         let detail = format!("the hold was extended {MAX_EXTENSIONS} times already; confirm it or release it");
         return Err(Refusal::new(RefusalCode::ExtendLimit, detail).into());
     }
-    forget_deadline(transaction, id, &booking);
     let life = booking.first_deadline.0.saturating_sub(booking.created_at.0);
-    booking.deadline = Timestamp(transaction.now.0.saturating_add(life));
+    let deadline = Timestamp(transaction.now.0.saturating_add(life));
+    // Twice at one time: the reminder is there.
+    if deadline != booking.deadline {
+        booking.deadline = deadline;
+        transaction.deadlines().note(venue, deadline, id.seq);
+    }
     booking.extensions += 1;
-    note_deadline(transaction, id, &booking);
     outbox::tell_booking(transaction, id, Event::Extended);
     store_booking(transaction, id, booking)
 }

@@ -3,7 +3,9 @@
 //! Checks go from what is wrong with the request to what is wrong with the moment, each over all lines, so a refusal
 //! names all lines that share its reason.
 
-use super::{note_deadline, note_key};
+use smallvec::SmallVec;
+
+use super::note_key;
 use crate::catalogue::bounds::MAX_HOLD_MINUTES;
 use crate::catalogue::{ProductDefinition, UnitDefinition};
 use crate::command::{Channel, Command, HoldRequest, LineRequest};
@@ -14,7 +16,7 @@ use crate::mutant::mutant;
 use crate::outbox::{self, Event};
 use crate::outcome::{BookingStatus, LineProblem, Refusal, RefusalCode};
 use crate::pools::{self, Want};
-use crate::state::{Booking, Catalogue, Line, Record, RecordId, SlotId};
+use crate::state::{Booking, Catalogue, Line, Lines, Record, RecordId, SlotId};
 use crate::time::Timestamp;
 
 /// Lines of one booking.
@@ -101,7 +103,7 @@ pub(super) fn hold(
     };
     let id = transaction.next_record(venue);
     transaction.counters_mut(venue).bookings += 1;
-    note_deadline(transaction, id, &booking);
+    transaction.deadlines().note(venue, deadline, id.seq);
     outbox::tell_booking(transaction, id, Event::Held);
     transaction.insert_record(id, Record::Booking(booking));
     if let Some(key) = command.key {
@@ -130,7 +132,7 @@ fn resolve<'a>(
     catalogue: &'a Catalogue,
     venue: VenueNo,
     request: &'a HoldRequest,
-) -> Result<Vec<Resolved<'a>>, Refusal> {
+) -> Result<SmallVec<[Resolved<'a>; 2]>, Refusal> {
     let mut problems = Problems::default();
     for (number, line) in request.lines.iter().enumerate() {
         if catalogue.product(&line.slot.product).is_none() {
@@ -142,7 +144,7 @@ fn resolve<'a>(
         "the venue has no such product; look it up in its products",
     )?;
     let mut problems = Problems::default();
-    let mut lines = Vec::with_capacity(request.lines.len());
+    let mut lines = SmallVec::with_capacity(request.lines.len());
     for (number, request) in request.lines.iter().enumerate() {
         let Some(position) = catalogue.product(&request.slot.product) else {
             continue;
@@ -173,9 +175,9 @@ fn resolve<'a>(
 }
 
 /// Looks up slots, and adds up what is wanted of each: two lines of one slot draw on the same places.
-fn find_slots<'a>(transaction: &mut Transaction<'_>, lines: &[Resolved<'a>]) -> Result<Vec<Want<'a>>, Halt> {
+fn find_slots<'a>(transaction: &mut Transaction<'_>, lines: &[Resolved<'a>]) -> Result<SmallVec<[Want<'a>; 2]>, Halt> {
     let mut problems = Problems::default();
-    let mut wants: Vec<Want<'a>> = Vec::with_capacity(1);
+    let mut wants: SmallVec<[Want<'a>; 2]> = SmallVec::new();
     for (number, line) in lines.iter().enumerate() {
         let slot = transaction.slot(line.id)?;
         // The offset is part of the slot's name: a time that is right by another clock is another slot's name.
@@ -324,10 +326,10 @@ fn check_pools(
 }
 
 /// The lines as they are sold, in order of request.
-fn price(catalogue: &Catalogue, lines: &[Resolved<'_>], wants: &[Want<'_>]) -> Result<Vec<Line>, Refusal> {
+fn price(catalogue: &Catalogue, lines: &[Resolved<'_>], wants: &[Want<'_>]) -> Result<Lines, Refusal> {
     let too_large = || Refusal::new(RefusalCode::TooLarge, "the total is beyond what can be counted");
     let mut sum = 0i64;
-    let mut sold = Vec::with_capacity(lines.len());
+    let mut sold = Lines::with_capacity(lines.len());
     for line in lines {
         let offset_minutes = wants
             .iter()

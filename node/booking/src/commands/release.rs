@@ -1,6 +1,6 @@
 //! Release: a hold is given back before its time is over.
 
-use super::{find_booking, forget_deadline, must_be_held, store_booking};
+use super::{find_booking, must_be_held, store_booking};
 use crate::ids::{BookingId, VenueNo};
 use crate::inventory::{Halt, Shift, Transaction};
 use crate::mutant::mutant;
@@ -12,7 +12,6 @@ pub(super) fn release(transaction: &mut Transaction<'_>, venue: VenueNo, booking
     if !(mutant!(ReleaseAfterExpiry) && booking.status == BookingStatus::Expired) {
         must_be_held(booking.status)?;
     }
-    forget_deadline(transaction, id, &booking);
     transaction.shift_booking(venue, &booking, Shift::Release)?;
     booking.status = BookingStatus::Released;
     booking.ended_at = Some(transaction.now);

@@ -2,8 +2,9 @@
 //! much as its record; nothing ever walks the table, so its order decides nothing.
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::archive::Old;
+use super::hash;
 use crate::ids::{CommandKey, VenueNo};
 
 /// A key, and the record that it stands for.
@@ -14,6 +15,12 @@ struct Place {
     venue: VenueNo,
     /// Left by a key that was taken out, and free for another.
     is_free: bool,
+}
+
+impl Place {
+    fn hash(&self) -> u64 {
+        hash(self.venue, self.key)
+    }
 }
 
 /// Bytes that a key takes at most: its place, a position with a control byte in a table that may be half empty, and a place
@@ -33,10 +40,6 @@ pub(super) struct Window {
     positions: HashTable<u32>,
 }
 
-fn hash(venue: VenueNo, key: CommandKey) -> u64 {
-    xxh3_64_with_seed(&key.0, u64::from(venue.0))
-}
-
 impl Window {
     /// How many there are.
     pub(super) fn len(&self) -> u64 {
@@ -44,17 +47,17 @@ impl Window {
     }
 
     /// The record that a key stands for.
-    pub(super) fn find(&self, venue: VenueNo, key: CommandKey) -> Option<u64> {
+    pub(super) fn find(&self, venue: VenueNo, hash: u64, key: CommandKey) -> Option<u64> {
         let is_it = |position: &u32| {
             let place = &self.places[*position as usize];
             place.key == key && place.venue == venue
         };
-        let position = self.positions.find(hash(venue, key), is_it)?;
+        let position = self.positions.find(hash, is_it)?;
         Some(self.places[*position as usize].seq)
     }
 
     /// Adds a key that is not there.
-    pub(super) fn insert(&mut self, venue: VenueNo, key: CommandKey, seq: u64) {
+    pub(super) fn insert(&mut self, venue: VenueNo, hash: u64, key: CommandKey, seq: u64) {
         let place = Place {
             key,
             seq,
@@ -76,15 +79,12 @@ impl Window {
             }
         };
         let places = &self.places;
-        let rehash = |position: &u32| {
-            let place = &places[*position as usize];
-            hash(place.venue, place.key)
-        };
-        self.positions.insert_unique(hash(venue, key), position, rehash);
+        let rehash = |position: &u32| places[*position as usize].hash();
+        self.positions.insert_unique(hash, position, rehash);
     }
 
-    /// Takes out the `count` oldest of a venue; gives them in order of key.
-    pub(super) fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<(CommandKey, u64)> {
+    /// Takes out the `count` oldest of a venue, in no order.
+    pub(super) fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<Old> {
         let of_venue = |(_, place): &(usize, &Place)| place.venue == venue && !place.is_free;
         let places = self.places.iter().enumerate().filter(of_venue);
         let mut oldest: Vec<(u64, u32)> = places.map(|(position, place)| (place.seq, position as u32)).collect();
@@ -97,17 +97,14 @@ impl Window {
         for (seq, position) in oldest {
             let place = &mut self.places[position as usize];
             place.is_free = true;
-            taken.push((place.key, seq));
-            let found = self
-                .positions
-                .find_entry(hash(venue, place.key), |known| *known == position);
+            let hash = place.hash();
+            taken.push(Old { hash, seq });
+            let found = self.positions.find_entry(hash, |known| *known == position);
             if let Ok(entry) = found {
                 entry.remove();
             }
             self.free.push(position);
         }
-        // By value and not by bytes: the order is the same, and two comparisons do what a call did.
-        taken.sort_unstable_by_key(|(key, _)| u128::from_be_bytes(key.0));
         taken
     }
 }
@@ -138,7 +135,7 @@ mod tests {
             for (seq, (venue, count)) in steps.into_iter().enumerate() {
                 let (venue, seq) = (VenueNo(venue), seq as u64);
                 if count >= 10 {
-                    window.insert(venue, key(seq), seq);
+                    window.insert(venue, hash(venue, key(seq)), key(seq), seq);
                     tree.insert((venue, key(seq)), seq);
                 } else {
                     let mut oldest: Vec<(CommandKey, u64)> = tree
@@ -148,8 +145,10 @@ mod tests {
                         .collect();
                     oldest.sort_unstable_by_key(|(_, seq)| *seq);
                     oldest.truncate(count);
-                    oldest.sort_unstable();
-                    prop_assert_eq!(window.take_oldest(venue, count), oldest.clone());
+                    let mut taken = window.take_oldest(venue, count);
+                    taken.sort_unstable_by_key(|old| old.seq);
+                    let expected = oldest.iter().map(|(key, seq)| Old { hash: hash(venue, *key), seq: *seq });
+                    prop_assert_eq!(taken, expected.collect::<Vec<_>>());
                     for (key, _) in oldest {
                         tree.remove(&(venue, key));
                     }
@@ -157,7 +156,7 @@ mod tests {
                 prop_assert_eq!(window.len(), tree.len() as u64);
                 for number in 0..=seq {
                     for venue in (0..3).map(VenueNo) {
-                        let found = window.find(venue, key(number));
+                        let found = window.find(venue, hash(venue, key(number)), key(number));
                         prop_assert_eq!(found, tree.get(&(venue, key(number))).copied());
                     }
                 }

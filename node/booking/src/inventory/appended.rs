@@ -35,20 +35,15 @@ impl Appended {
         self.note(hash, key, from);
     }
 
-    /// Writes a row whose key says it all.
-    pub(crate) fn put_empty(&mut self, hash: &mut StateHash, key: Key) {
-        self.note(hash, key, self.values.len());
-    }
-
     fn note(&mut self, hash: &mut StateHash, key: Key, from: usize) {
         let value = from..self.values.len();
         hash.replace(0, digest(&key, &self.values[value.clone()]));
         self.of_table(key).push((key, Some(value)));
     }
 
-    /// Removes a row whose key said it all.
-    pub(crate) fn remove_empty(&mut self, hash: &mut StateHash, key: Key) {
-        hash.replace(digest(&key, &[]), 0);
+    /// Removes a row of an earlier entry, which had this digest.
+    pub(crate) fn remove(&mut self, hash: &mut StateHash, key: Key, stored: u128) {
+        hash.replace(stored, 0);
         self.of_table(key).push((key, None));
     }
 
@@ -67,7 +62,7 @@ impl Appended {
     /// Hands everything over, and is empty.
     pub(crate) fn flush(&mut self, rows: &mut dyn Rows) {
         for (_, of_table) in &mut self.tables {
-            // Stable: of a row that was written and removed, the last has the say.
+            // Stable: of a row that was removed and written anew, the last has the say.
             of_table.sort_by(|(one, _), (other, _)| one[..].cmp(&other[..]));
             for (key, value) in of_table.drain(..) {
                 match value {

@@ -10,8 +10,10 @@ use crate::codec::wire::Wire;
 use crate::idempotency::Keys;
 use crate::ids::VenueNo;
 use crate::inventory::Inventory;
+use crate::inventory::deadlines::Deadlines;
 use crate::inventory::hash::digest;
 use crate::keys::{self, Key};
+use crate::outbox::Events;
 use crate::outcome::{Refusal, RefusalCode};
 use crate::pools::PoolRows;
 use crate::rows::{Rows, RowsError};
@@ -159,14 +161,23 @@ impl Transaction<'_> {
         self.inventory.appended.put(&mut self.inventory.hash, key, value);
     }
 
-    /// The same of a row whose key says it all.
-    pub(crate) fn append_empty(&mut self, key: Key) {
-        self.inventory.appended.put_empty(&mut self.inventory.hash, key);
+    /// Removes a row that an earlier entry has appended, and that was stored as `value`. Once in an entry.
+    pub(crate) fn remove_appended(&mut self, key: Key, value: &[u8]) {
+        let stored = digest(&key, value);
+        self.inventory.appended.remove(&mut self.inventory.hash, key, stored);
     }
 
-    /// Removes a row whose key said it all.
-    pub(crate) fn remove_empty(&mut self, key: Key) {
-        self.inventory.appended.remove_empty(&mut self.inventory.hash, key);
+    /// What this entry has said of deadlines so far.
+    pub(crate) fn deadlines_noted(&self) -> &Deadlines {
+        &self.inventory.deadlines
+    }
+
+    pub(crate) fn deadlines(&mut self) -> &mut Deadlines {
+        &mut self.inventory.deadlines
+    }
+
+    pub(crate) fn events(&mut self) -> &mut Events {
+        &mut self.inventory.events
     }
 
     /// Writes a row of the few that are not cached. Changed twice in one entry, its row before the entry would be

@@ -98,6 +98,14 @@ impl Hour {
     pub(crate) fn used(&self, bucket: usize) -> u32 {
         self.0[bucket].held.saturating_add(self.0[bucket].confirmed)
     }
+
+    /// Places taken in the fullest of these buckets.
+    pub(crate) fn peak(&self, buckets: std::ops::Range<usize>) -> u32 {
+        let used = self.0[buckets]
+            .iter()
+            .map(|taken| taken.held.saturating_add(taken.confirmed));
+        used.max().unwrap_or(0)
+    }
 }
 
 impl Row for Hour {

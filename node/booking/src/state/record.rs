@@ -1,6 +1,8 @@
 //! Records: one for each command with a key, in log order. A booking's record is the booking; it also carries what the
 //! answer to its hold was made of, so that a retry years later gets the same bytes. Any other outcome is kept encoded.
 
+use smallvec::SmallVec;
+
 use crate::codec::CodecError;
 use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
 use crate::command::Channel;
@@ -50,8 +52,11 @@ pub(crate) struct Booking {
     pub(crate) nonce: u64,
     /// Serial of the first ticket; 0 before confirm.
     pub(crate) first_serial: u64,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Lines,
 }
+
+/// Lines of a booking: most have one or two, which then cost no allocation.
+pub(crate) type Lines = SmallVec<[Line; 2]>;
 
 wire_struct!(Booking {
     secret,

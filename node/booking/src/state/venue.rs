@@ -126,7 +126,7 @@ pub(crate) struct Counters {
     pub(crate) next_serial: u64,
     /// Next journal entry.
     pub(crate) next_journal: u64,
-    /// Next outbox line.
+    /// Next event of the outbox.
     pub(crate) next_event: u64,
     /// Bookings ever made.
     pub(crate) bookings: u64,
@@ -136,6 +136,8 @@ pub(crate) struct Counters {
     pub(crate) window_keys: u64,
     /// Keys on disk.
     pub(crate) spilled_keys: u64,
+    /// How often keys went to disk.
+    pub(crate) spills: u64,
     /// No hold ends before this: a scan for due holds starts here and skips the graves of those before.
     pub(crate) expired_through: Timestamp,
 }
@@ -149,6 +151,7 @@ wire_struct!(Counters {
     window_from,
     window_keys,
     spilled_keys,
+    spills,
     expired_through,
 });
 
@@ -163,6 +166,7 @@ impl Default for Counters {
             window_from: 1,
             window_keys: 0,
             spilled_keys: 0,
+            spills: 0,
             expired_through: Timestamp(i64::MIN),
         }
     }

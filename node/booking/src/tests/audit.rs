@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::catalogue::VenueDefinition;
-use crate::inventory::{Inventory, recompute_state_hash};
+use crate::idempotency::{archive, hash};
+use crate::inventory::{Ending, Inventory, recompute_state_hash};
 use crate::keys::{self, Key, Table, deadline_of, venue_of};
 use crate::ledger::{Account, JournalEntry, Reason};
 use crate::outcome::BookingStatus;
 use crate::rows::{MapRows, ReadRows};
 use crate::state::{
-    Booking, CatalogueRow, Counters, GuideHour, Hour, Line, Record, Row, Slot, Span, VenueRow, checked_row,
+    Booking, CatalogueRow, Counters, GuideHour, Hour, Line, Record, Row, Slot, Span, VenueRow, checked_row, decode_row,
 };
 use crate::time::Timestamp;
 
@@ -159,7 +160,7 @@ pub(super) fn audit(rows: &MapRows, inventory: &Inventory, before: &Counted) -> 
     let counted = counted(rows);
     assert_eq!(counted, expected(rows), "every counter is the sum of its bookings");
     never_overbooked(rows, &counted, before);
-    deadlines_are_those_of_the_held(rows);
+    holds_are_reminded_of(rows);
     ledger_balances(rows);
     keys_are_counted(rows);
     counted
@@ -206,24 +207,41 @@ fn never_overbooked(rows: &MapRows, counted: &Counted, before: &Counted) {
     }
 }
 
-fn deadlines_are_those_of_the_held(rows: &MapRows) {
-    let held: BTreeSet<(u32, Timestamp, u64)> = bookings(rows)
-        .into_iter()
-        .filter(|(_, _, booking)| booking.status == BookingStatus::Held)
-        .map(|(venue, seq, booking)| (venue, booking.deadline, seq))
-        .collect();
-    let mut found = BTreeSet::new();
+/// Every hold has a reminder of its deadline, and nothing is reminded of twice.
+fn holds_are_reminded_of(rows: &MapRows) {
+    let mut reminded = BTreeSet::new();
     rows.scan(
         &Key::table_start(Table::Deadline),
         &Key::table_end(Table::Deadline),
-        &mut |key, _| {
-            let (deadline, seq) = deadline_of(key).unwrap();
-            found.insert((venue_of(key).unwrap().0, deadline, seq));
+        &mut |key, value| {
+            let (deadline, first) = deadline_of(key).unwrap();
+            let venue = venue_of(key).unwrap().0;
+            for seq in decode_row::<Ending>(key, value).unwrap().seqs(first) {
+                assert!(
+                    reminded.insert((venue, deadline, seq)),
+                    "two reminders of booking {seq} at {deadline:?}"
+                );
+            }
             ControlFlow::Continue(())
         },
     )
     .unwrap();
-    assert_eq!(found, held);
+    let through: BTreeMap<u32, Timestamp> = table::<Counters>(rows, Table::Counters)
+        .into_iter()
+        .map(|(key, counters)| (venue_of(&key).unwrap().0, counters.expired_through))
+        .collect();
+    for (venue, seq, booking) in bookings(rows) {
+        if booking.status == BookingStatus::Held {
+            assert!(
+                reminded.contains(&(venue, booking.deadline, seq)),
+                "no reminder of booking {seq}"
+            );
+            assert!(
+                through[&venue] <= booking.deadline,
+                "the next expiry passes booking {seq} over"
+            );
+        }
+    }
 }
 
 /// Each journal entry sums to zero, and the journal holds exactly what the confirmed bookings are worth.
@@ -284,11 +302,12 @@ fn keys_are_counted(rows: &MapRows) {
         let spilled: Vec<_> = keyed.iter().filter(|(_, seq)| *seq < counters.window_from).collect();
         assert_eq!(spilled.len() as u64, counters.spilled_keys);
         assert_eq!((keyed.len() - spilled.len()) as u64, counters.window_keys);
-        for (key, _) in spilled {
-            assert!(
-                rows.get(&Key::command_key(venue, *key)).unwrap().is_some(),
-                "a spilled key has its row"
-            );
+        for (key, seq) in spilled {
+            let found = archive::find(rows, venue, hash(venue, *key)).unwrap();
+            assert!(found.contains(seq), "a spilled key is on disk");
         }
+        let mut on_disk = 0;
+        archive::each(rows, venue, |_| on_disk += 1).unwrap();
+        assert_eq!(on_disk, counters.spilled_keys);
     }
 }

@@ -22,12 +22,12 @@ use std::ops::ControlFlow;
 
 use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
-use crate::idempotency::KeyWindow;
+use crate::idempotency::{KeyWindow, archive};
 use crate::ids::{BookingId, CommandKey, SlotRef, VenueNo};
-use crate::inventory::{Inventory, Limits, recompute_state_hash};
+use crate::inventory::{Inventory, Limits, recompute_state_hash, venues_in};
 use crate::keys::{Key, Table};
 use crate::ledger::JournalEntry;
-use crate::outbox::OutboxLine;
+use crate::outbox::OutboxRow;
 use crate::outcome::{BookingView, Outcome, RefusalCode, Reply, SlotView};
 use crate::queries;
 use crate::query::{Answer, Query};
@@ -332,7 +332,7 @@ impl World {
                 Some((venue, deadline)) => {
                     writeln!(output, "venue {} at {}", venue.0, deadline.to_rfc3339(0)).unwrap();
                 }
-                None => output.push_str("nothing is held\n"),
+                None => output.push_str("no reminder\n"),
             },
             "ledger" => self.each(Table::Ledger, |key, value| {
                 let entry: JournalEntry = decode_row(key, value).unwrap();
@@ -352,12 +352,16 @@ impl World {
                 }
             }),
             "outbox" => self.each(Table::Outbox, |key, value| {
-                let line: OutboxLine = decode_row(key, value).unwrap();
-                writeln!(output, "@{} {:?}", line.index, line.event).unwrap();
+                let row: OutboxRow = decode_row(key, value).unwrap();
+                for event in row.events {
+                    writeln!(output, "@{} {event:?}", row.index).unwrap();
+                }
             }),
             "keys" => {
                 let mut spilled = 0;
-                self.each(Table::Key, |_, _| spilled += 1);
+                for venue in venues_in(&self.rows, Table::Counters).unwrap() {
+                    archive::each(&self.rows, venue, |_| spilled += 1).unwrap();
+                }
                 writeln!(output, "{spilled} keys on disk").unwrap();
             }
             other => panic!("the script says {other:?} in {line:?}"),
