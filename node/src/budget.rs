@@ -3,7 +3,7 @@
 //! | share | what | when it is used up |
 //! |---|---|---|
 //! | 50 % | the store: blocks, memtables, decoded entries, the writer's queue | `raft-storage`'s `memory` says |
-//! | 20 % | decoded slots, hours, bookings, catalogues and key filters of the shards hosted here | the least recently used are read again when wanted |
+//! | 20 % | decoded slots, hours, bookings, catalogues and key filters of the shards hosted here | the least recently used are read again when wanted; a shard's filter grows into what the other shards' do not use, and then no more |
 //! | 10 % | the newest command keys of each shard; their number is one of the rules | a node that cannot hold those of its shards does not start |
 //! | 5 % | commands taken in and not yet answered | further ones are answered `Overloaded`, and nothing was done |
 //! | 5 % | queries being answered | further ones wait |
@@ -15,6 +15,7 @@
 mod ceiling;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use rotunda_booking::idempotency::KeyWindow;
@@ -82,6 +83,8 @@ pub struct Budget {
     peers: usize,
     /// Bounds of each hosted shard's caches, and how many shards share them.
     caches: ArcSwap<(usize, Limits)>,
+    /// Bytes of all shards' filters over old keys.
+    filters: AtomicUsize,
     commands: Arc<Ceiling>,
     queries: Arc<Semaphore>,
 }
@@ -95,6 +98,7 @@ impl Budget {
             memory_bytes,
             peers: peers.max(1),
             caches: ArcSwap::from_pointee((1, scaled(percent(CACHES_PERCENT)))),
+            filters: AtomicUsize::new(0),
             commands: Ceiling::new(percent(COMMANDS_PERCENT)),
             queries: Arc::new(Semaphore::new(percent(QUERIES_PERCENT) / QUERY_UNIT_BYTES)),
         })
@@ -131,6 +135,25 @@ impl Budget {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.caches.load().1
+    }
+
+    /// Bounds of the caches of a shard whose filter takes `filter` bytes now: it may grow into what the others leave of all
+    /// filters' share.
+    #[must_use]
+    pub fn limits_beside(&self, filter: usize) -> Limits {
+        let caches = self.caches.load();
+        let all = caches.0 * caches.1.filter_bytes;
+        let others = self.filters.load(Ordering::Relaxed).saturating_sub(filter);
+        Limits {
+            filter_bytes: all.saturating_sub(others).min(MAX_FILTER_BYTES),
+            ..caches.1
+        }
+    }
+
+    /// A shard's filter has grown or shrunk, or come or gone.
+    pub fn filter_changed(&self, before: usize, after: usize) {
+        self.filters.fetch_add(after, Ordering::Relaxed);
+        self.filters.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// For the store.
@@ -248,6 +271,19 @@ mod tests {
         assert!(budget.limits().slots < before.slots && budget.limits().slots >= FEWEST);
         budget.host(8).unwrap();
         assert_eq!(budget.limits(), before);
+    }
+
+    #[test]
+    fn a_shards_filter_grows_into_what_the_others_leave() {
+        let budget = Budget::new(512 * MIB, 2);
+        budget.host(4).unwrap();
+        let share = budget.limits().filter_bytes;
+        assert_eq!(budget.limits_beside(0).filter_bytes, 4 * share);
+        budget.filter_changed(0, 3 * share);
+        assert_eq!(budget.limits_beside(0).filter_bytes, share);
+        assert_eq!(budget.limits_beside(3 * share).filter_bytes, 4 * share);
+        budget.filter_changed(3 * share, share / 2);
+        assert_eq!(budget.limits_beside(0).filter_bytes, 4 * share - share / 2);
     }
 
     #[test]

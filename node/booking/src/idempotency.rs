@@ -5,6 +5,7 @@
 //! The record that a key points to (see `state::Record`) holds the answer. Keys are never forgotten.
 
 pub(crate) mod archive;
+mod filter;
 mod window;
 
 use std::ops::ControlFlow;
@@ -12,6 +13,7 @@ use std::ops::ControlFlow;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::archive::Old;
+use self::filter::Filter;
 use self::window::{BYTES_PER_KEY, Window};
 use crate::ids::{CommandKey, VenueNo};
 use crate::inventory::Transaction;
@@ -58,17 +60,20 @@ pub(crate) struct Keys {
     recent: Window,
     /// Over the keys on disk, once there are any.
     filter: Option<Filter>,
-    filter_bytes: usize,
 }
 
 impl Keys {
-    /// None yet. The filter will take `filter_bytes`.
-    pub(crate) fn new(filter_bytes: usize) -> Self {
+    /// None yet, and room in the filter for `spilled`, as far as `filter_bytes` allow.
+    pub(crate) fn with_room_for(spilled: u64, filter_bytes: usize) -> Self {
         Self {
             recent: Window::default(),
-            filter: None,
-            filter_bytes,
+            filter: (spilled > 0).then(|| Filter::for_keys(spilled, filter_bytes)),
         }
+    }
+
+    /// What the filter takes in memory.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.as_ref().map_or(0, Filter::bytes)
     }
 
     /// Reads what is to be in memory of `venue`.
@@ -113,7 +118,7 @@ impl Keys {
             return Err(damaged(&Key::counters(venue), detail));
         }
         if counters.spilled_keys > 0 {
-            let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
+            let filter = self.filter.get_or_insert_with(|| Filter::for_keys(0, 0));
             let mut found = 0;
             archive::each(rows, venue, |old| {
                 filter.add(old.hash);
@@ -161,10 +166,23 @@ impl Keys {
         Ok(None)
     }
 
+    /// Lets the filter grow up to `most_bytes`, where it is too small for the keys that `venues` have on disk.
+    pub(crate) fn grow_filter(
+        &mut self,
+        rows: &(impl ReadRows + ?Sized),
+        venues: &[VenueNo],
+        most_bytes: usize,
+    ) -> Result<(), RowsError> {
+        match &mut self.filter {
+            Some(filter) => filter.grow(rows, venues, most_bytes),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the `count` oldest of a venue out of memory.
     fn take_oldest(&mut self, venue: VenueNo, count: usize) -> Vec<Old> {
         let oldest = self.recent.take_oldest(venue, count);
-        let filter = self.filter.get_or_insert_with(|| Filter::new(self.filter_bytes));
+        let filter = self.filter.get_or_insert_with(|| Filter::for_keys(0, 0));
         for old in &oldest {
             filter.add(old.hash);
         }
@@ -177,7 +195,11 @@ impl Keys {
 ///
 /// # Errors
 /// Where the store fails or a row is damaged.
-pub(crate) fn spill(transaction: &mut Transaction<'_>, window: KeyWindow) -> Result<(), RowsError> {
+pub(crate) fn spill(
+    transaction: &mut Transaction<'_>,
+    window: KeyWindow,
+    filter_bytes: usize,
+) -> Result<(), RowsError> {
     let batch = window.spill.max(1);
     let beyond = transaction.keys().in_window().saturating_sub(window.recent);
     // Whole batches, and of a venue all that go at once: an entry does not see what it writes.
@@ -185,6 +207,7 @@ pub(crate) fn spill(transaction: &mut Transaction<'_>, window: KeyWindow) -> Res
     if left == 0 {
         return Ok(());
     }
+    transaction.grow_filter(filter_bytes)?;
     for (venue, keys) in transaction.venues_by_window_keys() {
         let count = left.min(keys);
         if count == 0 {
@@ -208,82 +231,4 @@ fn spill_venue(transaction: &mut Transaction<'_>, venue: VenueNo, count: u64) ->
     let run = counters.spills;
     counters.spills += 1;
     archive::add(transaction, venue, run, oldest)
-}
-
-/// A Bloom filter over the keys on disk: almost every new command has a new key, and this spares it a look at the disk.
-/// Of fixed size; when it is overfull more look-ups go to the disk for nothing, and none goes wrong. All bits of a key are
-/// in one block, which is a line of the processor's cache (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom
-/// Filters, 2007): of a filter of some megabytes each further line would be a miss.
-#[derive(Debug)]
-struct Filter {
-    words: Vec<u64>,
-}
-
-/// Words of a block.
-const BLOCK: usize = 8;
-
-/// Bits set for a key: at ten bits a key one look-up in fifty is for nothing, at sixteen one in several hundred.
-const PROBES: u32 = 5;
-
-impl Filter {
-    fn new(bytes: usize) -> Self {
-        Self {
-            words: vec![0; (bytes / 8 / BLOCK).max(1) * BLOCK],
-        }
-    }
-
-    fn bits(&self, hash: u64) -> impl Iterator<Item = (usize, u64)> + use<> {
-        let blocks = self.words.len() / BLOCK;
-        // The hash chooses the block by multiplication; scattered anew it has nine bits for each probe.
-        let block = (u128::from(hash) * blocks as u128) >> 64;
-        let (from, places) = (block as usize * BLOCK, scattered(hash));
-        (0..PROBES).map(move |probe| {
-            let place = places >> (9 * probe);
-            (from + (place >> 6 & 7) as usize, 1 << (place & 63))
-        })
-    }
-
-    fn add(&mut self, hash: u64) {
-        for (word, bit) in self.bits(hash) {
-            self.words[word] |= bit;
-        }
-    }
-
-    fn may_hold(&self, hash: u64) -> bool {
-        self.bits(hash).all(|(word, bit)| self.words[word] & bit != 0)
-    }
-}
-
-/// A bijection in which every bit depends on all others (the finalizer of splitmix64, by Stafford).
-fn scattered(hash: u64) -> u64 {
-    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ hash >> 31
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(number: u64) -> u64 {
-        hash(VenueNo(1), CommandKey(u128::from(number).to_be_bytes()))
-    }
-
-    #[test]
-    fn the_filter_forgets_no_key_and_lets_few_strangers_in() {
-        let mut filter = Filter::new(12_500);
-        for number in 0..10_000 {
-            filter.add(key(number));
-        }
-        assert!((0..10_000).all(|number| filter.may_hold(key(number))));
-        let strangers = (10_000..20_000).filter(|number| filter.may_hold(key(*number))).count();
-        assert!(strangers < 300, "{strangers} of 10000");
-    }
-
-    #[test]
-    fn an_overfull_filter_still_forgets_no_key() {
-        let mut filter = Filter::new(8);
-        (0..1000).for_each(|number| filter.add(key(number)));
-        assert!((0..1000).all(|number| filter.may_hold(key(number))));
-    }
 }

@@ -51,7 +51,7 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of catalogues kept decoded, about. One is kept even where it is larger.
     pub catalogue_bytes: usize,
-    /// Bytes of the filter over the command keys on disk. Takes effect when the shard is loaded.
+    /// Bytes up to which the filter over the command keys on disk may grow.
     pub filter_bytes: usize,
 }
 
@@ -124,7 +124,7 @@ impl Inventory {
             hash: StateHash::default(),
             venues: BTreeMap::new(),
             changed_venues: Vec::new(),
-            keys: Keys::new(limits.filter_bytes),
+            keys: Keys::with_room_for(0, limits.filter_bytes),
             catalogues: Catalogues::default(),
             slots: Cache::default(),
             building: Cache::default(),
@@ -150,13 +150,16 @@ impl Inventory {
         for venue in venues_in(rows, Table::Counters)? {
             let key = Key::counters(venue);
             if let Some(bytes) = rows.get(&key)? {
-                let counters = checked_row::<Counters>(&key, &bytes)?;
-                if !mutant!(KeysForgottenAtLoad) {
-                    self.keys.load(rows, venue, &counters)?;
-                }
                 let state = self.venues.entry(venue).or_default();
+                state.counters = checked_row::<Counters>(&key, &bytes)?;
                 state.stored_counters = digest(&key, &bytes);
-                state.counters = counters;
+            }
+        }
+        let spilled = self.venues.values().map(|venue| venue.counters.spilled_keys).sum();
+        self.keys = Keys::with_room_for(spilled, self.limits.filter_bytes);
+        for (venue, state) in &self.venues {
+            if !mutant!(KeysForgottenAtLoad) {
+                self.keys.load(rows, *venue, &state.counters)?;
             }
         }
         Ok(())
@@ -211,7 +214,7 @@ impl Inventory {
         mut command: impl FnMut(&mut Transaction<'_>, &Command) -> Result<(), RowsError>,
     ) -> Result<(), RowsError> {
         self.now = self.now.max(entry.stamp);
-        let window = self.window;
+        let (window, filter_bytes) = (self.window, self.limits.filter_bytes);
         let mut transaction = Transaction {
             index,
             now: self.now,
@@ -221,7 +224,7 @@ impl Inventory {
         for next in &entry.commands {
             command(&mut transaction, next)?;
         }
-        idempotency::spill(&mut transaction, window)?;
+        idempotency::spill(&mut transaction, window, filter_bytes)?;
         self.flush(rows);
         Ok(())
     }
@@ -282,6 +285,12 @@ impl Inventory {
         self.catalogues.evict(self.limits.catalogue_bytes);
         self.plans.clear();
         self.replaced.clear();
+    }
+
+    /// What the filter over the command keys on disk takes in memory.
+    #[must_use]
+    pub fn filter_bytes(&self) -> usize {
+        self.keys.filter_bytes()
     }
 
     /// Digest over all rows but the one that keeps it. Equal on all replicas at equal index.

@@ -31,6 +31,8 @@ pub struct BookingMachine {
     inventory: Inventory,
     budget: Arc<Budget>,
     pulse: Arc<Pulse>,
+    /// What the inventory's filter took when the budget was last told.
+    filter: usize,
     #[cfg(feature = "mutants")]
     wall: Option<crate::clock::wall::WallClock>,
 }
@@ -43,6 +45,7 @@ impl BookingMachine {
             inventory: Inventory::new(budget.limits()),
             budget,
             pulse,
+            filter: 0,
             #[cfg(feature = "mutants")]
             wall: None,
         }
@@ -52,20 +55,30 @@ impl BookingMachine {
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_clock(self, wall: crate::clock::wall::WallClock) -> Self {
-        Self {
-            wall: Some(wall),
-            ..self
-        }
+        let mut machine = self;
+        machine.wall = Some(wall);
+        machine
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        let filter = self.inventory.filter_bytes();
+        if filter != self.filter {
+            self.budget.filter_changed(self.filter, filter);
+            self.filter = filter;
+        }
         self.pulse.now.store(self.inventory.now().0, Ordering::Release);
+    }
+}
+
+impl Drop for BookingMachine {
+    fn drop(&mut self) {
+        self.budget.filter_changed(self.filter, 0);
     }
 }
 
 impl Machine for BookingMachine {
     fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
-        self.inventory.set_limits(self.budget.limits());
+        self.inventory.set_limits(self.budget.limits_beside(self.filter));
         self.inventory
             .load(&ViewRows(state))
             .map_err(|error| MachineError::new(error.to_string()))?;
@@ -91,11 +104,10 @@ impl Machine for BookingMachine {
             },
             _ => entry,
         };
-        self.inventory.set_limits(self.budget.limits());
+        self.inventory.set_limits(self.budget.limits_beside(self.filter));
         let rows = &mut TxnRows(txn);
         let replies = if want_reply {
-            let replies = self.inventory.apply(rows, index, &entry);
-            replies.map(|replies| codec::encode_replies(&replies))
+            self.inventory.lead(rows, index, &entry)
         } else {
             self.inventory.follow(rows, index, &entry).map(|()| Bytes::new())
         };

@@ -26,6 +26,9 @@ const FAN_OUT: u64 = 16;
 /// 256. What is on the last level stays there: it is reached after 268 million keys.
 const BITS: [u32; 5] = [6, 8, 12, 16, 20];
 
+/// Partitions of the first level.
+pub(super) const PARTITIONS: usize = 1 << BITS[0];
+
 /// Partitions of a level that a spill merges: all of them get their turn before they have more than [`FAN_OUT`] rows.
 const fn merges(level: usize) -> u64 {
     let rounds = FAN_OUT.pow(level as u32 + 1);
@@ -73,6 +76,11 @@ impl Wire for Chunk {
 fn partition(hash: u64, level: usize) -> u32 {
     let leading = (hash >> 32) as u32;
     leading & !(u32::MAX >> BITS[level])
+}
+
+/// The partition of the first level, counted from 0.
+pub(super) fn partition_of(hash: u64) -> usize {
+    (hash >> (64 - BITS[0])) as usize
 }
 
 /// The first key beyond a partition.
@@ -135,6 +143,28 @@ pub(crate) fn each(
     })
 }
 
+/// Those of a venue that are in one partition of the first level, and in what it is divided into further down.
+pub(super) fn each_of(
+    rows: &(impl ReadRows + ?Sized),
+    venue: VenueNo,
+    number: usize,
+    mut each: impl FnMut(Old),
+) -> Result<(), RowsError> {
+    let width = u32::MAX >> BITS[0];
+    let first = (number as u32) << (32 - BITS[0]);
+    for level in 0..BITS.len() as u8 {
+        let from = Key::old_keys(venue, level, first, 0);
+        let to = match (first | width).checked_add(1) {
+            Some(next) => Key::old_keys(venue, level, next, 0),
+            None => Key::old_keys(venue, level + 1, 0, 0),
+        };
+        visit(rows, &from, &to, |_, _, chunk| {
+            chunk.iter().copied().for_each(&mut each)
+        })?;
+    }
+    Ok(())
+}
+
 /// Writes keys that leave the memory, and moves on what is due on each level. `run` is the number of the venue's spill; once
 /// in an entry, for nothing that an entry writes is seen before it ends.
 pub(super) fn add(
@@ -193,6 +223,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use std::collections::BTreeMap;
 
+    use super::super::filter::Filter;
     use super::*;
     use crate::inventory::{Inventory, Limits, recompute_state_hash};
     use crate::rows::MapRows;
@@ -212,10 +243,14 @@ mod tests {
         let (mut inventory, mut rows) = (Inventory::new(Limits::default()), MapRows::new());
         let mut all = BTreeMap::new();
         let hash = |seq: u64| seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        // Small spills, so that three levels of merging are gone through.
+        // Small spills, so that three levels of merging are gone through. The filter is made anew from them as it grows.
         let spills = 3 * 4_096 / 2;
+        let (mut filter, most) = (Filter::for_keys(0, 0), 128 << 10);
+        let smallest = filter.bytes();
         for run in 0..spills {
+            filter.grow(&rows, &[VENUE], most).unwrap();
             let keys: Vec<Old> = (run * 8..run * 8 + 8).map(|seq| Old { hash: hash(seq), seq }).collect();
+            keys.iter().for_each(|old| filter.add(old.hash));
             all.extend(keys.iter().map(|old| (old.hash, old.seq)));
             entry(&mut inventory, &mut rows, |transaction| {
                 add(transaction, VENUE, run, keys).unwrap()
@@ -226,9 +261,22 @@ mod tests {
             assert!(find(&rows, VENUE, hash ^ 1).unwrap().is_empty());
             assert!(find(&rows, VenueNo(4), *hash).unwrap().is_empty());
         }
+        assert!(smallest < filter.bytes() && filter.bytes() <= most);
+        assert!(all.keys().all(|hash| filter.may_hold(*hash)));
+        let strangers = (1 << 40..(1 << 40) + 10_000).filter(|seq| filter.may_hold(hash(*seq)));
+        assert!(strangers.count() < 100);
         let mut found = BTreeMap::new();
         each(&rows, VENUE, |old| assert_eq!(found.insert(old.hash, old.seq), None)).unwrap();
         assert_eq!(found, all);
+        let mut of_parts = 0;
+        for number in 0..PARTITIONS {
+            each_of(&rows, VENUE, number, |old| {
+                assert_eq!(partition_of(old.hash), number);
+                of_parts += 1;
+            })
+            .unwrap();
+        }
+        assert_eq!(of_parts, all.len());
         for level in 0..BITS.len() - 1 {
             let mut rows_of: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
             let (from, to) = (

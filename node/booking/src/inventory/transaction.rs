@@ -151,6 +151,12 @@ impl Transaction<'_> {
         counts
     }
 
+    /// Lets the filter over old keys grow.
+    pub(crate) fn grow_filter(&mut self, most_bytes: usize) -> Result<(), RowsError> {
+        let venues: Vec<VenueNo> = self.inventory.venues.keys().copied().collect();
+        self.inventory.keys.grow_filter(self.rows, &venues, most_bytes)
+    }
+
     /// The store below the caches; it shows nothing of this entry.
     pub(crate) fn rows(&self) -> &dyn Rows {
         self.rows
