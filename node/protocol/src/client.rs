@@ -38,6 +38,7 @@ use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
+use crate::alarm::Alarms;
 pub use crate::convert::{NodeStatus, ReplicaStatus};
 use crate::dial::{Dial, Tcp};
 pub use crate::error::ClientError;
@@ -113,9 +114,13 @@ pub struct LogEntry {
     pub payload: Bytes,
 }
 
+/// Timers of calls that are kept for the next ones: as many as calls under way at a busy router.
+const ALARMS: usize = 1024;
+
 #[derive(Debug)]
 struct Inner {
     attempt_timeout: Duration,
+    alarms: Alarms,
     map: Arc<MapWatch>,
     leaders: LeaderCache,
     connections: Connections,
@@ -133,6 +138,7 @@ impl ClusterClient {
         let map_task = tokio::spawn(map_watch::follow(map.clone(), config.dial.clone(), config.seeds));
         let inner = Inner {
             attempt_timeout: config.attempt_timeout,
+            alarms: Alarms::keeping(ALARMS),
             map,
             leaders: LeaderCache::default(),
             connections: Connections::new(config.dial, metrics.clone()),
@@ -199,7 +205,7 @@ impl ClusterClient {
 
 impl Inner {
     async fn ready(&self, deadline: Instant) -> Result<(), ClientError> {
-        if self.map.current().version() > 0 {
+        if self.map.is_there() {
             return Ok(());
         }
         let there = self.map.until(|map| map.version() > 0);

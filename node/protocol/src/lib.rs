@@ -5,9 +5,11 @@
 //! - [`shard_map`]: which venue is in which shard, which shard has replicas where; as a domain type.
 //! - [`rejection`]: why a node did not take a call, and with it what the caller should do.
 //! - [`client`]: the cluster client: venue -> shard -> leader, retries under the same command, a deadline.
+//! - [`alarm`]: timers that outlive the call that they were set for.
 //!
 //! What a command means is `rotunda-booking`'s; its bytes pass through here unread. HTTP is the router's.
 
+pub mod alarm;
 pub mod client;
 pub mod convert;
 pub mod dial;

@@ -80,7 +80,14 @@ pub(crate) struct Connection {
     metrics: Arc<Metrics>,
 }
 
-type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, Unreachable>>>;
+pub(crate) type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, Unreachable>>>;
+
+/// A node's command stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Open(Arc<Session>),
+    Opening(Opening),
+}
 
 #[derive(Debug)]
 struct StreamState {
@@ -130,21 +137,18 @@ impl Connection {
     }
 
     /// The open command stream, or the one that is just being opened, or a new one.
-    pub(crate) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Unreachable> {
-        let opening = {
-            let mut state = self.stream.lock();
-            match &state.stage {
-                Stage::Open(session) if !session.is_broken() => return Ok(session.clone()),
-                Stage::Opening(opening) => opening.clone(),
-                Stage::Cooling { until } if Instant::now() < *until => return Err(Unreachable),
-                Stage::Closed | Stage::Open(_) | Stage::Cooling { .. } => {
-                    let opening = self.open();
-                    state.stage = Stage::Opening(opening.clone());
-                    opening
-                }
+    pub(crate) fn stream(self: &Arc<Self>) -> Result<Stream, Unreachable> {
+        let mut state = self.stream.lock();
+        match &state.stage {
+            Stage::Open(session) if !session.is_broken() => Ok(Stream::Open(session.clone())),
+            Stage::Opening(opening) => Ok(Stream::Opening(opening.clone())),
+            Stage::Cooling { until } if Instant::now() < *until => Err(Unreachable),
+            Stage::Closed | Stage::Open(_) | Stage::Cooling { .. } => {
+                let opening = self.open();
+                state.stage = Stage::Opening(opening.clone());
+                Ok(Stream::Opening(opening))
             }
-        };
-        opening.await
+        }
     }
 
     fn open(self: &Arc<Self>) -> Opening {

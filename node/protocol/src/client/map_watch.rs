@@ -52,6 +52,11 @@ impl MapWatch {
         self.current.load_full()
     }
 
+    /// True once a map has arrived.
+    pub(crate) fn is_there(&self) -> bool {
+        self.current.load().version() > 0
+    }
+
     /// Sees each newer version; may skip some.
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.version.subscribe()

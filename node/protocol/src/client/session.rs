@@ -90,6 +90,7 @@ impl Session {
         let pending = PendingReply {
             call,
             reply,
+            is_over: false,
             in_flight: self.in_flight.clone(),
         };
         match self.calls.try_send(Outgoing {
@@ -121,6 +122,8 @@ impl Drop for Session {
 pub(crate) struct PendingReply {
     call: u64,
     reply: oneshot::Receiver<ReplyRecord>,
+    /// Whoever answered or broke off has taken the call out of the books.
+    is_over: bool,
     in_flight: Arc<InFlight>,
 }
 
@@ -128,13 +131,17 @@ impl Future for PendingReply {
     type Output = Option<ReplyRecord>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.reply).poll(context).map(Result::ok)
+        let reply = ready!(Pin::new(&mut self.reply).poll(context));
+        self.is_over = true;
+        Poll::Ready(reply.ok())
     }
 }
 
 impl Drop for PendingReply {
     fn drop(&mut self) {
-        self.in_flight.withdraw(self.call);
+        if !self.is_over {
+            self.in_flight.withdraw(self.call);
+        }
     }
 }
 

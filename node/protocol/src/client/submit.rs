@@ -5,21 +5,19 @@
 //! the stored reply ever after. (Commands without a key reach this client only where they are idempotent by content.)
 
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use rotunda_booking::codec;
 use rotunda_booking::ids::VenueNo;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Opening, Stream};
 use super::map_watch::NewerMap;
 use super::metrics::Ending;
 use super::retry::{Advice, Itinerary, Setback};
-use super::session::NotTaken;
+use super::session::{NotTaken, PendingReply, Session};
 use super::{Inner, Submitted};
 use crate::error::ClientError;
 use crate::frame::MAX_BODY_BYTES;
@@ -44,16 +42,28 @@ struct Attempt {
     number: u32,
     node: u32,
     shard: u64,
+    epoch: u64,
     since: Instant,
-    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The stream is being opened; then the command goes onto it.
+    Opening(Opening, Bytes),
+    /// Sent, or about to be.
+    Sent(PendingReply),
+    /// Not sent: this client has as much under way at the node as it may.
+    Full,
+    /// Not sent: no stream came about.
+    Unreachable,
 }
 
 struct Submission<'a> {
     inner: &'a Inner,
     command: Bytes,
     way: Itinerary,
-    /// Attempts that may have been proposed: sent, and not answered by "nothing was done".
-    sent: Arc<AtomicUsize>,
+    /// An attempt that may have been proposed has ended without a reply.
+    lost: bool,
     under_way: Vec<Attempt>,
     started: u32,
     /// The attempt that the call waits for; `None` during a pause.
@@ -82,7 +92,7 @@ pub(super) async fn submit(
         inner,
         command,
         way: Itinerary::default(),
-        sent: Arc::default(),
+        lost: false,
         under_way: Vec::new(),
         started: 0,
         current: None,
@@ -90,6 +100,7 @@ pub(super) async fn submit(
         newer_map: NewerMap::default(),
         routed_by: 0,
     };
+    let mut alarm = inner.alarms.at(deadline);
     loop {
         let now = Instant::now();
         if now >= deadline {
@@ -102,7 +113,7 @@ pub(super) async fn submit(
         if submission.current.is_none() && now >= submission.wake {
             submission.start(&map, shard, now);
         }
-        let wake = submission.wake.min(deadline);
+        alarm.set(submission.wake.min(deadline));
         tokio::select! {
             biased;
             (attempt, answer) = next_answer(&mut submission.under_way) => {
@@ -111,7 +122,7 @@ pub(super) async fn submit(
                 }
             }
             () = submission.newer_map.arrives() => submission.wake = Instant::now(),
-            () = sleep_until(wake) => submission.overdue(shard.replicas.len()),
+            () = poll_fn(|context| alarm.poll(context)) => submission.overdue(shard.replicas.len()),
         }
     }
 }
@@ -141,20 +152,19 @@ impl Submission<'_> {
         self.current = Some(self.started);
         self.wake = now + self.inner.attempt_timeout;
         let connection = self.inner.connections.to(map, node);
-        let answer = attempt(
-            connection,
-            shard.id,
-            shard.epoch,
-            self.command.clone(),
-            self.sent.clone(),
-        );
-        let number = self.started;
+        let command = self.command.clone();
+        let stage = match connection.map(|connection| connection.stream()) {
+            Some(Ok(Stream::Open(session))) => Stage::call(&session, shard.id, shard.epoch, command),
+            Some(Ok(Stream::Opening(opening))) => Stage::Opening(opening, command),
+            Some(Err(_)) | None => Stage::Unreachable,
+        };
         self.under_way.push(Attempt {
-            number,
+            number: self.started,
             node,
             shard: shard.id,
+            epoch: shard.epoch,
             since: now,
-            answer: Box::pin(answer),
+            stage,
         });
     }
 
@@ -181,6 +191,11 @@ impl Submission<'_> {
             }
             Err(Failed::Setback(setback)) => {
                 tracing::debug!(node, shard, ?setback, "attempt failed");
+                self.lost |= match &setback {
+                    Setback::Broken => true,
+                    Setback::Rejected(rejection) => rejection.kind == RejectionKind::Unknown,
+                    Setback::Unreachable | Setback::Silent => false,
+                };
                 self.inner.metrics.attempt(setback.ending());
                 self.way
                     .after(&setback, node, replicas, &self.inner.leaders, shard, Instant::now())
@@ -236,7 +251,8 @@ impl Submission<'_> {
 
     /// The call ends without a reply: as `nothing_done` says, unless an attempt may have been proposed.
     fn without_reply(&self, nothing_done: ClientError) -> ClientError {
-        if self.sent.load(Ordering::Relaxed) > 0 {
+        let sent = |attempt: &Attempt| matches!(attempt.stage, Stage::Sent(_));
+        if self.lost || self.under_way.iter().any(sent) {
             ClientError::Unknown
         } else {
             nothing_done
@@ -263,7 +279,7 @@ fn under_new_key(command: &Bytes) -> Bytes {
 async fn next_answer(under_way: &mut Vec<Attempt>) -> (Attempt, Answer) {
     poll_fn(|context| {
         for position in 0..under_way.len() {
-            if let Poll::Ready(answer) = under_way[position].answer.as_mut().poll(context) {
+            if let Poll::Ready(answer) = under_way[position].poll(context) {
                 return Poll::Ready((under_way.swap_remove(position), answer));
             }
         }
@@ -272,33 +288,37 @@ async fn next_answer(under_way: &mut Vec<Attempt>) -> (Attempt, Answer) {
     .await
 }
 
-async fn attempt(
-    connection: Option<Arc<Connection>>,
-    shard: u64,
-    epoch: u64,
-    command: Bytes,
-    sent: Arc<AtomicUsize>,
-) -> Answer {
-    let unreachable = || Failed::Setback(Setback::Unreachable);
-    let session = connection
-        .ok_or_else(unreachable)?
-        .session()
-        .await
-        .map_err(|_| unreachable())?;
-    let reply = session
-        .call(shard, epoch, command)
-        .map_err(|not_taken| match not_taken {
-            NotTaken::Full => Failed::Full,
-            NotTaken::Broken => unreachable(),
-        })?;
-    sent.fetch_add(1, Ordering::Relaxed);
-    match reply.await {
-        None => Err(Failed::Setback(Setback::Broken)),
-        Some(record) => record.result.map_err(|rejection| {
-            if rejection.kind != RejectionKind::Unknown {
-                sent.fetch_sub(1, Ordering::Relaxed);
+impl Attempt {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            match &mut self.stage {
+                Stage::Opening(opening, command) => {
+                    self.stage = match ready!(opening.poll_unpin(context)) {
+                        Ok(session) => Stage::call(&session, self.shard, self.epoch, std::mem::take(command)),
+                        Err(_) => Stage::Unreachable,
+                    };
+                }
+                Stage::Sent(reply) => {
+                    return Poll::Ready(match ready!(reply.poll_unpin(context)) {
+                        None => Err(Failed::Setback(Setback::Broken)),
+                        Some(record) => record
+                            .result
+                            .map_err(|rejection| Failed::Setback(Setback::Rejected(rejection))),
+                    });
+                }
+                Stage::Full => return Poll::Ready(Err(Failed::Full)),
+                Stage::Unreachable => return Poll::Ready(Err(Failed::Setback(Setback::Unreachable))),
             }
-            Failed::Setback(Setback::Rejected(rejection))
-        }),
+        }
+    }
+}
+
+impl Stage {
+    fn call(session: &Session, shard: u64, epoch: u64, command: Bytes) -> Self {
+        match session.call(shard, epoch, command) {
+            Ok(reply) => Self::Sent(reply),
+            Err(NotTaken::Full) => Self::Full,
+            Err(NotTaken::Broken) => Self::Unreachable,
+        }
     }
 }

@@ -33,6 +33,7 @@ fn enqueue(calls: &mpsc::Sender<Outgoing>, in_flight: &Arc<InFlight>, command: B
     PendingReply {
         call,
         reply,
+        is_over: false,
         in_flight: in_flight.clone(),
     }
 }
