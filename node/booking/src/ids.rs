@@ -128,6 +128,11 @@ impl BookingId {
             secret: number(&bytes[10..]),
         }
     }
+
+    /// Appends the text that `Display` writes.
+    pub fn push_text(self, text: &mut String) {
+        crockford::encode(&self.to_bytes(), text);
+    }
 }
 
 impl TicketId {
@@ -203,14 +208,19 @@ impl SlotRef {
     /// `general@2027-01-15T10:00+00:00`. Slots start on whole minutes; a start that does not is written with its seconds.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let local = LocalTime::of(self.start, self.offset_minutes);
         let mut text = String::with_capacity(self.product.len() + "@2027-01-15T10:00+00:00".len());
+        self.push_text(&mut text);
+        text
+    }
+
+    /// Appends [`SlotRef::to_text`].
+    pub fn push_text(&self, text: &mut String) {
+        let local = LocalTime::of(self.start, self.offset_minutes);
         text.push_str(&self.product);
         text.push('@');
-        local.push_minute(&mut text);
-        local.push_seconds(&mut text);
-        push_offset(&mut text, self.offset_minutes);
-        text
+        local.push_minute(text);
+        local.push_seconds(text);
+        push_offset(text, self.offset_minutes);
     }
 }
 

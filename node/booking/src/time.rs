@@ -56,14 +56,19 @@ impl Timestamp {
     /// does not cover; no such instant enters the log.
     #[must_use]
     pub fn to_rfc3339(self, offset_minutes: i16) -> String {
-        let local = LocalTime::of(self, offset_minutes);
         let mut text = String::with_capacity("2027-01-15T10:00:00.000+00:00".len());
-        local.push_minute(&mut text);
-        text.push(':');
-        push_two(&mut text, local.second);
-        local.push_fraction(&mut text);
-        push_offset(&mut text, offset_minutes);
+        self.push_rfc3339(offset_minutes, &mut text);
         text
+    }
+
+    /// Appends [`Timestamp::to_rfc3339`].
+    pub fn push_rfc3339(self, offset_minutes: i16, text: &mut String) {
+        let local = LocalTime::of(self, offset_minutes);
+        local.push_minute(text);
+        text.push(':');
+        push_two(text, local.second);
+        local.push_fraction(text);
+        push_offset(text, offset_minutes);
     }
 
     /// Reads RFC 3339 text; seconds may be left out, fractions are cut to milliseconds, `Z` means `+00:00`.
@@ -155,9 +160,10 @@ fn two_digits(text: &str) -> Result<i64, TimeError> {
 /// Appends the last two digits of a number. What `format!` takes for one time is more than all else in an answer takes, and
 /// an answer has several.
 fn push_two(text: &mut String, number: i64) {
-    for digit in [number / 10 % 10, number % 10] {
-        text.push(char::from(b'0' + digit as u8));
-    }
+    const PAIRS: &str = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+                         5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    let at = 2 * (number % 100) as usize;
+    text.push_str(PAIRS.get(at..at + 2).unwrap_or_default());
 }
 
 /// Appends `+05:45`. Offsets that RFC 3339 cannot write (24 hours and more) are cut to its bound.

@@ -15,17 +15,26 @@ pub(crate) const fn text_len(bytes: usize) -> usize {
 
 /// Appends `bytes` to `out`.
 pub(crate) fn encode(bytes: &[u8], out: &mut String) {
-    let mut pending = 0_u32;
-    let mut bits = text_len(bytes.len()) * 5 - bytes.len() * 8;
-    for byte in bytes {
-        pending = pending << 8 | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            out.push(char::from(ALPHABET[(pending >> bits & 31) as usize]));
-        }
-        pending &= (1 << bits) - 1;
+    // Five bytes are eight characters; what is over stands at the front, where the padding is.
+    let (head, groups) = bytes.split_at(bytes.len() % GROUP);
+    push_group(head, out);
+    for group in groups.chunks_exact(GROUP) {
+        push_group(group, out);
     }
+}
+
+/// Bytes that fill whole characters.
+const GROUP: usize = 5;
+
+fn push_group(bytes: &[u8], out: &mut String) {
+    let mut bits = bytes.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let mut text = [b'0'; text_len(GROUP)];
+    for character in text.iter_mut().rev() {
+        *character = ALPHABET[(bits & 31) as usize];
+        bits >>= 5;
+    }
+    let text = &text[text_len(GROUP) - text_len(bytes.len())..];
+    out.push_str(std::str::from_utf8(text).unwrap_or_default());
 }
 
 /// Reads exactly `N` bytes. Small letters count as capitals; I and L as 1; O as 0.
