@@ -7,9 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request};
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -21,6 +20,8 @@ use crate::server::Door;
 
 /// Tokens that one router knows at most: each request with a token is compared with all of them.
 const MAX_TOKENS: usize = 1_024;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Hops of `X-Forwarded-For` that are looked at; a longer chain is cut off, nearest hops first.
 const MAX_HOPS: usize = 32;
@@ -146,7 +147,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// Who is calling. In the request's extensions from [`identify`] on.
+/// Who is calling; [`identify`] works it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Where the request comes from, seen through trusted proxies.
@@ -189,36 +190,28 @@ impl Caller {
     }
 }
 
-/// Works out the caller, into the request's extensions.
-pub(crate) fn identify(door: &Door, request: &mut Request) {
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
-    let caller = Caller {
-        address: client_address(peer, request.headers(), &door.trusted_proxies),
-        credential: credential(request.headers(), &door.tokens),
-    };
-    request.extensions_mut().insert(caller);
+/// Works out who calls from `peer`.
+pub(crate) fn identify(door: &Door, peer: IpAddr, headers: &HeaderMap) -> Caller {
+    Caller {
+        address: client_address(peer, headers, &door.trusted_proxies),
+        credential: credential(headers, &door.tokens),
+    }
 }
 
 /// Turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token. Behind the rate
 /// limiter.
-pub(crate) fn admit(request: &Request) -> Result<(), Problem> {
-    let admin_only = request
-        .extensions()
-        .get::<MatchedPath>()
-        .is_some_and(|path| path.as_str().starts_with(ADMIN));
-    match request.extensions().get::<Caller>().map(|caller| &caller.credential) {
-        Some(Credential::Unknown) => Err(unauthorized(
+pub(crate) fn admit(caller: &Caller, route: &str) -> Result<(), Problem> {
+    let admin_only = route.starts_with(ADMIN);
+    match &caller.credential {
+        Credential::Unknown => Err(unauthorized(
             "The bearer token is not known here. Check it for typing errors, or leave the header out.",
         )),
-        Some(Credential::Token { admin: true, .. }) => Ok(()),
-        Some(Credential::Token { .. }) if admin_only => Err(Problem::new(
+        Credential::Token { admin: true, .. } => Ok(()),
+        Credential::Token { .. } if admin_only => Err(Problem::new(
             Code::Forbidden,
             "This token does not open /v1/admin. Use an admin token of the router's configuration.",
         )),
-        _ if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
+        Credential::None if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
         _ => Ok(()),
     }
 }
@@ -260,7 +253,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr
         return nearest;
     }
     let values: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+        .get_all(FORWARDED_FOR)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();

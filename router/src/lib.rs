@@ -13,6 +13,7 @@ pub mod auth;
 pub mod backend;
 pub mod catalogue_cache;
 pub mod config;
+mod header_timer;
 pub mod idempotency;
 pub mod metrics;
 pub mod rate_limit;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use parking_lot::RwLock;
 
 use crate::api::error::Outcome;
+use crate::stack;
 
 /// Upper bounds of the latency histograms, in seconds: from a read that is answered at once to a request that waited
 /// out a failover.
@@ -100,6 +101,8 @@ struct Route {
 /// All that the door counts.
 pub struct Metrics {
     routes: RwLock<HashMap<&'static str, HashMap<String, Arc<Route>>>>,
+    /// One of `routes`, at hand.
+    hold: OnceLock<Arc<Route>>,
     /// Requests in flight.
     pub(crate) in_flight: Gauge,
     shed: [Counter; 3],
@@ -121,6 +124,7 @@ impl Metrics {
         gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         Self {
             routes: RwLock::new(HashMap::new()),
+            hold: OnceLock::new(),
             in_flight: gauge!("rotunda_router_inflight_requests"),
             shed: ["in_flight", "connections", "cluster"]
                 .map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
@@ -129,10 +133,12 @@ impl Metrics {
     }
 
     /// One request has been answered.
-    pub(crate) fn answered(&self, route: &str, method: &Method, outcome: Outcome, took: Duration) {
-        let route = self.route(route, method_label(method));
-        route.outcomes[outcome as usize].increment(1);
-        route.seconds.record(took.as_secs_f64());
+    pub(crate) fn answered(&self, route: &stack::Route, method: &Method, outcome: Outcome, took: Duration) {
+        let find = || self.route(route.as_str(), method_label(method));
+        match route {
+            stack::Route::Hold => self.hold.get_or_init(find).answered(outcome, took),
+            _ => find().answered(outcome, took),
+        }
     }
 
     /// One request or connection was refused because too much is going on.
@@ -175,6 +181,11 @@ impl Route {
         });
         let seconds = histogram!("rotunda_http_request_seconds", "route" => route.to_owned(), "method" => method);
         Self { outcomes, seconds }
+    }
+
+    fn answered(&self, outcome: Outcome, took: Duration) {
+        self.outcomes[outcome as usize].increment(1);
+        self.seconds.record(took.as_secs_f64());
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -21,6 +20,7 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::api::error::{Code, Problem};
+use crate::api::header_value;
 use crate::auth::{Caller, Credential};
 use crate::server::Door;
 
@@ -243,9 +243,8 @@ impl Quoted {
 }
 
 /// Spends one request of the caller's quota, where it has one, or refuses.
-pub(crate) fn spend(door: &Door, request: &Request) -> Result<Option<Quoted>, Problem> {
-    let caller = request.extensions().get::<Caller>();
-    let Some((limit, caller)) = caller.and_then(|caller| Some((door.limits.of(caller)?, caller))) else {
+pub(crate) fn spend(door: &Door, caller: &Caller) -> Result<Option<Quoted>, Problem> {
+    let Some(limit) = door.limits.of(caller) else {
         return Ok(None);
     };
     match limit.spend(caller, NonZeroU32::MIN) {
@@ -268,12 +267,13 @@ pub(crate) fn spend(door: &Door, request: &Request) -> Result<Option<Quoted>, Pr
 }
 
 fn state_header(left: u32, reset: Duration) -> HeaderValue {
-    let mut text = String::with_capacity(48);
-    text.push_str("\"burst\";r=");
-    text.push_str(itoa::Buffer::new().format(left));
-    text.push_str(";t=");
-    text.push_str(itoa::Buffer::new().format(whole_seconds(reset)));
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"burst\""))
+    let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
+    header_value(&[
+        "\"burst\";r=",
+        first.format(left),
+        ";t=",
+        second.format(whole_seconds(reset)),
+    ])
 }
 
 /// Rounded up, and at least one: a client that comes back too early is refused again.

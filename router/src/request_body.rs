@@ -11,18 +11,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::BoxError;
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
+use rotunda_protocol::alarm::Alarm;
 use tokio::time::Instant;
 
 use crate::api::error::{Code, Problem};
-use crate::api::{MAX_BODY_BYTES, MAX_NETWORK_BYTES};
-use crate::stack::{Deadline, is_import};
 
 /// What is read and forgotten of a body that nobody wants.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
@@ -35,16 +33,21 @@ const MAX_LINGERING: usize = 64;
 
 static LINGERING: AtomicUsize = AtomicUsize::new(0);
 
-/// The request with all of its body in memory, or why it is refused.
-pub(crate) async fn read(request: Request) -> Result<Request, Problem> {
-    let limit = if is_import(&request) {
-        MAX_NETWORK_BYTES
-    } else {
-        MAX_BODY_BYTES
-    };
-    let (parts, mut body) = request.into_parts();
+/// A body as it comes from a client: hyper's, or axum's in tests.
+pub(crate) trait Incoming: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> Incoming for B {}
+
+/// All of a body, of at most `limit` bytes and until then, or why the request is refused.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: impl Incoming,
+    limit: usize,
+    until: Instant,
+    alarm: &mut Alarm,
+) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
-        return Ok(Request::from_parts(parts, Body::empty()));
+        return Ok(Bytes::new());
     }
     let close = HeaderValue::from_static("close");
     let too_large = || {
@@ -54,22 +57,17 @@ pub(crate) async fn read(request: Request) -> Result<Request, Problem> {
         )
         .header(CONNECTION, close.clone())
     };
-    let declared = parts
-        .headers
+    let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let until = parts
-        .extensions
-        .get::<Deadline>()
-        .map_or_else(Instant::now, |deadline| deadline.0);
-    match tokio::time::timeout_at(until, collect(&mut body, limit)).await {
-        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(Err(Collect::TooLarge)) => Err(too_large()),
-        Ok(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
-        Err(_) => Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.").header(CONNECTION, close)),
+    match alarm.before(until, collect(&mut body, limit)).await {
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(Collect::TooLarge)) => Err(too_large()),
+        Some(Err(Collect::Broken)) => Err(Problem::new(Code::RequestTimeout, "The body broke off.")),
+        None => Err(Problem::new(Code::RequestTimeout, "The body did not arrive in time.").header(CONNECTION, close)),
     }
 }
 
@@ -78,10 +76,13 @@ enum Collect {
     Broken,
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Collect> {
+async fn collect(body: &mut impl Incoming, limit: usize) -> Result<Bytes, Collect> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    // What a declared length has brought to its end is not asked for more.
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
         let Ok(data) = frame.map_err(|_| Collect::Broken)?.into_data() else {
             continue;
         };
@@ -105,46 +106,50 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Collect> {
 }
 
 /// The request with a body that is read on for a while when it is dropped unread.
-pub(crate) fn lingering(request: Request) -> Request {
+pub(crate) fn lingering<B: Incoming>(request: Request<B>) -> Request<Lingering<B>> {
     // Nothing comes, or nothing until we say so (and reading on would say so).
-    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
-        return request;
-    }
-    request.map(|body| Body::new(Lingering(Some(body))))
+    let lingers = !request.body().is_end_stream() && !request.headers().contains_key(EXPECT);
+    request.map(|body| Lingering {
+        body: Some(body),
+        lingers,
+    })
 }
 
 /// See [`lingering`].
-struct Lingering(Option<Body>);
+pub(crate) struct Lingering<B: Incoming> {
+    body: Option<B>,
+    lingers: bool,
+}
 
-impl HttpBody for Lingering {
+impl<B: Incoming> Body for Lingering<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(body) = &mut self.0 else {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         let frame = Pin::new(body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-            self.0 = None;
+            self.body = None;
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
+        self.body
             .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
-impl Drop for Lingering {
+impl<B: Incoming> Drop for Lingering<B> {
     fn drop(&mut self) {
-        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else {
+        let Some(body) = self.body.take().filter(|body| self.lingers && !body.is_end_stream()) else {
             return;
         };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -161,7 +166,7 @@ impl Drop for Lingering {
     }
 }
 
-async fn forget(mut body: Body) {
+async fn forget(mut body: impl Incoming) {
     let mut left = LINGER_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));

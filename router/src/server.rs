@@ -4,6 +4,7 @@
 //! connections, a deadline for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a
 //! drain that ends.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,26 +13,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::response::Response;
 use governor::DefaultDirectRateLimiter;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use rotunda_protocol::alarm::Alarms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::ServiceExt;
 
+use crate::api::App;
 use crate::auth::{Cidr, TokenError, Tokens};
 use crate::backend::Backend;
 use crate::catalogue_cache::CatalogueCache;
 use crate::config::Config;
+use crate::header_timer::HeaderTimer;
 use crate::metrics::{Metrics, Page, ShedReason};
 use crate::rate_limit::Limits;
-use crate::stack::InFlight;
+use crate::stack::{InFlight, Origin};
 use crate::trace::Draw;
 use crate::write_deadline::WriteDeadline;
 use crate::{admin_http, api};
@@ -44,6 +48,9 @@ const MAX_HEADERS: usize = 100;
 
 /// Connections that the admin port serves at once; more are closed.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// Timers that a connection keeps: one of a head that is awaited, one of a request that is worked on.
+const ALARMS: usize = 2;
 
 /// How long to wait before accepting again when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -271,23 +278,40 @@ impl Bound {
     }
 }
 
+/// What answers the requests of a port.
+trait Answer: Clone + Send + 'static {
+    fn answer(self, origin: Origin, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static;
+}
+
+impl Answer for App {
+    fn answer(self, origin: Origin, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static {
+        App::answer(self, origin, request)
+    }
+}
+
+impl Answer for Router {
+    async fn answer(self, _: Origin, request: Request<Incoming>) -> Response {
+        let Ok(response) = self.oneshot(request).await;
+        response
+    }
+}
+
 /// One port.
-struct Accept {
+struct Accept<A> {
     listener: TcpListener,
-    app: Router,
+    app: A,
     door: Arc<Door>,
     header_timeout: Duration,
     max_connections: usize,
     drain_timeout: Duration,
 }
 
-impl Accept {
+impl<A: Answer> Accept<A> {
     async fn run(self, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.max_connections));
         let graceful = GracefulShutdown::new();
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
             // No `pipeline_flush`: with it hyper drops its answer (400, 431) to a head that it cannot read.
@@ -313,10 +337,16 @@ impl Accept {
             };
             let _ = stream.set_nodelay(true);
             let app = self.app.clone();
-            let service = service_fn(move |mut request: http::Request<Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                let mut app = app.clone();
-                async move { app.call(request.map(Body::new)).await }
+            let alarms = Alarms::keeping(ALARMS);
+            let mut builder = builder.clone();
+            builder.timer(HeaderTimer::new(alarms.clone()));
+            let origin = Origin {
+                peer: peer.ip(),
+                alarms,
+            };
+            let service = service_fn(move |request| {
+                let answer = app.clone().answer(origin.clone(), request);
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             let connection = graceful.watch(
                 builder.serve_connection(TokioIo::new(WriteDeadline::new(stream, self.header_timeout)), service),

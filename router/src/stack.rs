@@ -1,9 +1,11 @@
-//! What every request passes, outermost first: [`around`] has the layers, [`guard`] and [`pass`] the list of checks; each
-//! is a function below or in the module that it names.
+//! What every request passes, outermost first: [`observed`], then [`guarded`] with the list of checks; each is a function
+//! below or in the module that it names. [`around`] puts them around axum's routes; the one route that a sale is made of
+//! passes them without axum (see [`crate::api::App`]).
 //!
 //! Left out on purpose: a concurrency limit that queues (tower's), for a queue in front of a sale only makes everybody
 //! wait longer; here the request above the limit is refused at once and the client's own back-off does the waiting.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,21 +16,22 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::FutureExt;
 use http::header::RETRY_AFTER;
-use http::{HeaderName, HeaderValue, Method};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use rotunda_protocol::alarm::Alarms;
 use tokio::time::Instant;
 
-use crate::api::ADMIN_NETWORK;
 use crate::api::error::{Code, Outcome, Problem};
-use crate::auth;
+use crate::api::{ADMIN_NETWORK, BOOKINGS, MAX_BODY_BYTES, MAX_NETWORK_BYTES};
+use crate::auth::{self, Caller};
 use crate::metrics::ShedReason;
 use crate::rate_limit;
-use crate::request_body;
+use crate::request_body::{self, Incoming, Lingering};
 use crate::server::Door;
-use crate::trace::Trace;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::trace::{REQUEST_ID, Trace};
 
 /// How much longer than its deadline a request may live. Whatever waits on the cluster stops at the deadline by itself
 /// and knows more about what happened; this is for what forgot to.
@@ -45,38 +48,103 @@ pub fn around(routes: Router<Arc<Door>>, open: Router<Arc<Door>>, door: Arc<Door
         .with_state(door)
 }
 
-/// What stands before every route, in this order.
-async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    // Refuse at once what would only wait: before any work is spent on it.
-    let _entered = enter(&door)?;
-    // From here on the clock runs, for slow senders too.
-    let until = deadline(&door, &mut request);
-    let safe = request.method().is_safe();
-    let passed = pass(&door, request, next);
-    match tokio::time::timeout_at(until + GRACE, passed).await {
-        Ok(answered) => answered,
-        Err(_) if safe => Err(
-            Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
-                .header(RETRY_AFTER, HeaderValue::from_static("1")),
-        ),
-        Err(_) => Err(Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
-            .header(RETRY_AFTER, HeaderValue::from_static("1"))),
+/// The template of the route that a request is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    /// `POST /v1/bookings`.
+    Hold,
+    /// As axum found it.
+    Matched(MatchedPath),
+    /// None fits.
+    Unmatched,
+}
+
+impl Route {
+    fn of(request: &Request) -> Self {
+        match request.extensions().get::<MatchedPath>() {
+            Some(path) => Self::Matched(path.clone()),
+            None => Self::Unmatched,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Hold => BOOKINGS,
+            Self::Matched(path) => path.as_str(),
+            Self::Unmatched => "unmatched",
+        }
     }
 }
 
-/// The part of [`guard`] that has to be done in time.
-async fn pass(door: &Door, mut request: Request, next: Next) -> Result<Response, Problem> {
+/// Who may go on, and until when. In the request's extensions where axum hands it on.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    pub(crate) caller: Caller,
+    /// Those who wait on the cluster wait until then.
+    pub(crate) deadline: Instant,
+}
+
+/// Where a request comes from. In the request's extensions where axum hands it on.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) peer: IpAddr,
+    pub(crate) alarms: Alarms,
+}
+
+async fn observe(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let route = Route::of(&request);
+    observed(&door, route, request, |request| next.run(request.map(Body::new))).await
+}
+
+async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    let route = Route::of(&request);
+    let Some(origin) = request.extensions_mut().remove::<Origin>() else {
+        return Err(Problem::new(Code::Internal, "The request came past the door."));
+    };
+    guarded(&door, &route, &origin, request, |admitted, mut parts, bytes| {
+        parts.extensions.insert(admitted);
+        next.run(Request::from_parts(parts, Body::from(bytes)))
+    })
+    .await
+}
+
+/// What stands before every route, in this order.
+pub(crate) async fn guarded<F: Future<Output = Response>>(
+    door: &Arc<Door>,
+    route: &Route,
+    origin: &Origin,
+    request: http::Request<impl Incoming>,
+    answer: impl FnOnce(Admitted, Parts, Bytes) -> F,
+) -> Result<Response, Problem> {
+    // Refuse at once what would only wait: before any work is spent on it.
+    let _entered = enter(door)?;
+    // From here on the clock runs, for slow senders too.
+    let is_import = route.as_str() == ADMIN_NETWORK;
+    let allowed = if is_import {
+        door.import_deadline
+    } else {
+        door.request_deadline
+    };
+    let deadline = Instant::now() + allowed;
     // Who is it? Needed to know whose quota to spend.
-    auth::identify(door, &mut request);
+    let caller = auth::identify(door, origin.peer, request.headers());
     // Before the token is judged: guessing tokens costs the guesser's quota.
-    let quota = rate_limit::spend(door, &request)?;
+    let quota = rate_limit::spend(door, &caller)?;
     // Before the body is read: a stranger's large body is none of our business.
-    let admitted = auth::admit(&request);
+    let admitted = auth::admit(&caller, route.as_str());
     let answered = async {
         admitted?;
+        let limit = if is_import { MAX_NETWORK_BYTES } else { MAX_BODY_BYTES };
+        let mut alarm = origin.alarms.at(deadline);
+        let (parts, body) = request.into_parts();
+        let safe = parts.method.is_safe();
         // All of the body, up to its bound: no handler ever waits for a slow sender.
-        let request = request_body::read(request).await?;
-        Ok::<Response, Problem>(next.run(request).await)
+        let bytes = request_body::read(&parts.headers, body, limit, deadline, &mut alarm).await?;
+        let answering = answer(Admitted { caller, deadline }, parts, bytes);
+        match alarm.before(deadline + GRACE, answering).await {
+            Some(answered) => Ok(answered),
+            None => Err(late(safe)),
+        }
     };
     // Whoever has a quota is told what is left of it with every answer.
     let mut response = answered.await.unwrap_or_else(IntoResponse::into_response);
@@ -86,9 +154,15 @@ async fn pass(door: &Door, mut request: Request, next: Next) -> Result<Response,
     Ok(response)
 }
 
-/// Until when a request may be worked on. In the request's extensions from `deadline` on.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Instant);
+/// What waits on the cluster should have noticed by itself that the time is over.
+fn late(safe: bool) -> Problem {
+    let problem = if safe {
+        Problem::new(Code::Unavailable, "The cluster did not answer in time. Ask again.")
+    } else {
+        Problem::new(Code::OutcomeUnknown, Code::OutcomeUnknown.remedy())
+    };
+    problem.header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
 
 /// Requests being worked on, and how many may be.
 #[derive(Debug)]
@@ -139,7 +213,7 @@ impl Drop for Entered {
 /// Counts a request when it is over, however it ends.
 struct Observation {
     door: Arc<Door>,
-    route: Option<MatchedPath>,
+    route: Route,
     method: Method,
     started: Instant,
     // A client that goes away drops its request: nobody hears the answer, and the fault is not ours.
@@ -148,27 +222,29 @@ struct Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
         self.door
             .metrics
-            .answered(route, &self.method, self.outcome, self.started.elapsed());
+            .answered(&self.route, &self.method, self.outcome, self.started.elapsed());
     }
 }
 
 /// Sees every answer, whoever made it: writes problems out, counts, names the request.
-async fn observe(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn observed<B: Incoming, F: Future<Output = Response>>(
+    door: &Arc<Door>,
+    route: Route,
+    request: http::Request<B>,
+    answer: impl FnOnce(http::Request<Lingering<B>>) -> F,
+) -> Response {
     let trace = Trace::of(request.headers(), &*door.draw);
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut observation = Observation {
-        door,
+        door: door.clone(),
         route,
         method: request.method().clone(),
         started: Instant::now(),
         outcome: Outcome::ClientError,
     };
     let uri = request.uri().clone();
-    request.extensions_mut().insert(trace.clone());
-    let mut response = caught(next.run(request_body::lingering(request))).await;
+    let mut response = caught(async { answer(request_body::lingering(request)).await }).await;
     response.headers_mut().insert(REQUEST_ID, trace.request_id());
     observation.outcome = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => {
@@ -222,24 +298,4 @@ fn enter(door: &Arc<Door>) -> Result<Entered, Problem> {
         )
         .header(RETRY_AFTER, HeaderValue::from_static("1"))
     })
-}
-
-/// Until when the request may be worked on; those who wait on the cluster find it in its extensions.
-fn deadline(door: &Door, request: &mut Request) -> Instant {
-    let allowed = if is_import(request) {
-        door.import_deadline
-    } else {
-        door.request_deadline
-    };
-    let until = Instant::now() + allowed;
-    request.extensions_mut().insert(Deadline(until));
-    until
-}
-
-/// The import has bounds of its own.
-pub(crate) fn is_import(request: &Request) -> bool {
-    request
-        .extensions()
-        .get::<MatchedPath>()
-        .is_some_and(|path| path.as_str() == ADMIN_NETWORK)
 }

@@ -2,7 +2,12 @@
 //!
 //! Also the router's source of random numbers, handed in so that tests can say what is drawn.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Names the request, in its answer.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Where random numbers come from. Booking secrets are drawn from it: in production it must be unguessable.
 pub trait Draw: Send + Sync + 'static {
@@ -23,7 +28,7 @@ impl Draw for OsDraw {
 /// Longest `x-request-id` of a caller that is echoed.
 const MAX_REQUEST_ID: usize = 128;
 
-/// How a request is named. In the request's extensions from `stack::observe` on.
+/// How a request is named; `stack::observed` holds it.
 #[derive(Clone, Debug)]
 pub struct Trace {
     id: u128,
@@ -35,14 +40,14 @@ impl Trace {
     #[must_use]
     pub fn of(headers: &HeaderMap, draw: &dyn Draw) -> Self {
         let id = headers
-            .get("traceparent")
+            .get(TRACEPARENT)
             .and_then(|value| trace_id(value.as_bytes()))
             .unwrap_or_else(|| {
                 let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
                 id.max(1) // zero is not a trace id
             });
         let request_id = headers
-            .get("x-request-id")
+            .get(REQUEST_ID)
             .filter(|value| may_echo(value.as_bytes()))
             .cloned();
         Self { id, request_id }
@@ -51,8 +56,16 @@ impl Trace {
     /// 32 hexadecimal digits.
     #[must_use]
     pub fn id(&self) -> String {
-        let digit = |place: u32| char::from(b"0123456789abcdef"[(self.id >> (4 * place) & 15) as usize]);
-        (0..32).rev().map(digit).collect()
+        String::from_utf8_lossy(&self.digits()).into_owned()
+    }
+
+    fn digits(&self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.id.to_be_bytes()) {
+            let digit = |number: u8| b"0123456789abcdef"[usize::from(number)];
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        digits
     }
 
     /// For `x-request-id`: the caller's own, else the trace id.
@@ -60,7 +73,7 @@ impl Trace {
     pub fn request_id(&self) -> HeaderValue {
         self.request_id
             .clone()
-            .or_else(|| HeaderValue::try_from(self.id()).ok())
+            .or_else(|| HeaderValue::from_bytes(&self.digits()).ok())
             .unwrap_or(HeaderValue::from_static("-"))
     }
 }

@@ -64,7 +64,10 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             "The body is empty; /openapi.json says what belongs there.",
         ));
     }
-    if let Ok(value) = serde_json::from_slice(body) {
+    // As text from the start, so that it is not looked at for UTF-8 string by string.
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Ok(value) = serde_json::from_str(text)
+    {
         return Ok(value);
     }
     // What is wrong is worth a second look, that keeps track of where it is.

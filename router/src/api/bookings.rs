@@ -12,7 +12,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{COMMIT, Call, Segments, commit, json};
+use super::booking_json;
+use super::call::{COMMIT, Call, Segments, commit, written};
 use super::error::{Code, Issue, Problem, ProblemBody};
 use super::views::{Booking, ChannelName, channel_label};
 use crate::idempotency::{Fingerprint, Key};
@@ -97,7 +98,10 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
         }),
     };
     let (mut response, id) = submit(&call, &command, StatusCode::CREATED, "/v1/bookings").await?;
-    if let Ok(location) = HeaderValue::try_from(["/v1/bookings/", &id.to_string()].concat()) {
+    let mut location = String::with_capacity("/v1/bookings/0000040000002R8J6HB6F25E4VT9Y".len());
+    location.push_str("/v1/bookings/");
+    id.push_text(&mut location);
+    if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
@@ -121,7 +125,7 @@ pub(crate) async fn one(call: Call, Segments(booking): Segments<String>) -> Resu
     let answered = call.query(&Query::Booking { booking: id }, venue.shard).await?;
     match answered.answer {
         Answer::Booking(view) => {
-            let mut response = json(StatusCode::OK, &Booking::from(&view));
+            let mut response = written(StatusCode::OK, booking_json::write(&view));
             let headers = response.headers_mut();
             headers.insert(COMMIT, commit(answered.shard, answered.index));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -223,7 +227,7 @@ async fn submit(
             .metrics
             .tickets_issued(&view.venue, channel_label(view.channel), tickets);
     }
-    let mut response = decided.answer(success, &Booking::from(view));
+    let mut response = decided.answer(written(success, booking_json::write(view)));
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

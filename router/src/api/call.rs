@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rotunda_booking::command::Command;
 use rotunda_booking::ids::BookingId;
 use rotunda_booking::outcome::{Outcome, RefusalCode};
@@ -25,7 +26,7 @@ use crate::backend::{Answered, Submitted};
 use crate::catalogue_cache::Known;
 use crate::metrics::ShedReason;
 use crate::server::Door;
-use crate::stack::Deadline;
+use crate::stack::Admitted;
 
 /// The commit token: `<shard>:<index>`, several separated by commas.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("rotunda-commit");
@@ -43,8 +44,7 @@ pub(crate) struct Decided {
 
 impl Decided {
     /// The answer, with where it stands in the log.
-    pub(crate) fn answer(&self, status: StatusCode, body: &impl Serialize) -> Response {
-        let mut response = json(status, body);
+    pub(crate) fn answer(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(COMMIT, commit(self.shard, self.index));
         if self.replayed {
@@ -78,26 +78,30 @@ impl FromRequestParts<Arc<Door>> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Caller>().cloned();
-        let deadline = parts.extensions.get::<Deadline>().copied();
-        let (Some(caller), Some(Deadline(deadline))) = (caller, deadline) else {
+        let Some(admitted) = parts.extensions.remove::<Admitted>() else {
             return Err(Problem::new(
                 Code::Internal,
                 "The request came past the layers that name its caller.",
             ));
         };
-        Ok(Self {
-            door: door.clone(),
-            caller,
-            deadline,
-            // Nothing that comes after this looks at them there.
-            headers: std::mem::take(&mut parts.headers),
-            query: parts.uri.query().unwrap_or_default().to_owned(),
-        })
+        // Nothing that comes after this looks at the headers there.
+        let headers = std::mem::take(&mut parts.headers);
+        Ok(Self::new(door.clone(), admitted, headers, &parts.uri))
     }
 }
 
 impl Call {
+    pub(crate) fn new(door: Arc<Door>, admitted: Admitted, headers: HeaderMap, uri: &Uri) -> Self {
+        let Admitted { caller, deadline } = admitted;
+        Self {
+            door,
+            caller,
+            deadline,
+            headers,
+            query: uri.query().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// The query's parameters by name. Each may be there once, and no others: a misspelt `form=` must not answer as if
     /// nothing had been asked for.
     pub(crate) fn parameters<const N: usize>(&self, names: [&'static str; N]) -> Result<[Option<String>; N], Problem> {
@@ -340,22 +344,29 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Door>> for Segments<T> {
     }
 }
 
+/// Headers that an answer is given on its way out, and a few that hyper adds: the map need not grow.
+const HEADERS: usize = 12;
+
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // A booking takes some five hundred bytes.
     let mut bytes = Vec::with_capacity(1024);
     match serde_json::to_writer(&mut bytes, body) {
-        Ok(()) => (
-            status,
-            [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            bytes,
-        )
-            .into_response(),
+        Ok(()) => written(status, bytes),
         Err(error) => {
             tracing::error!(%error, "an answer cannot be written as JSON");
             Problem::new(Code::Internal, "The answer cannot be written as JSON.").into_response()
         }
     }
+}
+
+/// An answer of JSON that is written already.
+pub(crate) fn written(status: StatusCode, json: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(json.into()));
+    *response.status_mut() = status;
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.headers_mut() = headers;
+    response
 }
 
 /// A JSON answer that a cache may keep and must ask about; 304 where the caller has it.
@@ -375,9 +386,19 @@ pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Respons
 
 /// `<shard>:<index>`.
 pub(crate) fn commit(shard: u64, index: u64) -> HeaderValue {
-    let mut text = String::with_capacity(32);
-    text.push_str(itoa::Buffer::new().format(shard));
-    text.push(':');
-    text.push_str(itoa::Buffer::new().format(index));
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0:0"))
+    let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
+    header_value(&[first.format(shard), ":", second.format(index)])
+}
+
+/// The parts as one value, in one allocation of its size. They are short, and of characters that a header may have.
+pub(crate) fn header_value(parts: &[&str]) -> HeaderValue {
+    let mut text = [0; 96];
+    let mut length = 0;
+    for part in parts {
+        if let Some(place) = text.get_mut(length..length + part.len()) {
+            place.copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+    }
+    HeaderValue::from_bytes(&text[..length]).unwrap_or(HeaderValue::from_static("-"))
 }

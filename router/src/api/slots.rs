@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{Call, Segments};
+use super::call::{Call, Segments, json};
 use super::error::{Code, Problem, ProblemBody};
 use super::views::Slot;
 use crate::idempotency::{Fingerprint, Key};
@@ -88,7 +88,7 @@ pub(crate) async fn change(
     let Outcome::SlotChanged(view) = &decided.outcome else {
         return Err(decided.misfit());
     };
-    Ok(decided.answer(StatusCode::OK, &changed(view)))
+    Ok(decided.answer(json(StatusCode::OK, &changed(view))))
 }
 
 fn changed(view: &SlotView) -> ChangedSlot<'_> {

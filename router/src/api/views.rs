@@ -107,7 +107,8 @@ pub(crate) enum StatusName {
     Cancelled,
 }
 
-/// A booking.
+/// A booking. Answers are written by [`super::booking_json`]; this is what the document says of them and what tests hold
+/// them against.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Booking<'a> {
     /// Whoever knows it may see, confirm, release and cancel the booking.

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use rotunda_router::api;
+use rotunda_router::api::{self, App};
 use rotunda_router::auth::TokenSetting;
 use rotunda_router::config::{Config, Span};
 use rotunda_router::server::Door;
@@ -39,7 +38,7 @@ pub(crate) fn config() -> Config {
 pub(crate) struct House {
     pub(crate) fake: Arc<Fake>,
     pub(crate) door: Arc<Door>,
-    pub(crate) app: Router,
+    pub(crate) app: App,
 }
 
 /// An answer, read whole.
