@@ -8,6 +8,7 @@ use rotunda_booking::command::Operation;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Outcome;
 use rotunda_booking::queries;
+use rotunda_booking::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -25,16 +26,19 @@ const HOLDS_PER_COMMAND: u32 = 256;
 /// go on offering slots that have begun.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Runs for ever beside a shard; does something only while the shard's leader is here.
-pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
+/// Runs for ever beside a shard; does something only while the shard's leader is here. Looks at moments that are counted from
+/// `origin`: where all shards of a node have the same, the node is woken once for all of them.
+pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>, origin: Instant) {
     let (mut seen, mut since) = (shard.pulse.now(), Instant::now());
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut deadlines = Deadlines::default();
+    let mut ticks = tokio::time::interval_at(next_tick(origin, Instant::now()), INTERVAL);
+    // Late ones are left out, and the next is where it would have been.
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
         // Asked first: a look at the deadlines costs more than all else that an idle follower does.
         while shard.group.leadership.leads()
-            && let Some(venue) = due(&shard)
+            && let Some(venue) = deadlines.due(&shard)
         {
             if !expire(&shard, venue).await {
                 break;
@@ -58,17 +62,37 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>) {
     }
 }
 
-/// The venue whose earliest deadline has passed. The proposal's stamp decides; this only saves empty entries.
-fn due(shard: &Shard) -> Option<VenueNo> {
-    let view = shard.group.reader.view().ok()?;
-    match queries::next_deadline(&ViewRows(&view)) {
-        Ok(next) => next
-            .filter(|(_, deadline)| deadline.0 <= shard.now_ms())
-            .map(|(venue, _)| venue),
-        Err(error) => {
-            tracing::error!(shard = shard.group.id, %error, "reading the holds' deadlines failed");
-            None
+/// The first moment after `now` that is whole intervals away from `origin`.
+fn next_tick(origin: Instant, now: Instant) -> Instant {
+    let into = now.saturating_duration_since(origin).as_nanos() % INTERVAL.as_nanos();
+    now + INTERVAL - Duration::from_nanos(u64::try_from(into).unwrap_or(0))
+}
+
+/// The earliest deadline, as it was read last: it moves with entries only, so a quiet shard's is not read again.
+#[derive(Default)]
+struct Deadlines {
+    /// The applied index at which it was read.
+    at: Option<u64>,
+    next: Option<(VenueNo, Timestamp)>,
+}
+
+impl Deadlines {
+    /// The venue whose earliest deadline has passed. The proposal's stamp decides; this only saves empty entries.
+    fn due(&mut self, shard: &Shard) -> Option<VenueNo> {
+        let reader = &shard.group.reader;
+        if self.at.is_none() || self.at != reader.applied_index() {
+            let view = reader.view().ok()?;
+            match queries::next_deadline(&ViewRows(&view)) {
+                Ok(next) => (self.at, self.next) = (view.applied_index(), next),
+                Err(error) => {
+                    tracing::error!(shard = shard.group.id, %error, "reading the holds' deadlines failed");
+                    return None;
+                }
+            }
         }
+        self.next
+            .filter(|(_, deadline)| deadline.0 <= shard.now_ms())
+            .map(|(venue, _)| venue)
     }
 }
 
@@ -101,6 +125,22 @@ async fn expire(shard: &Shard, venue: VenueNo) -> bool {
         Err(error) => {
             tracing::debug!(shard = shard.group.id, venue = venue.0, %error, "expiry waits for the next round");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_that_started_apart_look_at_the_same_moments() {
+        let origin = Instant::now();
+        for started in [0, 1, 249, 250, 1_001] {
+            let now = origin + Duration::from_millis(started);
+            let first = next_tick(origin, now);
+            assert!(first > now && first - now <= INTERVAL);
+            assert_eq!((first - origin).as_millis() % INTERVAL.as_millis(), 0);
         }
     }
 }

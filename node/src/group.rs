@@ -202,27 +202,25 @@ impl<M: Machine> Group<M> {
     /// A core that ends by itself has lost its store or met a defect. The other groups of this process may be as wrong,
     /// and a silent group is worse than a dead node, which the others notice.
     async fn watch_core(self: Arc<Self>, stopping: Arc<AtomicBool>) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let state = metrics.borrow_watched().running_state.clone();
-            let ended = match state {
-                Err(fatal) => Some(fatal.to_string()),
-                Ok(()) => metrics.changed().await.err().map(|_| "its core has gone".to_owned()),
-            };
-            let Some(reason) = ended else { continue };
-            if !stopping.load(Ordering::Acquire) {
-                tracing::error!(group = self.id, replica = self.replica, %reason, "a Raft group stopped; ending the process");
-                // In one write: whoever panics at the same moment writes there too, and would come in between.
-                let told = format!(
-                    "rotunda-node: Raft group {} (replica {}) stopped: {reason}\n\
-                     The process ends so that the other replicas take over. Look above for the cause, then start it again.\n",
-                    self.id, self.replica
-                );
-                let _ = std::io::stderr().write_all(told.as_bytes());
-                std::process::abort();
-            }
+        // Not the metrics that say why: those change several times with each entry, these with leaders. Both end with the core.
+        let mut changes = self.raft.server_metrics();
+        while changes.changed().await.is_ok() {}
+        if stopping.load(Ordering::Acquire) {
             return;
         }
+        let reason = match &self.raft.metrics().borrow_watched().running_state {
+            Err(fatal) => fatal.to_string(),
+            Ok(()) => "its core has gone".to_owned(),
+        };
+        tracing::error!(group = self.id, replica = self.replica, %reason, "a Raft group stopped; ending the process");
+        // In one write: whoever panics at the same moment writes there too, and would come in between.
+        let told = format!(
+            "rotunda-node: Raft group {} (replica {}) stopped: {reason}\n\
+             The process ends so that the other replicas take over. Look above for the cause, then start it again.\n",
+            self.id, self.replica
+        );
+        let _ = std::io::stderr().write_all(told.as_bytes());
+        std::process::abort();
     }
 
     async fn keep_checkpoints(self: Arc<Self>, when: Checkpoints) {

@@ -12,6 +12,7 @@ use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::rejection::Rejection;
 use rotunda_raft_storage::Payload;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::META_GROUP;
 use super::command::{MetaCommand, NodeRecord};
@@ -115,13 +116,14 @@ impl Controller {
     pub async fn run(self) -> anyhow::Result<()> {
         let mut map = self.meta.watch();
         self.found_meta_group().await?;
+        let begun = Instant::now();
         loop {
             let current = map.borrow_and_update().clone();
             self.learn(&current);
             if current.shards.is_empty() {
                 self.found_cluster().await;
             } else {
-                self.start_replicas(&current).await?;
+                self.start_replicas(&current, begun).await?;
             }
             if current.nodes.get(&self.record.id) != Some(&self.record) {
                 self.register(&current).await;
@@ -169,7 +171,8 @@ impl Controller {
         }
     }
 
-    async fn start_replicas(&self, map: &MetaState) -> anyhow::Result<()> {
+    /// `begun` is when this node's tasks count their moments from.
+    async fn start_replicas(&self, map: &MetaState, begun: Instant) -> anyhow::Result<()> {
         let here = |record: &ShardRecord| record.replicas.iter().any(|(_, node)| *node == self.host.node);
         let hosted = map.shards.values().filter(|record| here(record)).count();
         self.host.budget.host(hosted).context("--memory")?;
@@ -180,7 +183,10 @@ impl Controller {
             let shard = Shard::start(&self.host, *id, record).await?;
             self.shards.insert(Arc::clone(&shard));
             let (holds, slots) = (self.meta.watch(), self.meta.watch());
-            vital::spawn(format!("expiry of shard {id}"), expiry::run(Arc::clone(&shard), holds));
+            vital::spawn(
+                format!("expiry of shard {id}"),
+                expiry::run(Arc::clone(&shard), holds, begun),
+            );
             vital::spawn(
                 format!("the calendar of shard {id}"),
                 calendar::run(Arc::clone(&shard), slots),
