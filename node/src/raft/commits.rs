@@ -1,8 +1,10 @@
 //! What is committed, told to followers together with the next entries.
 //!
 //! openraft sends a request of its own when a commit advances and no entries are there to carry it: after each entry of a
-//! lone client, and after most entries of a crowd, so half of all messages between nodes, each with its answer. Nobody waits
+//! lone client, and after most entries of a few, so half of all messages between nodes, each with its answer. Nobody waits
 //! for a follower to apply, so such a request waits a moment here, and is left out where entries come and carry its commit.
+//! A crowd's entry is another matter: applying it is work that fits into the pause before the next one, and would hold up the
+//! next one's acknowledgement.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,14 +12,27 @@ use std::time::Duration;
 
 use futures::stream::Fuse;
 use futures::{Stream, StreamExt};
+use openraft::EntryPayload;
 use openraft::raft::AppendEntriesRequest;
+use openraft::type_config::alias::EntryOf;
 use rotunda_raft_storage::TypeConfig;
 use tokio::time::{Instant, Sleep};
 
 /// How much later followers may apply what nothing follows.
 pub const TOLD_WITHIN: Duration = Duration::from_millis(10);
 
+/// Entries of more bytes are a crowd's: some hundred commands.
+const CROWD_BYTES: usize = 8 * 1024;
+
 type Request = AppendEntriesRequest<TypeConfig>;
+
+fn is_of_a_crowd(request: &Request) -> bool {
+    let bytes = |entry: &EntryOf<TypeConfig>| match &entry.payload {
+        EntryPayload::Normal(payload) => payload.0.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    };
+    request.entries.iter().map(bytes).sum::<usize>() > CROWD_BYTES
+}
 
 /// The requests of one replication stream, without those that only carry a commit which the next one carries too.
 ///
@@ -27,6 +42,8 @@ pub struct Commits<S: Stream> {
     /// Fused: it is asked again after its end, when what was held is given out.
     requests: Fuse<S>,
     held: Option<Request>,
+    /// The last entries were a crowd's: what commits them is told at once.
+    crowded: bool,
     /// Made with the first request that is held: most streams are heartbeats.
     told_by: Option<Pin<Box<Sleep>>>,
 }
@@ -37,6 +54,7 @@ impl<S: Stream> Commits<S> {
         Self {
             requests: requests.fuse(),
             held: None,
+            crowded: false,
             told_by: None,
         }
     }
@@ -60,9 +78,12 @@ impl<S: Stream<Item = Request> + Unpin> Stream for Commits<S> {
         let this = &mut *self;
         loop {
             match Pin::new(&mut this.requests).poll_next(context) {
-                Poll::Ready(Some(request)) if request.entries.is_empty() => this.hold(request),
+                Poll::Ready(Some(request)) if request.entries.is_empty() && !this.crowded => this.hold(request),
                 Poll::Ready(Some(request)) => {
                     this.held = None;
+                    if !request.entries.is_empty() {
+                        this.crowded = is_of_a_crowd(&request);
+                    }
                     return Poll::Ready(Some(request));
                 }
                 Poll::Ready(None) => return Poll::Ready(this.held.take()),
@@ -81,15 +102,19 @@ impl<S: Stream<Item = Request> + Unpin> Stream for Commits<S> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use bytes::Bytes;
     use futures::{FutureExt, stream};
-    use openraft::EntryPayload;
-    use openraft::type_config::alias::{EntryOf, LogIdOf, VoteOf};
+    use openraft::type_config::alias::{LogIdOf, VoteOf};
     use openraft::vote::RaftVote as _;
     use openraft::vote::leader_id_adv::LeaderId;
+    use rotunda_raft_storage::Payload;
     use tokio::sync::mpsc;
-    use tokio_stream::wrappers::UnboundedReceiverStream;
+    use tokio_stream::wrappers::ReceiverStream;
 
     use super::*;
+
+    /// More than any story here has at once.
+    const REQUESTS: usize = 4;
 
     fn id(index: u64) -> LogIdOf<TypeConfig> {
         let leader_id = LeaderId { term: 1, node_id: 1 };
@@ -111,28 +136,42 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_commit_goes_with_the_next_entries() {
-        let (wanted, requests) = mpsc::unbounded_channel();
-        let mut sent = Commits::of(UnboundedReceiverStream::new(requests));
-        wanted.send(request(0, 1, 0)).unwrap();
+        let (wanted, requests) = mpsc::channel(REQUESTS);
+        let mut sent = Commits::of(ReceiverStream::new(requests));
+        wanted.try_send(request(0, 1, 0)).unwrap();
         assert_eq!(sent.next().await.unwrap().entries.len(), 1);
-        wanted.send(request(1, 0, 1)).unwrap();
+        wanted.try_send(request(1, 0, 1)).unwrap();
         assert!(sent.next().now_or_never().is_none());
-        wanted.send(request(1, 2, 1)).unwrap();
+        wanted.try_send(request(1, 2, 1)).unwrap();
         let both = sent.next().await.unwrap();
         assert_eq!((both.entries.len(), both.leader_commit), (2, Some(id(1))));
         assert!(sent.next().now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_commit_of_a_crowds_entry_is_told_at_once() {
+        let (wanted, requests) = mpsc::channel(REQUESTS);
+        let mut sent = Commits::of(ReceiverStream::new(requests));
+        let mut large = request(0, 1, 0);
+        large.entries[0].payload = EntryPayload::Normal(Payload(Bytes::from(vec![0; CROWD_BYTES + 1])));
+        for (entries, at_once) in [(large, true), (request(1, 1, 1), false)] {
+            wanted.try_send(entries).unwrap();
+            assert_eq!(sent.next().await.unwrap().entries.len(), 1);
+            wanted.try_send(request(2, 0, 2)).unwrap();
+            assert_eq!(sent.next().now_or_never().is_some(), at_once);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_commit_that_nothing_follows_is_told_in_time() {
-        let (wanted, requests) = mpsc::unbounded_channel();
-        let mut sent = Commits::of(UnboundedReceiverStream::new(requests));
+        let (wanted, requests) = mpsc::channel(REQUESTS);
+        let mut sent = Commits::of(ReceiverStream::new(requests));
         for round in 1..4 {
             let begun = Instant::now();
-            wanted.send(request(9, 0, round)).unwrap();
+            wanted.try_send(request(9, 0, round)).unwrap();
             assert!(sent.next().now_or_never().is_none());
             tokio::time::advance(TOLD_WITHIN / 2).await;
-            wanted.send(request(9, 0, round + 1)).unwrap();
+            wanted.try_send(request(9, 0, round + 1)).unwrap();
             assert_eq!(sent.next().await.unwrap().leader_commit, Some(id(round + 1)));
             assert!(begun.elapsed() <= TOLD_WITHIN + Duration::from_millis(1));
         }
