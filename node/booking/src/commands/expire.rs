@@ -29,6 +29,8 @@ const MAX_REMINDED: usize = 16_384;
 #[derive(Default)]
 struct Reminders {
     seqs: BTreeSet<u64>,
+    /// Those of them that this entry has noted, and that are nowhere else.
+    fresh: Vec<u64>,
     /// Stored rows: the first sequence number of each, and its value.
     rows: Vec<(u64, Vec<u8>)>,
 }
@@ -39,7 +41,8 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u
     let mut count = 0;
     let mut through = None;
     let mut more = !complete;
-    for (deadline, reminders) in reminders {
+    let mut reminders = reminders.into_iter();
+    for (deadline, reminders) in reminders.by_ref() {
         let mut due = held_until(transaction, venue, deadline, &reminders.seqs)?.into_iter();
         let end_now = due.by_ref().take((limit - count) as usize).collect::<Vec<_>>();
         let left: Vec<u64> = due.collect();
@@ -58,6 +61,11 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u
             }
             more = true;
             break;
+        }
+    }
+    for (deadline, reminders) in reminders {
+        for seq in reminders.fresh {
+            transaction.deadlines().note(venue, deadline, seq);
         }
     }
     if let Some(through) = through {
@@ -110,7 +118,9 @@ fn reminders(
     let last = found.keys().next_back().copied();
     for (deadline, seq) in fresh {
         if complete || last.is_some_and(|last| deadline <= last) {
-            found.entry(deadline).or_default().seqs.insert(seq);
+            let reminders = found.entry(deadline).or_default();
+            reminders.seqs.insert(seq);
+            reminders.fresh.push(seq);
         } else {
             transaction.deadlines().note(venue, deadline, seq);
         }
