@@ -7,6 +7,7 @@ use crate::ids::{BookingId, CommandKey, SlotRef, VenueNo};
 use crate::inventory::{Inventory, Limits};
 use crate::keys::Key;
 use crate::outcome::{BookingView, Outcome, RefusalCode, Reply};
+use crate::queries;
 use crate::rows::{MapRows, ReadRows, Rows, RowsError};
 use crate::state::{Slot, SlotId, encode_row, read_row};
 use crate::time::{ServiceDay, Timestamp};
@@ -273,4 +274,26 @@ fn a_row_of_another_version_is_not_guessed_at() {
     shard.inventory.load(&shard.rows).unwrap();
     let error = shard.try_apply(Timestamp(0), hold(&[("adult", 1)])).unwrap_err();
     assert!(error.to_string().contains("version 200"), "{error}");
+}
+
+#[test]
+fn an_expiry_that_finds_only_what_was_given_back_stops_after_a_while_and_goes_on_with_the_next() {
+    let mut shard = Shard::new();
+    // One more than an expiry looks at, each with a deadline of its own.
+    let holds = 16_384 + 1;
+    for number in 0..holds {
+        let held = shard.try_apply(Timestamp(number), hold(&[("adult", 1)])).unwrap();
+        if number + 1 < holds {
+            let booking = view(held.outcome).id;
+            shard
+                .try_apply(Timestamp(number), Operation::Release { booking })
+                .unwrap();
+        }
+    }
+    let later = Timestamp(holds).plus_minutes(10);
+    let mut expire = || shard.try_apply(later, Operation::Expire { limit: 9 }).unwrap().outcome;
+    assert_eq!(expire(), Outcome::Expired { count: 0, more: true });
+    assert_eq!(expire(), Outcome::Expired { count: 1, more: false });
+    assert_eq!(queries::next_deadline(&shard.rows).unwrap(), None);
+    audit(&shard.rows, &shard.inventory, &Counted::default());
 }
