@@ -61,6 +61,7 @@ const BOOKING_LEANS_ON: &[&str] = &[
     "jiff",
     "rotunda-mutant",
     "sha2",
+    "smallvec",
     "thiserror",
     "xxhash-rust",
 ];
