@@ -1,7 +1,6 @@
 //! Raft as this node runs it: the settings, and the handle by which the rest of the node speaks to a group
 //! without knowing what it decides about (bookings or the cluster itself).
 
-pub mod commits;
 pub mod machine;
 pub mod network;
 pub mod peer;

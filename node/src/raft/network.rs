@@ -24,7 +24,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::commits::Commits;
 use super::peer::{PeerError, Peers};
 use super::wire;
 use crate::budget::Budget;
@@ -218,7 +217,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let route = Arc::clone(&self.0);
-        let answers = Commits::of(input)
+        let answers = input
             .then(move |request| Arc::clone(&route).append(request))
             .buffered(PIPELINE_DEPTH);
         let until_first_failure = stream::unfold(Some(Box::pin(answers)), |state| async move {
