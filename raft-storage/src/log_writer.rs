@@ -284,7 +284,16 @@ impl Worker {
         }
 
         // Before the callbacks, so that nothing is promised that the mark does not cover.
-        self.mark.advance(self.db.latest_sequence_number()).map_err(|error| {
+        let mut marked = self.mark.advance(self.db.latest_sequence_number());
+        // A log that ends early may have lost entries that others have too. A vote that is forgotten could be cast twice, and
+        // nobody would notice: so a loss of power must not leave it above the mark.
+        if operations
+            .iter()
+            .any(|operation| matches!(operation.change, Change::Vote(_)))
+        {
+            marked = marked.and_then(|()| self.mark.sync());
+        }
+        marked.map_err(|error| {
             self.latch
                 .close(format!("writing the high-water mark ({}) failed: {error}", mark::FILE))
         })?;

@@ -3,8 +3,8 @@
 //! that was torn by a loss of power or years of votes behind one flipped bit. The mark tells the two apart: it lies outside
 //! the WAL, and it is written only after the WAL's fsync. A database that recovers below it has lost what it promised.
 //!
-//! The mark is written after every batch and synced now and then. Behind is harmless (it promises less), and it cannot be
-//! ahead: sequence numbers never go back, not by a truncation either.
+//! The mark is written after every batch, and synced now and then and with every vote. Behind is harmless (it promises less),
+//! and it cannot be ahead: sequence numbers never go back, not by a truncation either.
 
 use std::io;
 
@@ -18,7 +18,7 @@ pub(crate) const FILE: &str = "MARK";
 const SLOT_BYTES: u64 = 4096;
 
 /// Batches between syncs of the mark. A process that is killed loses nothing (the page cache stays); after a loss of power
-/// at most this many batches are not covered by the check.
+/// at most this many batches, none of them with a vote, are not covered by the check.
 const SYNC_EVERY: u32 = 64;
 
 /// The open file.
