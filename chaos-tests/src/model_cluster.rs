@@ -459,6 +459,7 @@ fn command(dice: &mut Dice, venue: VenueNo, operation: Operation) -> Command {
         key: Some(rotunda_booking::ids::CommandKey(key)),
         fingerprint: dice.any(),
         venue,
+        actor: None,
         operation,
     }
 }

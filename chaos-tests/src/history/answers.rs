@@ -156,7 +156,7 @@ impl Asked {
             Operation::Extend { booking }
             | Operation::Confirm { booking, .. }
             | Operation::Release { booking }
-            | Operation::Cancel { booking } => Some(*booking),
+            | Operation::Cancel { booking, .. } => Some(*booking),
             _ => None,
         };
         let lines = match operation {

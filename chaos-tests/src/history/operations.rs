@@ -24,7 +24,14 @@ impl Act {
             Operation::Cancel { .. } => Act::Cancel,
             Operation::ImportVenue(_) => Act::Import,
             Operation::ChangeSlot { .. } => Act::ChangeSlot,
-            Operation::SetSlots(_) | Operation::Expire { .. } => Act::Other,
+            Operation::Admit(_) | Operation::MergeScans { .. } | Operation::Annul { .. } => Act::Admit,
+            Operation::SetSlots(_)
+            | Operation::Expire { .. }
+            | Operation::Rebook { .. }
+            | Operation::AddTicketKey { .. }
+            | Operation::RetireTicketKey { .. }
+            | Operation::OpenDrawer { .. }
+            | Operation::CloseDrawer { .. } => Act::Other,
         }
     }
 

@@ -95,7 +95,7 @@ impl Step {
             Operation::Extend { booking }
             | Operation::Confirm { booking, .. }
             | Operation::Release { booking }
-            | Operation::Cancel { booking } => Some(*booking),
+            | Operation::Cancel { booking, .. } => Some(*booking),
             _ => None,
         }
     }
@@ -287,7 +287,7 @@ impl Due {
                     .insert((deadline, view.id.seq, view.id));
             }
             (
-                Operation::Confirm { booking, .. } | Operation::Release { booking } | Operation::Cancel { booking },
+                Operation::Confirm { booking, .. } | Operation::Release { booking } | Operation::Cancel { booking, .. },
                 Some(_),
             ) => self.forget(venue, *booking),
             (Operation::Expire { .. }, Some(Outcome::Expired { count, .. })) => {

@@ -74,7 +74,7 @@ fn follow(shard: u64, step: &Step, states: &mut FxHashMap<BookingId, BookingStat
             change(*booking, BookingStatus::Held, BookingStatus::Released, "released");
             Some((view, BookingStatus::Released))
         }
-        (Operation::Cancel { booking }, Outcome::Booking(view)) => {
+        (Operation::Cancel { booking, .. }, Outcome::Booking(view)) => {
             change(
                 *booking,
                 BookingStatus::Confirmed,

@@ -87,7 +87,7 @@ impl Books {
                 self.sold.insert(*booking, (view.total, persons));
                 self.add(shard, step.index, view.total, persons);
             }
-            (Operation::Cancel { booking }, Some(Outcome::Booking(view))) => {
+            (Operation::Cancel { booking, .. }, Some(Outcome::Booking(view))) => {
                 verdict.count("reversals", 1);
                 let (total, persons) = self.sold.get(booking).copied().unwrap_or((0, 0));
                 if view.total != total {

@@ -94,7 +94,7 @@ impl Pools {
             }
             (Operation::Hold(_), Outcome::Booking(view)) => self.hold(step.command.venue, view),
             (Operation::Confirm { booking, .. }, Outcome::Booking(_)) => self.sell(*booking),
-            (Operation::Release { booking } | Operation::Cancel { booking }, Outcome::Booking(_)) => {
+            (Operation::Release { booking } | Operation::Cancel { booking, .. }, Outcome::Booking(_)) => {
                 self.give_back(*booking);
             }
             (Operation::Expire { .. }, _) => step.expired.iter().for_each(|id| self.give_back(*id)),

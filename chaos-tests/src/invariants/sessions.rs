@@ -63,7 +63,7 @@ fn rank(status: BookingStatus) -> u8 {
     match status {
         BookingStatus::Held => 0,
         BookingStatus::Confirmed => 1,
-        BookingStatus::Expired | BookingStatus::Released | BookingStatus::Cancelled => 2,
+        BookingStatus::Expired | BookingStatus::Released | BookingStatus::Cancelled | BookingStatus::Redeemed => 2,
     }
 }
 

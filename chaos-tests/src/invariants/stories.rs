@@ -45,7 +45,10 @@ fn definition(building: u32, guides: Option<u32>) -> VenueDefinition {
             min_units_per_booking: 1,
             max_units_per_booking: 10,
             min_to_run: None,
+            cutoff_minutes: 60,
             guides,
+            re_entry: false,
+            early_entry_minutes: 15,
             units: vec![unit("adult", 100, 1)],
         }],
     }
@@ -109,6 +112,7 @@ impl Story {
             key: key.map(|(key, _)| CommandKey([key; 16])),
             fingerprint: key.map_or(0, |(_, fingerprint)| fingerprint),
             venue: VENUE,
+            actor: None,
             operation,
         };
         let entry = Entry {
@@ -177,6 +181,7 @@ fn held(at: i64, seq: u64, n: i64, quantity: u32) -> (Operation, BookingView) {
             slot: slot(n),
             unit: "adult".to_owned(),
             quantity,
+            claim: None,
         }],
     };
     let view = BookingView {
@@ -197,6 +202,7 @@ fn held(at: i64, seq: u64, n: i64, quantity: u32) -> (Operation, BookingView) {
             unit_price: 100,
             tax: 0,
             total: 100 * i64::from(quantity),
+            cancelled: false,
         }],
         total: 100 * i64::from(quantity),
         created_at: Timestamp(at),
@@ -246,6 +252,7 @@ fn a_sound_history_passes() {
         Operation::Confirm {
             booking: first,
             nonce: 0,
+            payment: None,
         },
         BookingStatus::Confirmed,
     );
@@ -266,7 +273,7 @@ fn a_sound_history_passes() {
         60 + HOLD_FOR,
         first,
         2,
-        Operation::Cancel { booking: first },
+        Operation::Cancel { booking: first, lines: Vec::new() },
         BookingStatus::Cancelled,
     );
     // Nobody is left in the slot.
@@ -375,7 +382,7 @@ fn a_confirm_after_its_hold_expired_is_caught() {
         20 + HOLD_FOR,
         id,
         1,
-        Operation::Confirm { booking: id, nonce: 0 },
+        Operation::Confirm { booking: id, nonce: 0, payment: None },
         BookingStatus::Confirmed,
     );
     caught(&story, "was confirmed although it was Expired");
@@ -397,7 +404,7 @@ fn a_confirm_with_too_few_tickets_is_caught() {
     let id = story.hold(10, 1, 0, 2);
     let (_, mut view) = held(20, 1, 0, 2);
     view.status = BookingStatus::Confirmed;
-    story.tell(20, Operation::Confirm { booking: id, nonce: 0 }, Outcome::Booking(view));
+    story.tell(20, Operation::Confirm { booking: id, nonce: 0, payment: None }, Outcome::Booking(view));
     caught(&story, "2 persons got 0 tickets");
 }
 

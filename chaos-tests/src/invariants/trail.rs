@@ -82,6 +82,12 @@ fn describe_step(shard: u64, step: &Step) -> String {
         Operation::Release { .. } => "release",
         Operation::Cancel { .. } => "cancel",
         Operation::Expire { .. } => "expire",
+        Operation::Rebook { .. } => "rebook",
+        Operation::Admit(_) => "admit",
+        Operation::MergeScans { .. } => "merge of scans",
+        Operation::Annul { .. } => "annul",
+        Operation::AddTicketKey { .. } | Operation::RetireTicketKey { .. } => "change of ticket keys",
+        Operation::OpenDrawer { .. } | Operation::CloseDrawer { .. } => "cash drawer",
     };
     text.push_str(name);
     if let Some(id) = step.booking() {

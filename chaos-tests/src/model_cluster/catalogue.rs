@@ -53,7 +53,10 @@ fn product(slug: &str, capacity: u32, guides: Option<u32>) -> ProductDefinition 
         min_units_per_booking: 1,
         max_units_per_booking: 10,
         min_to_run: None,
+        cutoff_minutes: 60,
         guides,
+        re_entry: false,
+        early_entry_minutes: 15,
         units: vec![unit(UNITS[0], 1_400, 1), unit(UNITS[1], 3_100, 4)],
     }
 }

@@ -76,6 +76,7 @@ impl Shard {
             key: None,
             fingerprint: 0,
             venue: self.venue,
+            actor: None,
             operation,
         }
     }

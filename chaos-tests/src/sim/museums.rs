@@ -21,7 +21,10 @@ fn product(slug: &str, kind: ProductKind, capacity: u32, guides: Option<u32>) ->
         min_units_per_booking: 1,
         max_units_per_booking: 6,
         min_to_run: None,
+        cutoff_minutes: 60,
         guides,
+        re_entry: false,
+        early_entry_minutes: 15,
         units: vec![unit("adult", 1_400, 1), unit("family", 3_200, 4)],
     }
 }

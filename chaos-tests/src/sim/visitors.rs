@@ -148,11 +148,12 @@ impl Visitor {
                 self.change(|booking, chance| Operation::Confirm {
                     booking,
                     nonce: chance.number(),
+                    payment: None,
                 })
                 .await
             }
             52..60 => self.change(|booking, _| Operation::Release { booking }).await,
-            60..65 => self.change(|booking, _| Operation::Cancel { booking }).await,
+            60..65 => self.change(|booking, _| Operation::Cancel { booking, lines: Vec::new() }).await,
             65..70 => self.change(|booking, _| Operation::Extend { booking }).await,
             70..76 => self.again().await,
             76..78 => self.reuse().await,
@@ -170,6 +171,7 @@ impl Visitor {
             key: Some(CommandKey(key)),
             fingerprint: self.chance.number(),
             venue,
+            actor: None,
             operation,
         }
     }
@@ -182,6 +184,7 @@ impl Visitor {
             slot: offer.slot,
             unit: if self.chance.per_mille(800) { "adult" } else { "family" }.to_owned(),
             quantity: 1 + u32::try_from(self.chance.below(3)).unwrap_or(0),
+            claim: None,
         };
         let operation = Operation::Hold(HoldRequest {
             secret: self.chance.number() | 1,
@@ -313,11 +316,11 @@ impl Visitor {
                 let told = match &answered.answer {
                     Answer::Booking(view) => Told::of_booking(view),
                     Answer::Availability { slots, .. } => Told::of_slots(slots),
-                    Answer::Venue { .. } => Told::default(),
                     Answer::NotFound => Told {
                         code: Some("not_found".to_owned()),
                         ..Told::default()
                     },
+                    _ => Told::default(),
                 };
                 let missing = matches!(answered.answer, Answer::NotFound);
                 let mut op = op.shown(answered.shard, answered.index, told, now);
@@ -368,6 +371,7 @@ pub async fn open_the_doors(client: &ClusterClient, deadline: Instant) -> Result
             key: None,
             fingerprint: 0,
             venue,
+            actor: None,
             operation: Operation::ImportVenue(Box::new(definition)),
         };
         client.submit(&command, deadline).await?;
@@ -417,6 +421,7 @@ pub fn knock(chance: &mut Chance, venue: VenueNo) -> Command {
         key: Some(CommandKey(key)),
         fingerprint: chance.number(),
         venue,
+        actor: None,
         operation: Operation::Release { booking },
     }
 }

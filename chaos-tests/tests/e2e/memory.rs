@@ -42,6 +42,7 @@ fn release(number: u64, venue: VenueNo) -> Command {
         key: Some(CommandKey(uuid::Uuid::new_v4().into_bytes())),
         fingerprint: number,
         venue,
+        actor: None,
         operation: Operation::Release {
             booking: BookingId {
                 venue,

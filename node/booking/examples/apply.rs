@@ -87,7 +87,10 @@ fn venue() -> VenueDefinition {
         min_units_per_booking: 1,
         max_units_per_booking: 20,
         min_to_run: None,
+        cutoff_minutes: 60,
         guides: None,
+        re_entry: false,
+        early_entry_minutes: 15,
         units: vec![unit],
     };
     VenueDefinition {
@@ -116,6 +119,7 @@ fn command(key: Option<u64>, operation: Operation) -> Command {
         key: key.map(|key| CommandKey(key.to_be_bytes())),
         fingerprint: 7,
         venue: VENUE,
+        actor: None,
         operation,
     }
 }
@@ -135,6 +139,7 @@ fn holds(number: u64, start: Timestamp) -> Bytes {
             slot,
             unit: "adult".to_owned(),
             quantity: 1,
+            claim: None,
         };
         let hold = HoldRequest {
             secret: key,

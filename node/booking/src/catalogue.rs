@@ -144,10 +144,16 @@ pub struct ProductDefinition {
     pub min_units_per_booking: u32,
     /// Most units in one booking.
     pub max_units_per_booking: u32,
-    /// A tour below this is cancelled at its cutoff. Carried; not acted upon yet.
+    /// A tour below this is cancelled at its cutoff, with all that was sold of it.
     pub min_to_run: Option<u32>,
+    /// The cutoff lies so many minutes before the start.
+    pub cutoff_minutes: u32,
     /// At most so many tours at once.
     pub guides: Option<u32>,
+    /// Who has left may come back on the same ticket.
+    pub re_entry: bool,
+    /// The gates admit so many minutes before the start.
+    pub early_entry_minutes: u32,
     /// Ticket types.
     pub units: Vec<UnitDefinition>,
 }

@@ -9,12 +9,15 @@
 
 mod domain;
 mod entry;
+mod outcome;
+mod question;
 pub(crate) mod wire;
 
 use bytes::Bytes;
 
-pub(crate) use self::domain::OUTCOME_BOOKING;
+
 pub(crate) use self::entry::RepliesBuilder;
+pub(crate) use self::outcome::OUTCOME_BOOKING;
 pub use self::entry::{EntryBuilder, decode_entry, encode_entry, encode_replies, split_replies};
 use self::wire::{Reader, Wire, Writer};
 use crate::command::Command;

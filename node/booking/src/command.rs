@@ -1,6 +1,7 @@
 //! What goes into the log: entries of commands. The leader stamps an entry's time; everything else a command
 //! needs (ids, secrets, slots as instants) is in it, so apply needs nothing from outside.
 
+use crate::admission::{Admit, Scan};
 use crate::catalogue::VenueDefinition;
 use crate::ids::{BookingId, CommandKey, SlotRef, VenueNo};
 use crate::time::{ServiceDay, Timestamp};
@@ -23,8 +24,69 @@ pub struct Command {
     pub fingerprint: u64,
     /// The venue that it is about.
     pub venue: VenueNo,
+    /// Which member of the staff does it, for the venue's audit log; `None` for visitors, for machines, and for what the
+    /// proposer does by itself.
+    pub actor: Option<Box<Actor>>,
     /// What to do.
     pub operation: Operation,
+}
+
+/// Who of the staff sent a command. The door has checked that they may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Name of the token.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Address that the request came from.
+    pub address: String,
+}
+
+/// What a caller may do. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// Nobody in particular: looks, holds, buys; changes a booking by the secret in its id.
+    Visitor = 0,
+    /// A kiosk in the hall.
+    Kiosk = 1,
+    /// The counter: sells what has begun, takes cash.
+    Counter = 2,
+    /// A gate: admits.
+    Gate = 3,
+    /// A reseller.
+    Reseller = 4,
+    /// Runs venues: slots, reports, ledger, keys.
+    Manager = 5,
+    /// Runs the cluster.
+    Operator = 6,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: &'static [Role] = &[
+        Self::Visitor,
+        Self::Kiosk,
+        Self::Counter,
+        Self::Gate,
+        Self::Reseller,
+        Self::Manager,
+        Self::Operator,
+    ];
+
+    /// As it stands in tokens: `counter`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Visitor => "visitor",
+            Self::Kiosk => "kiosk",
+            Self::Counter => "counter",
+            Self::Gate => "gate",
+            Self::Reseller => "reseller",
+            Self::Manager => "manager",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 /// What can be done to a venue.
@@ -54,22 +116,87 @@ pub enum Operation {
         booking: BookingId,
         /// Drawn by the router; the tickets' secrets are derived from it.
         nonce: u64,
+        /// How it was paid at a counter; `None` where the money takes another way.
+        payment: Option<Payment>,
     },
     /// Give a hold back.
     Release {
         /// Which booking.
         booking: BookingId,
     },
-    /// Cancel a confirmed booking.
+    /// Cancel a confirmed booking, or some of its lines.
     Cancel {
         /// Which booking.
         booking: BookingId,
+        /// Which of its lines; all that are left where none is named.
+        lines: Vec<u16>,
     },
-    /// Expire up to `limit` holds of the venue that are due at the entry's time.
+    /// Expire up to `limit` holds of the venue that are due at the entry's time, and cancel the tours that are due for it.
     Expire {
         /// At most so many in this entry.
         limit: u32,
     },
+    /// Exchange all that a confirmed booking has for other places of the venue, old for new in one entry.
+    Rebook {
+        /// Which booking.
+        booking: BookingId,
+        /// As in a confirm.
+        nonce: u64,
+        /// What it shall have.
+        lines: Vec<LineRequest>,
+    },
+    /// A gate asks whether a ticket admits.
+    Admit(Admit),
+    /// Scans that gates made while they could not ask.
+    MergeScans {
+        /// In any order, and as often as one likes.
+        scans: Vec<Scan>,
+    },
+    /// The staff take a scan back: the visitor did not go through.
+    Annul {
+        /// Which device scanned.
+        device: String,
+        /// Its number of the scan.
+        device_seq: u64,
+    },
+    /// Give the venue another key to sign tickets with; older ones stay valid until they are retired.
+    AddTicketKey {
+        /// Drawn by the router: the private key (RFC 8032).
+        seed: [u8; 32],
+        /// Only where the venue has none yet.
+        first_only: bool,
+    },
+    /// Tickets signed with this key are no longer valid offline.
+    RetireTicketKey {
+        /// Which key.
+        key: u16,
+    },
+    /// The counter opens a cash drawer.
+    OpenDrawer {
+        /// Id of the drawer.
+        drawer: String,
+        /// Cash that is in it, in minor units.
+        float: i64,
+    },
+    /// The counter counts a cash drawer and closes it.
+    CloseDrawer {
+        /// Id of the drawer.
+        drawer: String,
+        /// Cash that was found in it, in minor units.
+        counted: i64,
+    },
+}
+
+/// How a booking was paid at a counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// In cash, into an open drawer.
+    Cash {
+        /// Id of the drawer.
+        drawer: String,
+    },
+    /// By card, at the counter's terminal.
+    Card,
 }
 
 /// See [`Operation::Hold`].
@@ -92,6 +219,9 @@ pub struct LineRequest {
     pub unit: String,
     /// How many; zero is refused.
     pub quantity: u32,
+    /// Where the unit requires something of the visitor: what a signed claim, which the door has checked, says of it
+    /// (`membership:4711`).
+    pub claim: Option<String>,
 }
 
 /// All slots of one product on one service day. Apply keeps slots with sales, adds the new, removes the unsold others.

@@ -1,14 +1,20 @@
 //! What each command does, one file each. Here is only the way to them, and the way of answers into records and back.
 
+pub(crate) mod admit;
 mod cancel;
 mod change_slot;
 mod confirm;
+pub(crate) mod drawers;
 mod expire;
 mod extend;
 mod hold;
 mod import_venue;
+mod rebook;
 mod release;
 mod set_slots;
+pub(crate) mod ticket_keys;
+pub(crate) mod tickets;
+mod tours;
 
 use self::hold::MAX_PERSONS;
 use crate::codec::{self, OUTCOME_BOOKING, RepliesBuilder};
@@ -107,10 +113,22 @@ fn dispatch(transaction: &mut Transaction<'_>, command: &Command) -> Result<Step
         Operation::ChangeSlot { slot, change } => change_slot::change_slot(transaction, venue, slot, *change),
         Operation::Hold(request) => return hold::hold(transaction, command, request).map(Step::Held),
         Operation::Extend { booking } => extend::extend(transaction, venue, *booking),
-        Operation::Confirm { booking, nonce } => confirm::confirm(transaction, venue, *booking, *nonce),
+        Operation::Confirm {
+            booking,
+            nonce,
+            payment,
+        } => confirm::confirm(transaction, venue, *booking, *nonce, payment.as_ref()),
         Operation::Release { booking } => release::release(transaction, venue, *booking),
-        Operation::Cancel { booking } => cancel::cancel(transaction, venue, *booking),
+        Operation::Cancel { booking, lines } => cancel::cancel(transaction, venue, *booking, lines),
         Operation::Expire { limit } => expire::expire(transaction, venue, *limit),
+        Operation::Rebook { booking, nonce, lines } => rebook::rebook(transaction, venue, *booking, *nonce, lines),
+        Operation::Admit(admit) => admit::admit(transaction, venue, admit),
+        Operation::MergeScans { scans } => admit::merge(transaction, venue, scans),
+        Operation::Annul { device, device_seq } => admit::annul(transaction, venue, device, *device_seq),
+        Operation::AddTicketKey { seed, first_only } => ticket_keys::add(transaction, venue, seed, *first_only),
+        Operation::RetireTicketKey { key } => ticket_keys::retire(transaction, venue, *key),
+        Operation::OpenDrawer { drawer, float } => drawers::open(transaction, venue, drawer, *float),
+        Operation::CloseDrawer { drawer, counted } => drawers::close(transaction, venue, drawer, *counted),
     };
     outcome.map(Step::Outcome)
 }
@@ -233,6 +251,7 @@ fn must_be_held(status: BookingStatus) -> Result<(), Refusal> {
         ),
         BookingStatus::Released => (RefusalCode::AlreadyReleased, "the hold was released; hold anew"),
         BookingStatus::Cancelled => (RefusalCode::AlreadyCancelled, "the booking was cancelled; hold anew"),
+        BookingStatus::Redeemed => (RefusalCode::AlreadyAdmitted, "the visitors have been there"),
     };
     Err(Refusal::new(code, detail))
 }

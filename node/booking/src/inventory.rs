@@ -7,6 +7,7 @@ mod appended;
 mod cache;
 mod catalogues;
 mod deadlines;
+mod desk;
 pub(crate) mod hash;
 mod transaction;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 pub(crate) use self::appended::Appended;
 use self::cache::Cache;
 use self::catalogues::Catalogues;
+use self::desk::Desk;
 pub(crate) use self::deadlines::{Deadlines, Ending};
 pub(crate) use self::hash::StateHash;
 use self::hash::digest;
@@ -93,6 +95,8 @@ pub struct Inventory {
     building: Cache<Hour>,
     guides: Cache<GuideHour>,
     records: Cache<Record>,
+    /// Rows of gates and counters.
+    desk: Desk,
     /// Rows that this entry writes once.
     appended: Appended,
     /// Holds of this entry, by deadline.
@@ -130,6 +134,7 @@ impl Inventory {
             building: Cache::default(),
             guides: Cache::default(),
             records: Cache::default(),
+            desk: Desk::default(),
             appended: Appended::default(),
             deadlines: Deadlines::default(),
             events: Events::default(),
@@ -253,6 +258,7 @@ impl Inventory {
         self.building.flush(rows, &mut self.hash);
         self.guides.flush(rows, &mut self.hash);
         self.records.flush(rows, &mut self.hash);
+        self.desk.flush(rows, &mut self.hash);
         self.deadlines.flush(&mut self.appended, &mut self.hash);
         self.events.flush(&mut self.appended, &mut self.hash);
         self.appended.flush(rows);

@@ -7,8 +7,8 @@
 use std::ops::Deref;
 
 use crate::ids::VenueNo;
-use crate::state::{GuideHourId, HourId, RecordId, SlotId};
-use crate::time::Timestamp;
+use crate::state::{GuideHourId, HourId, RecordId, SlotId, TicketNo};
+use crate::time::{ServiceDay, Timestamp};
 
 /// First byte of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,10 +38,24 @@ pub(crate) enum Table {
     Deadline = 0x31,
     /// Command keys older than the window in memory, some hundreds a row.
     Key = 0x32,
+    /// Scans of a ticket, by booking and number.
+    Scans = 0x33,
+    /// The ticket of a scan, by device and its number.
+    Device = 0x34,
+    /// Who came and went, by service day and hour.
+    Footfall = 0x35,
+    /// Void tickets of a booking, by service day.
+    Void = 0x36,
+    /// Bookings of a tour that may not take place, by the time at which that is decided.
+    Tour = 0x37,
+    /// Keys that tickets are signed with.
+    TicketKeys = 0x38,
     /// Double-entry journal, in log order.
     Ledger = 0x40,
     /// Events for others, in log order, those of an entry in one row.
     Outbox = 0x41,
+    /// Cash drawers.
+    Drawer = 0x42,
 }
 
 /// The longest key: table, venue, deadline, sequence number.
@@ -163,6 +177,47 @@ impl Key {
         Self::venue(Table::Ledger, venue).then(number.to_be_bytes())
     }
 
+    pub(crate) fn scans(ticket: TicketNo) -> Self {
+        Self::venue(Table::Scans, ticket.venue)
+            .then(ticket.seq.to_be_bytes())
+            .then(ticket.number.to_be_bytes())
+    }
+
+    /// `device` is a digest of the device's id.
+    pub(crate) fn device(venue: VenueNo, device: u64, device_seq: u64) -> Self {
+        Self::venue(Table::Device, venue)
+            .then(device.to_be_bytes())
+            .then(device_seq.to_be_bytes())
+    }
+
+    /// `hour` counts from 1970.
+    pub(crate) fn footfall(venue: VenueNo, day: ServiceDay, hour: i64) -> Self {
+        Self::venue(Table::Footfall, venue)
+            .then(ordered_day(day))
+            .then(ordered(hour))
+    }
+
+    pub(crate) fn void(venue: VenueNo, day: ServiceDay, seq: u64) -> Self {
+        Self::venue(Table::Void, venue)
+            .then(ordered_day(day))
+            .then(seq.to_be_bytes())
+    }
+
+    pub(crate) fn tour(venue: VenueNo, due: Timestamp, product: u16) -> Self {
+        Self::venue(Table::Tour, venue)
+            .then(ordered(due.0))
+            .then(product.to_be_bytes())
+    }
+
+    pub(crate) fn ticket_keys(venue: VenueNo) -> Self {
+        Self::venue(Table::TicketKeys, venue)
+    }
+
+    /// `drawer` is a digest of the drawer's id.
+    pub(crate) fn drawer(venue: VenueNo, drawer: u64) -> Self {
+        Self::venue(Table::Drawer, venue).then(drawer.to_be_bytes())
+    }
+
     pub(crate) fn outbox(venue: VenueNo, number: u64) -> Self {
         Self::venue(Table::Outbox, venue).then(number.to_be_bytes())
     }
@@ -171,6 +226,10 @@ impl Key {
 /// Signed integers sort as bytes once the sign bit is turned over.
 fn ordered(value: i64) -> [u8; 8] {
     (value as u64 ^ (1 << 63)).to_be_bytes()
+}
+
+fn ordered_day(day: ServiceDay) -> [u8; 4] {
+    (day.0 as u32 ^ (1 << 31)).to_be_bytes()
 }
 
 fn unordered(bytes: [u8; 8]) -> i64 {
@@ -196,6 +255,23 @@ pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
 pub(crate) fn deadline_of(key: &[u8]) -> Option<(Timestamp, u64)> {
     let deadline = key.get(5..)?.first_chunk().copied().map(unordered)?;
     Some((Timestamp(deadline), last_number(key)?))
+}
+
+/// The service day in a key of footfall or void tickets.
+pub(crate) fn day_of(key: &[u8]) -> Option<ServiceDay> {
+    let bytes = key.get(5..)?.first_chunk().copied()?;
+    Some(ServiceDay((u32::from_be_bytes(bytes) ^ (1 << 31)) as i32))
+}
+
+/// The ticket's number in a key of scans.
+pub(crate) fn ticket_number(key: &[u8]) -> Option<u16> {
+    key.last_chunk().copied().map(u16::from_be_bytes)
+}
+
+/// The time at which a tour is decided, and the number of its product.
+pub(crate) fn tour_of(key: &[u8]) -> Option<(Timestamp, u16)> {
+    let due = key.get(5..)?.first_chunk().copied().map(unordered)?;
+    Some((Timestamp(due), u16::from_be_bytes(*key.last_chunk()?)))
 }
 
 #[cfg(test)]

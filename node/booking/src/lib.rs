@@ -11,6 +11,7 @@
 //!
 //! Apply opens no table that comes with a library (time zones, currencies, Unicode): replicas may run different ones.
 
+pub mod admission;
 pub mod calendar;
 pub mod catalogue;
 pub mod codec;
@@ -20,7 +21,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod inventory;
 mod keys;
-mod ledger;
+pub mod ledger;
 pub mod money;
 mod mutant;
 mod outbox;
@@ -31,6 +32,7 @@ pub mod query;
 mod reference;
 pub mod rows;
 mod state;
+pub mod ticket_key;
 pub mod time;
 mod views;
 

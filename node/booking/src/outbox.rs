@@ -22,12 +22,34 @@ pub(crate) enum Event {
     Cancelled(u64),
     /// Capacity or closing, by the operator or by a new plan: number of the product's name, start.
     SlotChanged(u16, Timestamp),
+    /// A ticket was let in, or came back: the booking's sequence number, the ticket's number; as are the next two.
+    Admitted(u64, u16),
+    /// Its visitor left.
+    Left(u64, u16),
+    /// What its scans had come to is no longer so: the staff took one back, or an earlier one has come to light.
+    AdmissionChanged(u64, u16),
+    /// The booking got other places: its sequence number, as in the next.
+    Rebooked(u64),
+    /// Some of its lines were cancelled.
+    PartCancelled(u64),
 }
 
 impl Wire for Event {
     fn write(&self, writer: &mut Writer) {
         let (tag, seq) = match self {
-            Self::Held(seq) => (0u8, seq),
+            Self::Admitted(seq, number) | Self::Left(seq, number) | Self::AdmissionChanged(seq, number) => {
+                writer.put(match self {
+                    Self::Admitted(..) => &7u8,
+                    Self::Left(..) => &8,
+                    _ => &9,
+                });
+                writer.put(seq);
+                writer.put(number);
+                return;
+            }
+            Self::Rebooked(seq) => (10u8, seq),
+            Self::PartCancelled(seq) => (11, seq),
+            Self::Held(seq) => (0, seq),
             Self::Extended(seq) => (1, seq),
             Self::Confirmed(seq) => (2, seq),
             Self::Released(seq) => (3, seq),
@@ -52,6 +74,11 @@ impl Wire for Event {
             4 => Self::Expired(reader.take()?),
             5 => Self::Cancelled(reader.take()?),
             6 => Self::SlotChanged(reader.take()?, reader.take()?),
+            7 => Self::Admitted(reader.take()?, reader.take()?),
+            8 => Self::Left(reader.take()?, reader.take()?),
+            9 => Self::AdmissionChanged(reader.take()?, reader.take()?),
+            10 => Self::Rebooked(reader.take()?),
+            11 => Self::PartCancelled(reader.take()?),
             _ => return Err(CodecError::Value { what: "event" }),
         })
     }

@@ -1,7 +1,9 @@
 //! What comes of a command. A refusal is an outcome, replicated, stored and answered like a success.
 
+use crate::admission::AdmissionView;
 use crate::command::Channel;
 use crate::ids::{BookingId, SlotRef, TicketId};
+use crate::ticket_key::TicketKeyView;
 use crate::time::Timestamp;
 
 /// The answer to one command.
@@ -48,6 +50,47 @@ pub enum Outcome {
         /// the reminders of so many bookings that were confirmed or given back.
         more: bool,
     },
+    /// The booking as an exchange left it.
+    Rebooked {
+        /// With the new lines and tickets.
+        booking: BookingView,
+        /// What the buyer owes (or, negative, is owed) for the exchange, in minor units.
+        difference: i64,
+    },
+    /// What a gate is told.
+    Admission(AdmissionView),
+    /// What came of scans that gates had made by themselves.
+    Merged {
+        /// For each scan as it was sent, how it stands now.
+        scans: Vec<AdmissionView>,
+        /// All scans, of now and before, of the same tickets that are not accepted.
+        conflicts: Vec<AdmissionView>,
+    },
+    /// The venue's keys, after a change.
+    TicketKeys(Vec<TicketKeyView>),
+    /// A cash drawer, after a change.
+    Drawer(DrawerView),
+}
+
+/// A cash drawer as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawerView {
+    /// Id of the drawer.
+    pub drawer: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Log time at which it was opened.
+    pub opened_at: Timestamp,
+    /// Log time at which it was closed, if it was.
+    pub closed_at: Option<Timestamp>,
+    /// Cash at its opening, in minor units.
+    pub float: i64,
+    /// Cash taken since.
+    pub sales: i64,
+    /// Bookings that it was taken for.
+    pub bookings: u64,
+    /// Cash counted at its closing.
+    pub counted: Option<i64>,
 }
 
 /// A booking as it is shown.
@@ -67,7 +110,7 @@ pub struct BookingView {
     pub currency: String,
     /// In order of request.
     pub lines: Vec<LineView>,
-    /// Sum of the lines' totals, in minor units.
+    /// Sum of the totals of the lines that were not cancelled by themselves, in minor units.
     pub total: i64,
     /// Log time of the hold.
     pub created_at: Timestamp,
@@ -98,6 +141,8 @@ pub struct LineView {
     pub tax: i64,
     /// `quantity x unit_price`.
     pub total: i64,
+    /// It was cancelled by itself: its places are given back, and it is no part of the booking's total.
+    pub cancelled: bool,
 }
 
 /// A ticket as it is shown.
@@ -129,6 +174,8 @@ pub enum BookingStatus {
     Released = 3,
     /// Was confirmed, then cancelled.
     Cancelled = 4,
+    /// Was confirmed, and all its visitors have been admitted. Shown, never stored: admissions say it.
+    Redeemed = 5,
 }
 
 /// States of a ticket.
@@ -137,8 +184,16 @@ pub enum BookingStatus {
 pub enum TicketStatus {
     /// Admits.
     Valid = 0,
-    /// Does not.
+    /// Does not: cancelled or exchanged.
     Void = 1,
+    /// Its visitor is in the building.
+    Inside = 2,
+    /// Its visitor has left and may come back.
+    Outside = 3,
+    /// Its visitor has been there.
+    Used = 4,
+    /// Its time is over and nobody came.
+    NoShow = 5,
 }
 
 /// A slot as it is shown.
@@ -287,4 +342,26 @@ codes! {
     ExtendLimit = 20, "extend_limit";
     /// The catalogue contradicts what is stored (a changed currency, say).
     CatalogueConflict = 21, "catalogue_conflict";
+    /// The booking has no such line, or it was cancelled already.
+    UnknownLine = 22, "unknown_line";
+    /// A visitor of the booking has been admitted.
+    AlreadyAdmitted = 23, "already_admitted";
+    /// The unit requires a claim (a membership) that was not shown.
+    ClaimRequired = 24, "claim_required";
+    /// No such scan of the device.
+    UnknownScan = 25, "unknown_scan";
+    /// The device used the number for another scan.
+    DeviceSeqReused = 26, "device_seq_reused";
+    /// The venue has no such key.
+    UnknownKey = 27, "unknown_key";
+    /// A venue must keep one key, and has room for so many.
+    KeyLimit = 28, "key_limit";
+    /// The drawer is open already.
+    DrawerOpen = 29, "drawer_open";
+    /// The drawer is not open.
+    DrawerClosed = 30, "drawer_closed";
+    /// The slot has more scans than one ticket can have.
+    TooManyScans = 31, "too_many_scans";
+    /// Rebooking is to the same places.
+    NothingToRebook = 32, "nothing_to_rebook";
 }

@@ -111,6 +111,18 @@ pub(crate) fn is_on_sale(product: &ProductDefinition, now: Timestamp) -> bool {
     product.on_sale.is_none_or(|on_sale| now >= on_sale)
 }
 
+/// When it is decided whether a tour takes place; `None` where it always does.
+pub(crate) fn decided_at(product: &ProductDefinition, id: SlotId) -> Option<Timestamp> {
+    product.min_to_run?;
+    Some(Timestamp(id.start.0.saturating_sub(i64::from(product.cutoff_minutes) * 60_000)))
+}
+
+/// True where it is decided, or late enough to decide, that a tour does not take place.
+pub(crate) fn is_called_off(product: &ProductDefinition, id: SlotId, slot: &Slot, now: Timestamp) -> bool {
+    decided_at(product, id).is_some_and(|decided| now >= decided)
+        && product.min_to_run.is_some_and(|needed| slot.confirmed < needed)
+}
+
 /// A slot as it is shown at `now`.
 pub(crate) fn slot_view(
     pools: &mut impl PoolRows,
@@ -126,7 +138,7 @@ pub(crate) fn slot_view(
         places: 0,
     };
     let capacity = slot.capacity();
-    let closed = slot.is_closed() || now >= slot.end;
+    let closed = slot.is_closed() || now >= slot.end || is_called_off(product, id, &slot, now);
     let vacancies = if closed {
         0
     } else {

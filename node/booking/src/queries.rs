@@ -1,5 +1,8 @@
 //! Answers to queries: pure functions of rows, without caches, so that many run beside apply on snapshots of the store.
 
+mod reports;
+mod tickets;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -11,7 +14,7 @@ use crate::query::{Answer, Query};
 use crate::rows::{ReadRows, RowsError};
 use crate::state::{
     BUCKET, BUCKETS_PER_HOUR, Catalogue, Counters, GuideHour, GuideHourId, Hour, HourId, PlanRow, Record, RecordId,
-    Row, Slot, SlotId, VenueRow, checked_row, read_row,
+    Row, Slot, SlotId, checked_row, read_row,
 };
 use crate::time::{ServiceDay, Timestamp};
 use crate::views;
@@ -36,6 +39,14 @@ pub fn answer(rows: &impl ReadRows, query: &Query) -> Result<Answer, RowsError> 
             from,
             to,
         } => availability(rows, *venue, product.as_deref(), *from, *to)?,
+        Query::Ticket { ticket } => tickets::ticket(rows, *ticket)?,
+        Query::TicketKeys { venue } => tickets::keys_of(rows, *venue)?,
+        Query::GateBundle { venue, from, to } => tickets::gate_bundle(rows, *venue, *from, *to)?,
+        Query::Footfall { venue, from, to } => reports::footfall(rows, *venue, *from, *to)?,
+        Query::Ledger { venue, after, limit } => reports::ledger(rows, *venue, *after, *limit)?,
+        Query::Sales { venue, from, to } => reports::sales(rows, *venue, *from, *to)?,
+        Query::NoShows { venue, from, to } => reports::no_shows(rows, *venue, *from, *to)?,
+        Query::Drawer { venue, drawer } => reports::drawer(rows, *venue, drawer)?,
     };
     Ok(answer.unwrap_or(Answer::NotFound))
 }
@@ -65,11 +76,15 @@ fn booking_answer(rows: &impl ReadRows, booking: BookingId) -> Result<Option<Ans
     let Some(Record::Booking(stored)) = read_row::<Record>(rows, id)? else {
         return Ok(None);
     };
-    let Some(venue) = read_row::<VenueRow>(rows, booking.venue)? else {
+    if stored.secret != booking.secret {
+        return Ok(None);
+    }
+    let Some(catalogue) = read_catalogue(rows, booking.venue)? else {
         return Ok(None);
     };
-    let known = stored.secret == booking.secret;
-    Ok(known.then(|| Answer::Booking(views::booking(&venue, id, &stored))))
+    let mut view = views::booking(&catalogue.row, id, &stored);
+    tickets::bring_up_to_date(rows, &catalogue, id, &stored, &mut view)?;
+    Ok(Some(Answer::Booking(view)))
 }
 
 fn availability(
@@ -220,8 +235,8 @@ impl PoolRows for HoursRead {
     }
 }
 
-/// The venue of the shard whose hold ends first, and when: what the proposer waits for. It may be past, where nobody has
-/// proposed an `Expire` yet. One seek a venue.
+/// The venue of the shard whose hold ends first, or whose tour is decided first, and when: what the proposer waits for. It may be past, where nobody has
+/// proposed an `Expire` yet. Two seeks a venue.
 ///
 /// # Errors
 /// Where the store fails or a row is damaged.
@@ -236,6 +251,16 @@ pub fn next_deadline(rows: &impl ReadRows) -> Result<Option<(VenueNo, Timestamp)
                 && next.is_none_or(|(_, earliest)| deadline < earliest)
             {
                 next = Some((venue, deadline));
+            }
+            ControlFlow::Break(())
+        })?;
+        let from = Key::tour(venue, Timestamp(i64::MIN), 0);
+        let to = Key::tour(venue, Timestamp(i64::MAX), u16::MAX);
+        rows.scan(&from, &to, &mut |key, _| {
+            if let Some((due, _)) = keys::tour_of(key)
+                && next.is_none_or(|(_, earliest)| due < earliest)
+            {
+                next = Some((venue, due));
             }
             ControlFlow::Break(())
         })?;

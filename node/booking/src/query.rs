@@ -1,8 +1,12 @@
 //! Questions to a venue's state. They read rows, change nothing, and never free capacity.
 
+use crate::admission::{FootfallView, TicketScans};
 use crate::catalogue::VenueDefinition;
-use crate::ids::{BookingId, VenueNo};
-use crate::outcome::{BookingView, SlotView};
+use crate::command::Channel;
+use crate::ids::{BookingId, TicketId, VenueNo};
+use crate::ledger::LedgerLine;
+use crate::outcome::{BookingView, DrawerView, SlotView};
+use crate::ticket_key::TicketKeyView;
 use crate::time::{ServiceDay, Timestamp};
 
 /// A question.
@@ -29,7 +33,95 @@ pub enum Query {
         /// Last service day, included.
         to: ServiceDay,
     },
+    /// One ticket, with its signed claims and its scans.
+    Ticket {
+        /// Which ticket.
+        ticket: TicketId,
+    },
+    /// The keys that the venue's tickets are signed with.
+    TicketKeys {
+        /// Which venue.
+        venue: VenueNo,
+    },
+    /// What a gate needs to know to work by itself: keys and void tickets, as a signed text.
+    GateBundle {
+        /// Which venue.
+        venue: VenueNo,
+        /// First service day of the tickets.
+        from: ServiceDay,
+        /// Last service day, included.
+        to: ServiceDay,
+    },
+    /// Who came and went, by service day, hour and product.
+    Footfall {
+        /// Which venue.
+        venue: VenueNo,
+        /// First service day.
+        from: ServiceDay,
+        /// Last service day, included.
+        to: ServiceDay,
+    },
+    /// The journal, from after a line.
+    Ledger {
+        /// Which venue.
+        venue: VenueNo,
+        /// Number of the last line that the caller has.
+        after: u64,
+        /// At most so many lines.
+        limit: u32,
+    },
+    /// What the journal says was sold in a time, by product, unit and channel.
+    Sales {
+        /// Which venue.
+        venue: VenueNo,
+        /// Log time from which on.
+        from: Timestamp,
+        /// Log time before which.
+        to: Timestamp,
+    },
+    /// Who had a ticket and did not come, by service day and product.
+    NoShows {
+        /// Which venue.
+        venue: VenueNo,
+        /// First service day.
+        from: ServiceDay,
+        /// Last service day, included.
+        to: ServiceDay,
+    },
+    /// A cash drawer.
+    Drawer {
+        /// Which venue.
+        venue: VenueNo,
+        /// Id of the drawer.
+        drawer: String,
+    },
 }
+
+impl Query {
+    /// The venue that it is about, and with it the shard.
+    #[must_use]
+    pub const fn venue(&self) -> VenueNo {
+        match self {
+            Self::Venue { venue }
+            | Self::Availability { venue, .. }
+            | Self::TicketKeys { venue }
+            | Self::GateBundle { venue, .. }
+            | Self::Footfall { venue, .. }
+            | Self::Ledger { venue, .. }
+            | Self::Sales { venue, .. }
+            | Self::NoShows { venue, .. }
+            | Self::Drawer { venue, .. } => *venue,
+            Self::Booking { booking } => booking.venue,
+            Self::Ticket { ticket } => ticket.venue,
+        }
+    }
+}
+
+/// Service days that one report spans at most; what lies beyond is left out.
+pub const MAX_REPORT_DAYS: i32 = 366;
+
+/// Lines of the journal in one answer at most.
+pub const MAX_LEDGER_LINES: u32 = 1_000;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +144,89 @@ pub enum Answer {
         /// The slots.
         slots: Vec<SlotView>,
     },
-    /// No such venue, booking or product.
+    /// No such venue, booking, product, ticket or drawer.
     NotFound,
+    /// The ticket.
+    Ticket(Box<TicketScans>),
+    /// The venue's keys, oldest first.
+    TicketKeys(Vec<TicketKeyView>),
+    /// A text (see [`crate::ticket_key`]), and the newest key's signature of its bytes.
+    GateBundle {
+        /// For gates to read.
+        text: String,
+        /// Which key signed.
+        key: u16,
+        /// Ed25519.
+        signature: [u8; 64],
+    },
+    /// In order of day, hour and product.
+    Footfall {
+        /// Log time of the state.
+        time: Timestamp,
+        /// People that the building may hold.
+        building_capacity: u32,
+        /// Rows.
+        rows: Vec<FootfallView>,
+    },
+    /// Lines in order of number.
+    Ledger {
+        /// ISO 4217 code.
+        currency: String,
+        /// Digits of the currency's minor unit.
+        currency_digits: u8,
+        /// Lines.
+        lines: Vec<LedgerLine>,
+        /// Number of the newest line that there is.
+        last: u64,
+        /// Log time of the state.
+        time: Timestamp,
+    },
+    /// In order of product, unit and channel.
+    Sales {
+        /// ISO 4217 code.
+        currency: String,
+        /// Rows.
+        rows: Vec<SalesRow>,
+        /// Log time of the state.
+        time: Timestamp,
+    },
+    /// In order of day and product.
+    NoShows {
+        /// Rows.
+        rows: Vec<NoShowRow>,
+        /// Log time of the state.
+        time: Timestamp,
+    },
+    /// The drawer as it is, or as it was closed last.
+    Drawer(DrawerView),
+}
+
+/// What was sold of one unit through one channel, less what was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SalesRow {
+    /// Product id.
+    pub product: String,
+    /// Unit id.
+    pub unit: String,
+    /// Who sold.
+    pub channel: Channel,
+    /// Units.
+    pub quantity: i64,
+    /// Minor units, tax included.
+    pub gross: i64,
+    /// Tax contained in `gross`.
+    pub tax: i64,
+}
+
+/// Tickets of a product for a service day, and how many were used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoShowRow {
+    /// Service day.
+    pub day: ServiceDay,
+    /// Product id.
+    pub product: String,
+    /// Places sold in slots that are over.
+    pub sold: u64,
+    /// Tickets that were admitted.
+    pub admitted: u64,
 }

@@ -3,13 +3,18 @@
 //! Names of products and units are kept once per venue and stand in rows as numbers (see [`VenueRow::names`]): a
 //! booking's row stays short, and a booking keeps its names when the catalogue drops them.
 
+mod desk;
 mod hours;
 mod record;
 mod slot;
 mod venue;
 
+pub(crate) use self::desk::{
+    DeviceScan, DeviceScanId, Drawer, DrawerId, Footfall, FootfallId, Passage, Passed, Scans, TicketKey, TicketKeys, TicketNo, Tour,
+    TourId, VoidId, VoidTickets,
+};
 pub(crate) use self::hours::{BUCKET, BUCKETS_PER_HOUR, GuideHour, GuideHourId, Hour, HourId, Span};
-pub(crate) use self::record::{Booking, Line, Lines, Operated, Record, RecordId};
+pub(crate) use self::record::{Booking, Line, Lines, Operated, PastIssue, Record, RecordId, tickets_of};
 pub(crate) use self::slot::{Slot, SlotId};
 pub(crate) use self::venue::{Catalogue, CatalogueRow, Counters, PlanRow, VenueRow};
 use crate::codec::wire::{Reader, Wire, Writer};

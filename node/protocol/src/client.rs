@@ -188,10 +188,7 @@ impl ClusterClient {
         at_least: Option<u64>,
         deadline: Instant,
     ) -> Result<Answered, ClientError> {
-        let venue = match query {
-            Query::Venue { venue } | Query::Availability { venue, .. } => *venue,
-            Query::Booking { booking } => booking.venue,
-        };
+        let venue = query.venue();
         query::query(
             &self.inner,
             venue,

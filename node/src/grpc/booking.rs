@@ -107,9 +107,12 @@ impl BookingDoor {
     /// Waits for room for about what the answer takes.
     async fn share_of(&self, query: &Query) -> Result<OwnedSemaphorePermit, Rejection> {
         let bytes = match query {
-            Query::Booking { .. } => 8 << 10,
-            Query::Venue { .. } => 256 << 10,
-            Query::Availability { .. } => 1 << 20,
+            Query::Booking { .. } | Query::Ticket { .. } | Query::TicketKeys { .. } | Query::Drawer { .. } => 8 << 10,
+            Query::Venue { .. } | Query::Ledger { .. } | Query::Sales { .. } => 256 << 10,
+            Query::Availability { .. }
+            | Query::GateBundle { .. }
+            | Query::Footfall { .. }
+            | Query::NoShows { .. } => 1 << 20,
         };
         let units = u32::try_from(bytes / QUERY_UNIT_BYTES).unwrap_or(u32::MAX);
         let room = Arc::clone(self.budget.queries()).acquire_many_owned(units).await;

@@ -125,6 +125,7 @@ impl Shard {
             key: None,
             fingerprint: 0,
             venue,
+            actor: None,
             operation,
         };
         let (index, reply) = self

@@ -1,10 +1,10 @@
 //! A booking's JSON, written by hand into one buffer: it is the answer to all that is sold, and through serde it took as long
 //! as the rest of the handler. [`super::views::Booking`] says what it looks like, and tests hold the one against the other.
 
-use rotunda_booking::outcome::{BookingStatus, BookingView, LineView, TicketStatus, TicketView};
+use rotunda_booking::outcome::{BookingStatus, BookingView, LineView, TicketView};
 use rotunda_booking::time::Timestamp;
 
-use super::views::channel_label;
+use super::views::{channel_label, ticket_label};
 
 /// What a booking of two lines takes.
 const CAPACITY: usize = 1024;
@@ -23,6 +23,7 @@ pub(super) fn write(view: &BookingView) -> String {
         BookingStatus::Expired => "expired",
         BookingStatus::Released => "released",
         BookingStatus::Cancelled => "cancelled",
+        BookingStatus::Redeemed => "redeemed",
     });
     json.push_str("\",\"venue\":");
     text(&mut json, &view.venue);
@@ -72,6 +73,9 @@ fn push_line(json: &mut String, line: &LineView, currency: &str) {
     money(json, "unit_price", line.unit_price, currency);
     money(json, "tax", line.tax, currency);
     money(json, "total", line.total, currency);
+    if line.cancelled {
+        json.push_str(",\"cancelled\":true");
+    }
     json.push('}');
 }
 
@@ -84,10 +88,9 @@ fn push_ticket(json: &mut String, ticket: &TicketView) {
     text(json, &ticket.unit);
     json.push_str(",\"slot\":");
     text(json, &ticket.slot.to_text());
-    json.push_str(match ticket.status {
-        TicketStatus::Valid => ",\"status\":\"valid\"}",
-        TicketStatus::Void => ",\"status\":\"void\"}",
-    });
+    json.push_str(",\"status\":\"");
+    json.push_str(ticket_label(ticket.status));
+    json.push_str("\"}");
 }
 
 fn slot(json: &mut String, line: &LineView) {
@@ -141,6 +144,7 @@ mod tests {
     use proptest::prelude::*;
     use rotunda_booking::command::Channel;
     use rotunda_booking::ids::{BookingId, SlotRef, TicketId, VenueNo};
+    use rotunda_booking::outcome::TicketStatus;
 
     use super::super::views::Booking;
     use super::*;
@@ -158,14 +162,15 @@ mod tests {
     }
 
     fn lines() -> impl Strategy<Value = LineView> {
-        (slots(), any::<String>(), any::<u32>(), any::<[i64; 3]>()).prop_map(
-            |(slot, unit, quantity, [unit_price, tax, total])| LineView {
+        (slots(), any::<String>(), any::<u32>(), any::<[i64; 3]>(), any::<bool>()).prop_map(
+            |(slot, unit, quantity, [unit_price, tax, total], cancelled)| LineView {
                 slot,
                 unit,
                 quantity,
                 unit_price,
                 tax,
                 total,
+                cancelled,
             },
         )
     }
@@ -176,9 +181,9 @@ mod tests {
             any::<u64>(),
             any::<String>(),
             slots(),
-            any::<bool>(),
+            0..6_usize,
         )
-            .prop_map(|((seq, number, secret), serial, unit, slot, valid)| TicketView {
+            .prop_map(|((seq, number, secret), serial, unit, slot, status)| TicketView {
                 id: TicketId {
                     venue: VenueNo(7),
                     seq: u64::from(seq),
@@ -188,7 +193,14 @@ mod tests {
                 serial,
                 unit,
                 slot,
-                status: if valid { TicketStatus::Valid } else { TicketStatus::Void },
+                status: [
+                    TicketStatus::Valid,
+                    TicketStatus::Void,
+                    TicketStatus::Inside,
+                    TicketStatus::Outside,
+                    TicketStatus::Used,
+                    TicketStatus::NoShow,
+                ][status],
             })
     }
 
@@ -199,7 +211,7 @@ mod tests {
             any::<String>(),
             "[A-Z]{3}|\"",
         );
-        let states = (0..5_usize, 0..5_usize);
+        let states = (0..6_usize, 0..5_usize);
         let at = (
             times(),
             option::of(times()),
@@ -222,6 +234,7 @@ mod tests {
                     BookingStatus::Expired,
                     BookingStatus::Released,
                     BookingStatus::Cancelled,
+                    BookingStatus::Redeemed,
                 ][status],
                 venue,
                 channel: [

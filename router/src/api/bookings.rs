@@ -91,6 +91,7 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
         key: Some(key.command(&call.caller, "hold", venue.number)),
         fingerprint: fingerprint.short(),
         venue: venue.number,
+        actor: None,
         operation: Operation::Hold(HoldRequest {
             secret: call.door.draw.draw(),
             channel,
@@ -170,7 +171,7 @@ change! {
     /// Sell what is held.
     ///
     /// The answer has a ticket for each person. A hold can be confirmed until its expiry is in the log.
-    confirm "/v1/bookings/{booking}/confirm" |booking, nonce| Operation::Confirm { booking, nonce }
+    confirm "/v1/bookings/{booking}/confirm" |booking, nonce| Operation::Confirm { booking, nonce, payment: None }
 }
 
 change! {
@@ -180,7 +181,7 @@ change! {
 
 change! {
     /// Cancel a confirmed booking.
-    cancel "/v1/bookings/{booking}/cancel" |booking, _| Operation::Cancel { booking }
+    cancel "/v1/bookings/{booking}/cancel" |booking, _| Operation::Cancel { booking, lines: Vec::new() }
 }
 
 /// One operation on one booking.
@@ -201,6 +202,7 @@ async fn change(
         key: Some(key.command(&call.caller, operation, venue.number)),
         fingerprint: fingerprint.short(),
         venue: venue.number,
+        actor: None,
         operation: make(id, call.door.draw.draw()),
     };
     let instance = format!("/v1/bookings/{canonical}/{operation}");
@@ -262,6 +264,7 @@ fn lines(lines: Vec<HoldLine>) -> Result<Vec<LineRequest>, Problem> {
                 slot,
                 unit: line.unit,
                 quantity: line.quantity,
+                claim: None,
             }),
             Err(error) => issues.push(Issue::new(format!("/lines/{n}/slot"), error.to_string())),
         }

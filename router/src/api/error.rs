@@ -145,6 +145,17 @@ codes! {
     TooLarge "too_large" 422 ClientError false "Too much for one booking" "Split it into several bookings.";
     ExtendLimit "extend_limit" 409 Conflict false "Extended as often as it may be" "Confirm or release the hold.";
     CatalogueConflict "catalogue_conflict" 409 Conflict false "The catalogue contradicts what is stored" "Change the file as `errors` says.";
+    UnknownLine "unknown_line" 404 ClientError false "No such line" "GET the booking to see its lines; they count from 0.";
+    AlreadyAdmitted "already_admitted" 409 Conflict false "A visitor was admitted" "What was used cannot be given back.";
+    ClaimRequired "claim_required" 422 ClientError false "A claim is needed" "Send the signed claim with the line, or choose another unit.";
+    UnknownScan "unknown_scan" 404 ClientError false "No such scan" "Name the device and the device_seq of a scan of this venue's ticket.";
+    DeviceSeqReused "device_seq_reused" 409 Conflict false "The device_seq was used before" "Count on: each scan of a device has a number of its own.";
+    UnknownKey "unknown_key" 404 ClientError false "No such key" "GET /v1/venues/{venue}/ticket-keys lists them.";
+    KeyLimit "key_limit" 409 Conflict false "Not with these keys" "A venue keeps at least one key, and has at most 255 in its life.";
+    DrawerOpen "drawer_open" 409 Conflict false "The drawer is open" "Close it first.";
+    DrawerClosed "drawer_closed" 409 Conflict false "The drawer is not open" "Open it with its float.";
+    TooManyScans "too_many_scans" 409 Conflict false "Scanned too often" "Look at the ticket by hand; its gate may be broken.";
+    NothingToRebook "nothing_to_rebook" 409 Conflict false "These are its places" "Name other places.";
     // What is wrong with a request.
     MalformedJson "malformed_json" 400 ClientError false "The body is not JSON" "Mend the body at the line and column in `detail`.";
     MalformedYaml "malformed_yaml" 400 ClientError false "The body is not YAML" "Mend the body at the line and column in `detail`.";
@@ -196,6 +207,17 @@ impl Code {
             RefusalCode::TooLarge => Self::TooLarge,
             RefusalCode::ExtendLimit => Self::ExtendLimit,
             RefusalCode::CatalogueConflict => Self::CatalogueConflict,
+            RefusalCode::UnknownLine => Self::UnknownLine,
+            RefusalCode::AlreadyAdmitted => Self::AlreadyAdmitted,
+            RefusalCode::ClaimRequired => Self::ClaimRequired,
+            RefusalCode::UnknownScan => Self::UnknownScan,
+            RefusalCode::DeviceSeqReused => Self::DeviceSeqReused,
+            RefusalCode::UnknownKey => Self::UnknownKey,
+            RefusalCode::KeyLimit => Self::KeyLimit,
+            RefusalCode::DrawerOpen => Self::DrawerOpen,
+            RefusalCode::DrawerClosed => Self::DrawerClosed,
+            RefusalCode::TooManyScans => Self::TooManyScans,
+            RefusalCode::NothingToRebook => Self::NothingToRebook,
         }
     }
 

@@ -159,6 +159,7 @@ async fn import_venue(
         key: None,
         fingerprint: 0,
         venue: number,
+        actor: None,
         operation: Operation::ImportVenue(Box::new(definition)),
     };
     let submitted = call.submit(&command).await?;

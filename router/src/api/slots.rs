@@ -81,6 +81,7 @@ pub(crate) async fn change(
         key: Some(key),
         fingerprint: fingerprint.short(),
         venue: venue.number,
+        actor: None,
         operation: Operation::ChangeSlot { slot, change },
     };
     let instance = format!("/v1/admin/venues/{slug}/slots/{canonical}");

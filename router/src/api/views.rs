@@ -105,6 +105,8 @@ pub(crate) enum StatusName {
     Released,
     /// Was confirmed, then cancelled.
     Cancelled,
+    /// Was confirmed, and all its visitors have been admitted.
+    Redeemed,
 }
 
 /// A booking. Answers are written by [`super::booking_json`]; this is what the document says of them and what tests hold
@@ -124,7 +126,7 @@ pub(crate) struct Booking<'a> {
     channel: ChannelName,
     /// In order of request.
     lines: Vec<Line<'a>>,
-    /// Sum of the lines' totals.
+    /// Sum of the totals of the lines that were not cancelled by themselves.
     total: Money<'a>,
     /// When the places were taken. Times carry the venue's offset at the first line's slot.
     #[schema(format = DateTime)]
@@ -159,6 +161,9 @@ pub(crate) struct Line<'a> {
     tax: Money<'a>,
     /// `quantity` times `unit_price`.
     total: Money<'a>,
+    /// It was cancelled by itself, and is no part of the booking's total.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cancelled: bool,
 }
 
 /// A ticket: admits one person.
@@ -173,13 +178,33 @@ pub(crate) struct Ticket<'a> {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[schema(as = TicketStatus)]
 pub(crate) enum TicketStatusName {
     /// Admits.
     Valid,
-    /// Does not.
+    /// Does not: cancelled or exchanged.
     Void,
+    /// Its visitor is in the building.
+    Inside,
+    /// Its visitor has left and may come back.
+    Outside,
+    /// Its visitor has been there.
+    Used,
+    /// Its time is over and nobody came.
+    NoShow,
+}
+
+/// The status of a ticket as it stands in answers.
+pub(crate) const fn ticket_label(status: TicketStatus) -> &'static str {
+    match status {
+        TicketStatus::Valid => "valid",
+        TicketStatus::Void => "void",
+        TicketStatus::Inside => "inside",
+        TicketStatus::Outside => "outside",
+        TicketStatus::Used => "used",
+        TicketStatus::NoShow => "no_show",
+    }
 }
 
 impl<'a> From<&'a BookingView> for Booking<'a> {
@@ -194,6 +219,7 @@ impl<'a> From<&'a BookingView> for Booking<'a> {
                 BookingStatus::Expired => StatusName::Expired,
                 BookingStatus::Released => StatusName::Released,
                 BookingStatus::Cancelled => StatusName::Cancelled,
+                BookingStatus::Redeemed => StatusName::Redeemed,
             },
             venue: &view.venue,
             channel: view.channel.into(),
@@ -217,6 +243,7 @@ impl<'a> Line<'a> {
             unit_price: Money::new(line.unit_price, currency),
             tax: Money::new(line.tax, currency),
             total: Money::new(line.total, currency),
+            cancelled: line.cancelled,
         }
     }
 }
@@ -231,6 +258,10 @@ impl<'a> From<&'a TicketView> for Ticket<'a> {
             status: match ticket.status {
                 TicketStatus::Valid => TicketStatusName::Valid,
                 TicketStatus::Void => TicketStatusName::Void,
+                TicketStatus::Inside => TicketStatusName::Inside,
+                TicketStatus::Outside => TicketStatusName::Outside,
+                TicketStatus::Used => TicketStatusName::Used,
+                TicketStatus::NoShow => TicketStatusName::NoShow,
             },
         }
     }

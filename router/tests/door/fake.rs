@@ -90,6 +90,7 @@ impl Fake {
                 key: None,
                 fingerprint: 0,
                 venue,
+                actor: None,
                 operation,
             });
         }
@@ -251,6 +252,7 @@ impl Backend for Fake {
                             key: None,
                             fingerprint: 0,
                             venue,
+                            actor: None,
                             operation,
                         })
                         .outcome

@@ -52,6 +52,7 @@ impl Grpc {
             slot: stall.slot.clone(),
             unit: stall.unit.clone(),
             quantity: stall.least + more,
+            claim: None,
         };
         let secret = self.random.u64(..);
         let operation = Operation::Hold(HoldRequest {
@@ -64,7 +65,7 @@ impl Grpc {
 
     pub(super) async fn confirm(&mut self, booking: BookingId) -> Told {
         let nonce = self.random.u64(..);
-        self.submit(booking.venue, Operation::Confirm { booking, nonce }).await
+        self.submit(booking.venue, Operation::Confirm { booking, nonce, payment: None }).await
     }
 
     pub(super) async fn release(&mut self, booking: BookingId) -> Told {
@@ -77,6 +78,7 @@ impl Grpc {
             key: Some(CommandKey(key.to_be_bytes())),
             fingerprint: 0,
             venue,
+            actor: None,
             operation,
         };
         let submitted = match self.client.submit(&command, Instant::now() + DEADLINE).await {

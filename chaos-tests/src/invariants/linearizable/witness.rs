@@ -156,7 +156,7 @@ impl State {
                 Operation::Extend { booking }
                 | Operation::Confirm { booking, .. }
                 | Operation::Release { booking }
-                | Operation::Cancel { booking },
+                | Operation::Cancel { booking, .. },
                 outcome,
             ) => {
                 let expected = self.expected(&step.command.operation, *booking);
@@ -199,6 +199,7 @@ impl State {
             (BookingStatus::Expired, _) => Expected::Refused(RefusalCode::HoldExpired),
             (BookingStatus::Released, _) => Expected::Refused(RefusalCode::AlreadyReleased),
             (BookingStatus::Cancelled, _) => Expected::Refused(RefusalCode::AlreadyCancelled),
+            (BookingStatus::Redeemed, _) => Expected::Refused(RefusalCode::AlreadyAdmitted),
         }
     }
 }

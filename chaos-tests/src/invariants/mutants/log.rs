@@ -73,6 +73,7 @@ fn view(evidence: &Evidence<'_>, step: &Step, seq: u64) -> Option<BookingView> {
                 unit_price: price(&line.unit),
                 tax: rotunda_booking::money::contained_tax(total, 600),
                 total,
+                cancelled: false,
             }
         })
         .collect();

@@ -39,6 +39,12 @@ pub const MAX_GUIDES: i64 = 1_000;
 pub const MAX_AGE: i64 = 150;
 /// Hold minutes where the network does not say.
 pub const DEFAULT_HOLD_MINUTES: i64 = 10;
+/// Before a tour's start: four weeks.
+pub const MAX_CUTOFF_MINUTES: i64 = 40_320;
+/// A tour's cutoff where the product does not say.
+pub const DEFAULT_CUTOFF_MINUTES: u32 = 60;
+/// Gates admit so early where the product does not say.
+pub const DEFAULT_EARLY_ENTRY_MINUTES: u32 = 15;
 /// Units per booking where the network does not say.
 pub const DEFAULT_MAX_UNITS_PER_BOOKING: i64 = 20;
 

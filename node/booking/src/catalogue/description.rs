@@ -93,8 +93,14 @@ pub struct ProductDescription {
     pub max_units_per_booking: Option<i64>,
     /// A tour with fewer is cancelled; only for `guided`.
     pub min_to_run: Option<i64>,
+    /// The cutoff lies so many minutes before the start; 60 where left out; only with `min_to_run`.
+    pub cutoff_minutes: Option<i64>,
     /// At most so many tours at once; only for `guided`.
     pub guides: Option<i64>,
+    /// Who has left may come back on the same ticket; no where left out.
+    pub re_entry: Option<bool>,
+    /// The gates admit so many minutes before the start; 15 where left out.
+    pub early_entry_minutes: Option<i64>,
     /// Ticket types.
     pub units: Vec<UnitDescription>,
 }

@@ -9,7 +9,7 @@ use super::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefini
 use crate::time::{ServiceDay, Timestamp};
 
 /// First byte of an encoded venue. A binary reads every version up to its own.
-pub const VENUE_VERSION: u8 = 1;
+pub const VENUE_VERSION: u8 = 2;
 
 /// Why bytes are not a venue's definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +103,10 @@ fn put_product(product: &ProductDefinition, out: &mut Vec<u8>) {
     put_u32(product.min_units_per_booking, out);
     put_u32(product.max_units_per_booking, out);
     put_option(product.min_to_run.as_ref(), out, |count, out| put_u32(*count, out));
+    put_u32(product.cutoff_minutes, out);
     put_option(product.guides.as_ref(), out, |count, out| put_u32(*count, out));
+    out.push(u8::from(product.re_entry));
+    put_u32(product.early_entry_minutes, out);
     put_list(&product.units, out, put_unit);
 }
 
@@ -169,7 +172,10 @@ fn read_product(reader: &mut Reader<'_>) -> Result<ProductDefinition, CatalogueD
         min_units_per_booking: reader.u32("number")?,
         max_units_per_booking: reader.u32("number")?,
         min_to_run: reader.option_u32()?,
+        cutoff_minutes: reader.u32("number")?,
         guides: reader.option_u32()?,
+        re_entry: reader.flag()?,
+        early_entry_minutes: reader.u32("number")?,
         units: reader.list(read_unit)?,
     })
 }

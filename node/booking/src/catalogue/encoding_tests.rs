@@ -63,7 +63,10 @@ fn product() -> impl Strategy<Value = ProductDefinition> {
                 min_units_per_booking: numbers[4],
                 max_units_per_booking: numbers[5],
                 min_to_run,
+                cutoff_minutes: numbers[0],
                 guides,
+                re_entry: numbers[1] % 2 == 0,
+                early_entry_minutes: numbers[2],
                 units,
             },
         )
@@ -135,7 +138,10 @@ fn the_form_of_version_1_does_not_change() {
             min_units_per_booking: 1,
             max_units_per_booking: 20,
             min_to_run: Some(4),
+            cutoff_minutes: 60,
             guides: Some(2),
+            re_entry: false,
+            early_entry_minutes: 15,
             units: vec![UnitDefinition {
                 slug: "u".into(),
                 kind: "ADULT".into(),

@@ -1,17 +1,15 @@
-//! The layouts of the domain's types. The order of fields and the numbers of variants are stored in logs and rows:
+//! The layouts of ids and commands. The order of fields and the numbers of variants are stored in logs and rows:
 //! a change needs a new version byte, not an edit.
 
+use crate::admission::{Admit, Direction, Scan};
 use crate::catalogue::VenueDefinition;
 use crate::catalogue::encoding::{decode_venue, encode_venue};
 use crate::codec::CodecError;
 use crate::codec::wire::{Reader, Wire, Writer, skip_field, wire_newtype, wire_struct, wire_tag};
-use crate::command::{Channel, Command, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
-use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
-use crate::outcome::{
-    BookingStatus, BookingView, LineProblem, LineView, Outcome, Refusal, RefusalCode, Reply, SlotStatus, SlotView,
-    TicketStatus, TicketView,
+use crate::command::{
+    Actor, Channel, Command, HoldRequest, LineRequest, Operation, Payment, Role, SlotChange, SlotPlan, SlotSpec,
 };
-use crate::query::{Answer, Query};
+use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::time::{ServiceDay, Timestamp};
 
 wire_newtype!(Timestamp, ServiceDay, VenueNo, CommandKey);
@@ -55,7 +53,12 @@ wire_tag!(Channel {
     Reseller,
     Phone
 });
-wire_struct!(LineRequest { slot, unit, quantity });
+wire_struct!(LineRequest {
+    slot,
+    unit,
+    quantity,
+    claim
+});
 wire_struct!(HoldRequest { secret, channel, lines });
 wire_struct!(SlotSpec {
     start,
@@ -70,10 +73,30 @@ wire_struct!(SlotPlan {
     day,
     slots
 });
+wire_tag!(Role {
+    Visitor,
+    Kiosk,
+    Counter,
+    Gate,
+    Reseller,
+    Manager,
+    Operator
+});
+wire_struct!(Actor { name, role, address });
+wire_tag!(Direction { Entry, Exit });
+wire_struct!(Admit {
+    ticket,
+    gate,
+    device,
+    device_seq,
+    direction
+});
+wire_struct!(Scan { admit, at });
 wire_struct!(Command {
     key,
     fingerprint,
     venue,
+    actor,
     operation
 });
 
@@ -82,6 +105,7 @@ pub(super) fn check_command(reader: &mut Reader<'_>) -> Result<VenueNo, CodecErr
     skip_field(|command: &Command| &command.key, reader)?;
     skip_field(|command: &Command| &command.fingerprint, reader)?;
     let venue = reader.take()?;
+    skip_field(|command: &Command| &command.actor, reader)?;
     skip_field(|command: &Command| &command.operation, reader)?;
     Ok(venue)
 }
@@ -135,22 +159,66 @@ impl Wire for Operation {
                 writer.put(&4u8);
                 writer.put(booking);
             }
-            Self::Confirm { booking, nonce } => {
+            Self::Confirm {
+                booking,
+                nonce,
+                payment,
+            } => {
                 writer.put(&5u8);
                 writer.put(booking);
                 writer.put(nonce);
+                writer.put(payment);
             }
             Self::Release { booking } => {
                 writer.put(&6u8);
                 writer.put(booking);
             }
-            Self::Cancel { booking } => {
+            Self::Cancel { booking, lines } => {
                 writer.put(&7u8);
                 writer.put(booking);
+                writer.put(lines);
             }
             Self::Expire { limit } => {
                 writer.put(&8u8);
                 writer.put(limit);
+            }
+            Self::Rebook { booking, nonce, lines } => {
+                writer.put(&9u8);
+                writer.put(booking);
+                writer.put(nonce);
+                writer.put(lines);
+            }
+            Self::Admit(admit) => {
+                writer.put(&10u8);
+                writer.put(admit);
+            }
+            Self::MergeScans { scans } => {
+                writer.put(&11u8);
+                writer.put(scans);
+            }
+            Self::Annul { device, device_seq } => {
+                writer.put(&12u8);
+                writer.put(device);
+                writer.put(device_seq);
+            }
+            Self::AddTicketKey { seed, first_only } => {
+                writer.put(&13u8);
+                writer.put(seed);
+                writer.put(first_only);
+            }
+            Self::RetireTicketKey { key } => {
+                writer.put(&14u8);
+                writer.put(key);
+            }
+            Self::OpenDrawer { drawer, float } => {
+                writer.put(&15u8);
+                writer.put(drawer);
+                writer.put(float);
+            }
+            Self::CloseDrawer { drawer, counted } => {
+                writer.put(&16u8);
+                writer.put(drawer);
+                writer.put(counted);
             }
         }
     }
@@ -169,14 +237,40 @@ impl Wire for Operation {
             5 => Self::Confirm {
                 booking: reader.take()?,
                 nonce: reader.take()?,
+                payment: reader.take()?,
             },
             6 => Self::Release {
                 booking: reader.take()?,
             },
             7 => Self::Cancel {
                 booking: reader.take()?,
+                lines: reader.take()?,
             },
             8 => Self::Expire { limit: reader.take()? },
+            9 => Self::Rebook {
+                booking: reader.take()?,
+                nonce: reader.take()?,
+                lines: reader.take()?,
+            },
+            10 => Self::Admit(reader.take()?),
+            11 => Self::MergeScans { scans: reader.take()? },
+            12 => Self::Annul {
+                device: reader.take()?,
+                device_seq: reader.take()?,
+            },
+            13 => Self::AddTicketKey {
+                seed: reader.take()?,
+                first_only: reader.take()?,
+            },
+            14 => Self::RetireTicketKey { key: reader.take()? },
+            15 => Self::OpenDrawer {
+                drawer: reader.take()?,
+                float: reader.take()?,
+            },
+            16 => Self::CloseDrawer {
+                drawer: reader.take()?,
+                counted: reader.take()?,
+            },
             _ => return Err(CodecError::Value { what: "operation" }),
         })
     }
@@ -190,293 +284,21 @@ impl Wire for Operation {
     }
 }
 
-wire_tag!(BookingStatus {
-    Held,
-    Confirmed,
-    Expired,
-    Released,
-    Cancelled
-});
-wire_tag!(TicketStatus { Valid, Void });
-wire_tag!(SlotStatus {
-    Available,
-    Limited,
-    SoldOut,
-    Closed,
-    NotOnSale
-});
-wire_struct!(LineView {
-    slot,
-    unit,
-    quantity,
-    unit_price,
-    tax,
-    total
-});
-wire_struct!(SlotView {
-    slot,
-    end,
-    day,
-    status,
-    capacity,
-    held,
-    confirmed,
-    vacancies
-});
-wire_struct!(LineProblem { line, left, detail });
-wire_struct!(Refusal { code, detail, lines });
-wire_struct!(Reply {
-    index,
-    replayed,
-    outcome
-});
-
-impl Wire for RefusalCode {
-    fn write(&self, writer: &mut Writer) {
-        writer.put(&(*self as u8));
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Self::from_number(reader.take()?).ok_or(CodecError::Value { what: "refusal code" })
-    }
-}
-
-/// A ticket that names no line of its booking, or another booking, spells its slot, unit and place out.
-const SPELT_OUT: u8 = 255;
-
-/// A booking's tickets nearly always repeat its place, and the slot and unit of one of its lines: each is then one byte.
-fn write_ticket(writer: &mut Writer, ticket: &TicketView, id: &BookingId, lines: &[LineView]) {
-    let line = (ticket.id.venue == id.venue && ticket.id.seq == id.seq)
-        .then(|| {
-            lines
-                .iter()
-                .position(|line| line.slot == ticket.slot && line.unit == ticket.unit)
-        })
-        .flatten()
-        .and_then(|line| u8::try_from(line).ok())
-        .filter(|line| *line != SPELT_OUT);
-    writer.put(&line.unwrap_or(SPELT_OUT));
-    if line.is_none() {
-        writer.put(&ticket.id.venue);
-        writer.put(&ticket.id.seq);
-        writer.put(&ticket.slot);
-        writer.put(&ticket.unit);
-    }
-    writer.put(&ticket.id.number);
-    writer.put(&ticket.id.secret);
-    writer.put(&ticket.serial);
-    writer.put(&ticket.status);
-}
-
-fn read_ticket(reader: &mut Reader<'_>, id: &BookingId, lines: &[LineView]) -> Result<TicketView, CodecError> {
-    let line = reader.take::<u8>()?;
-    let (venue, seq, slot, unit) = if line == SPELT_OUT {
-        (reader.take()?, reader.take()?, reader.take()?, reader.take()?)
-    } else {
-        let line = lines.get(usize::from(line)).ok_or(CodecError::Value {
-            what: "line of a ticket",
-        })?;
-        (id.venue, id.seq, line.slot.clone(), line.unit.clone())
-    };
-    let id = TicketId {
-        venue,
-        seq,
-        number: reader.take()?,
-        secret: reader.take()?,
-    };
-    Ok(TicketView {
-        id,
-        serial: reader.take()?,
-        unit,
-        slot,
-        status: reader.take()?,
-    })
-}
-
-impl Wire for BookingView {
-    fn write(&self, writer: &mut Writer) {
-        writer.put(&self.id);
-        writer.put(&self.reference);
-        writer.put(&self.status);
-        writer.put(&self.venue);
-        writer.put(&self.channel);
-        writer.put(&self.currency);
-        writer.put(&self.lines);
-        writer.put(&self.total);
-        writer.put(&self.created_at);
-        writer.put(&self.expires_at);
-        writer.put(&self.confirmed_at);
-        writer.put(&self.ended_at);
-        writer.put(&self.offset_minutes);
-        writer.length(self.tickets.len());
-        for ticket in &self.tickets {
-            write_ticket(writer, ticket, &self.id, &self.lines);
-        }
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let mut view = Self {
-            id: reader.take()?,
-            reference: reader.take()?,
-            status: reader.take()?,
-            venue: reader.take()?,
-            channel: reader.take()?,
-            currency: reader.take()?,
-            lines: reader.take()?,
-            total: reader.take()?,
-            created_at: reader.take()?,
-            expires_at: reader.take()?,
-            confirmed_at: reader.take()?,
-            ended_at: reader.take()?,
-            offset_minutes: reader.take()?,
-            tickets: Vec::new(),
-        };
-        for _ in 0..reader.length()? {
-            let ticket = read_ticket(reader, &view.id, &view.lines)?;
-            view.tickets.push(ticket);
-        }
-        Ok(view)
-    }
-}
-
-/// The number of [`Outcome::Booking`].
-pub(crate) const OUTCOME_BOOKING: u8 = 0;
-
-impl Wire for Outcome {
+impl Wire for Payment {
     fn write(&self, writer: &mut Writer) {
         match self {
-            Self::Booking(view) => {
-                writer.put(&OUTCOME_BOOKING);
-                writer.put(view);
-            }
-            Self::Refused(refusal) => {
-                writer.put(&1u8);
-                writer.put(refusal);
-            }
-            Self::Imported { revision, changed } => {
-                writer.put(&2u8);
-                writer.put(revision);
-                writer.put(changed);
-            }
-            Self::SlotsSet { added, removed, kept } => {
-                writer.put(&3u8);
-                writer.put(added);
-                writer.put(removed);
-                writer.put(kept);
-            }
-            Self::SlotChanged(view) => {
-                writer.put(&4u8);
-                writer.put(view);
-            }
-            Self::Expired { count, more } => {
-                writer.put(&5u8);
-                writer.put(count);
-                writer.put(more);
-            }
-        }
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(match reader.take::<u8>()? {
-            0 => Self::Booking(reader.take()?),
-            1 => Self::Refused(reader.take()?),
-            2 => Self::Imported {
-                revision: reader.take()?,
-                changed: reader.take()?,
-            },
-            3 => Self::SlotsSet {
-                added: reader.take()?,
-                removed: reader.take()?,
-                kept: reader.take()?,
-            },
-            4 => Self::SlotChanged(reader.take()?),
-            5 => Self::Expired {
-                count: reader.take()?,
-                more: reader.take()?,
-            },
-            _ => return Err(CodecError::Value { what: "outcome" }),
-        })
-    }
-}
-
-impl Wire for Query {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Self::Venue { venue } => {
+            Self::Cash { drawer } => {
                 writer.put(&0u8);
-                writer.put(venue);
+                writer.put(drawer);
             }
-            Self::Booking { booking } => {
-                writer.put(&1u8);
-                writer.put(booking);
-            }
-            Self::Availability {
-                venue,
-                product,
-                from,
-                to,
-            } => {
-                writer.put(&2u8);
-                writer.put(venue);
-                writer.put(product);
-                writer.put(from);
-                writer.put(to);
-            }
+            Self::Card => writer.put(&1u8),
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(match reader.take::<u8>()? {
-            0 => Self::Venue { venue: reader.take()? },
-            1 => Self::Booking {
-                booking: reader.take()?,
-            },
-            2 => Self::Availability {
-                venue: reader.take()?,
-                product: reader.take()?,
-                from: reader.take()?,
-                to: reader.take()?,
-            },
-            _ => return Err(CodecError::Value { what: "query" }),
-        })
-    }
-}
-
-impl Wire for Answer {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Self::Venue {
-                revision,
-                planned_through,
-                definition,
-            } => {
-                writer.put(&0u8);
-                writer.put(revision);
-                writer.put(planned_through);
-                writer.put(definition);
-            }
-            Self::Booking(view) => {
-                writer.put(&1u8);
-                writer.put(view);
-            }
-            Self::Availability { time, slots } => {
-                writer.put(&2u8);
-                writer.put(time);
-                writer.put(slots);
-            }
-            Self::NotFound => writer.put(&3u8),
+        match reader.take::<u8>()? {
+            0 => Ok(Self::Cash { drawer: reader.take()? }),
+            1 => Ok(Self::Card),
+            _ => Err(CodecError::Value { what: "payment" }),
         }
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(match reader.take::<u8>()? {
-            0 => Self::Venue {
-                revision: reader.take()?,
-                planned_through: reader.take()?,
-                definition: reader.take()?,
-            },
-            1 => Self::Booking(reader.take()?),
-            2 => Self::Availability {
-                time: reader.take()?,
-                slots: reader.take()?,
-            },
-            3 => Self::NotFound,
-            _ => return Err(CodecError::Value { what: "answer" }),
-        })
     }
 }

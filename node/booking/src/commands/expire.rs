@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use super::tours;
 use crate::ids::VenueNo;
 use crate::inventory::{Ending, Halt, Shift, Transaction};
 use crate::keys::{self, Key};
@@ -71,7 +72,11 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, venue: VenueNo, limit: u
     if let Some(through) = through {
         transaction.counters_mut(venue).expired_through = if more { through } else { transaction.now };
     }
-    Ok(Outcome::Expired { count, more })
+    let (cancelled, more_tours) = tours::decide(transaction, venue, limit - count)?;
+    Ok(Outcome::Expired {
+        count: count + cancelled,
+        more: more || more_tours,
+    })
 }
 
 /// Reminders that are due, by deadline, and whether these are all of them.
@@ -176,7 +181,7 @@ fn held_until(
 }
 
 /// Ends one hold.
-fn end(transaction: &mut Transaction<'_>, id: RecordId) -> Result<(), Halt> {
+pub(super) fn end(transaction: &mut Transaction<'_>, id: RecordId) -> Result<(), Halt> {
     let booking = match transaction.record(id)? {
         Some(Record::Booking(booking)) => booking,
         _ => return Err(damaged(&Key::record(id), "a hold that was there is gone".to_owned()).into()),

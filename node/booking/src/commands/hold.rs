@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::note_key;
+use super::{note_key, tours};
 use crate::catalogue::bounds::MAX_HOLD_MINUTES;
 use crate::catalogue::{ProductDefinition, UnitDefinition};
 use crate::command::{Channel, Command, HoldRequest, LineRequest};
@@ -15,7 +15,7 @@ use crate::money;
 use crate::mutant::mutant;
 use crate::outbox::{self, Event};
 use crate::outcome::{BookingStatus, LineProblem, Refusal, RefusalCode};
-use crate::pools::{self, Want};
+use crate::pools::{self, PoolRows, Want};
 use crate::state::{Booking, Catalogue, Line, Lines, Record, RecordId, SlotId};
 use crate::time::Timestamp;
 
@@ -68,19 +68,14 @@ pub(super) fn hold(
 ) -> Result<RecordId, Halt> {
     let venue = command.venue;
     let catalogue = transaction.known_catalogue(venue)?;
-    check_size(request)?;
-    let lines = resolve(&catalogue, venue, request)?;
-    let wants = find_slots(transaction, &lines)?;
-    check_quantities(&lines)?;
-    check_company(&lines)?;
-    check_moment(&lines, &wants, request.channel, transaction.now)?;
-    check_pools(transaction, catalogue.definition.building_capacity, &lines, &wants)?;
-    let lines_sold = price(&catalogue, &lines, &wants)?;
+    let selection = Selection::of(transaction, &catalogue, venue, &request.lines, request.channel)?;
+    selection.check_pools(transaction, catalogue.definition.building_capacity)?;
+    let lines_sold = selection.price(&catalogue)?;
 
-    for want in &wants {
+    for want in &selection.wants {
         transaction.shift(&catalogue, want.id, want.places, Shift::Hold)?;
     }
-    let minutes = lines.iter().map(|line| i64::from(line.product.hold_minutes)).min();
+    let minutes = selection.lines.iter().map(|line| i64::from(line.product.hold_minutes)).min();
     // A hold of no time at all would be due in the entry that makes it.
     let minutes = minutes.unwrap_or(1).clamp(1, MAX_HOLD_MINUTES);
     let deadline = Timestamp(transaction.now.0.saturating_add(minutes * 60_000));
@@ -99,11 +94,16 @@ pub(super) fn hold(
         ended_at: None,
         nonce: 0,
         first_serial: 0,
+        first_number: 0,
         lines: lines_sold,
+        past: Vec::new(),
     };
     let id = transaction.next_record(venue);
     transaction.counters_mut(venue).bookings += 1;
     transaction.deadlines().note(venue, deadline, id.seq);
+    for want in &selection.wants {
+        tours::note(transaction, want.product, want.id, id.seq)?;
+    }
     outbox::tell_booking(transaction, id, Event::Held);
     transaction.insert_record(id, Record::Booking(booking));
     if let Some(key) = command.key {
@@ -112,15 +112,52 @@ pub(super) fn hold(
     Ok(id)
 }
 
+/// What somebody wants to have, looked up and found to be allowed; whether there is room is asked of it.
+pub(super) struct Selection<'a> {
+    lines: SmallVec<[Resolved<'a>; 2]>,
+    /// Slot by slot.
+    pub(super) wants: SmallVec<[Want<'a>; 2]>,
+}
+
+impl<'a> Selection<'a> {
+    /// Looks the lines up and checks all but the pools.
+    pub(super) fn of(
+        transaction: &mut Transaction<'_>,
+        catalogue: &'a Catalogue,
+        venue: VenueNo,
+        requests: &'a [LineRequest],
+        channel: Channel,
+    ) -> Result<Self, Halt> {
+        check_size(requests)?;
+        let lines = resolve(catalogue, venue, requests)?;
+        let wants = find_slots(transaction, &lines)?;
+        check_quantities(&lines)?;
+        check_company(&lines)?;
+        check_claims(&lines)?;
+        check_moment(&lines, &wants, channel, transaction.now)?;
+        Ok(Self { lines, wants })
+    }
+
+    /// Whether every pool has room for all of it.
+    pub(super) fn check_pools(&self, pools: &mut impl PoolRows, building_capacity: u32) -> Result<(), Halt> {
+        check_pools(pools, building_capacity, &self.lines, &self.wants)
+    }
+
+    /// The lines as they are sold, in order of request.
+    pub(super) fn price(&self, catalogue: &Catalogue) -> Result<Lines, Refusal> {
+        price(catalogue, &self.lines, &self.wants)
+    }
+}
+
 /// Bounds what the checks after it have to go through.
-fn check_size(request: &HoldRequest) -> Result<(), Refusal> {
-    if request.lines.is_empty() {
+fn check_size(lines: &[LineRequest]) -> Result<(), Refusal> {
+    if lines.is_empty() {
         return Err(Refusal::new(
             RefusalCode::QuantityOutOfRange,
             "a booking has at least one line; name a slot",
         ));
     }
-    if request.lines.len() > MAX_LINES {
+    if lines.len() > MAX_LINES {
         let detail = format!("a booking has at most {MAX_LINES} lines; make several bookings");
         return Err(Refusal::new(RefusalCode::TooLarge, detail));
     }
@@ -131,10 +168,10 @@ fn check_size(request: &HoldRequest) -> Result<(), Refusal> {
 fn resolve<'a>(
     catalogue: &'a Catalogue,
     venue: VenueNo,
-    request: &'a HoldRequest,
+    requests: &'a [LineRequest],
 ) -> Result<SmallVec<[Resolved<'a>; 2]>, Refusal> {
     let mut problems = Problems::default();
-    for (number, line) in request.lines.iter().enumerate() {
+    for (number, line) in requests.iter().enumerate() {
         if catalogue.product(&line.slot.product).is_none() {
             problems.add(number, None, format!("there is no product {}", line.slot.product));
         }
@@ -144,8 +181,8 @@ fn resolve<'a>(
         "the venue has no such product; look it up in its products",
     )?;
     let mut problems = Problems::default();
-    let mut lines = SmallVec::with_capacity(request.lines.len());
-    for (number, request) in request.lines.iter().enumerate() {
+    let mut lines = SmallVec::with_capacity(requests.len());
+    for (number, request) in requests.iter().enumerate() {
         let Some(position) = catalogue.product(&request.slot.product) else {
             continue;
         };
@@ -274,6 +311,22 @@ fn check_company(lines: &[Resolved<'_>]) -> Result<(), Refusal> {
     )
 }
 
+/// Whoever must be somebody (a member, say) has shown that they are.
+fn check_claims(lines: &[Resolved<'_>]) -> Result<(), Refusal> {
+    let mut problems = Problems::default();
+    for (number, line) in lines.iter().enumerate() {
+        let Some(required) = &line.unit.requires else { continue };
+        let claim = line.request.claim.as_deref().and_then(|claim| claim.split_once(':'));
+        if claim.is_none_or(|(kind, _)| kind != required) {
+            problems.add(number, None, format!("{} requires {required}", line.unit.slug));
+        }
+    }
+    problems.settle(
+        RefusalCode::ClaimRequired,
+        "a unit is for those who can show a claim; send it with the line, or choose another unit",
+    )
+}
+
 /// Whether the slots can be sold now: not over, on sale, open.
 fn check_moment(lines: &[Resolved<'_>], wants: &[Want<'_>], channel: Channel, now: Timestamp) -> Result<(), Refusal> {
     let about = |wrong: &dyn Fn(&Want<'_>) -> bool, detail: &str| {
@@ -296,19 +349,27 @@ fn check_moment(lines: &[Resolved<'_>], wants: &[Want<'_>], channel: Channel, no
         "the product's sale has not begun; see on_sale of the product",
     )?;
     about(&|want| want.slot.is_closed(), "the slot is closed")
-        .settle(RefusalCode::SlotClosed, "the slot is closed; choose another one")
+        .settle(RefusalCode::SlotClosed, "the slot is closed; choose another one")?;
+    about(
+        &|want| pools::is_called_off(want.product, want.id, &want.slot, now),
+        "the tour does not take place",
+    )
+    .settle(
+        RefusalCode::SlotClosed,
+        "too few had booked the tour when it was decided; choose another one",
+    )
 }
 
 /// Whether every pool has room for all of it.
 fn check_pools(
-    transaction: &mut Transaction<'_>,
+    pools: &mut impl PoolRows,
     building_capacity: u32,
     lines: &[Resolved<'_>],
     wants: &[Want<'_>],
 ) -> Result<(), Halt> {
     let mut problems = Problems::default();
     for (which, want) in wants.iter().enumerate() {
-        let room = pools::room(transaction, building_capacity, wants, which)?;
+        let room = pools::room(pools, building_capacity, wants, which)?;
         if room.enough {
             continue;
         }
@@ -347,6 +408,7 @@ fn price(catalogue: &Catalogue, lines: &[Resolved<'_>], wants: &[Want<'_>]) -> R
             unit_price: line.unit.price,
             total,
             tax: money::contained_tax(total, catalogue.definition.tax_basis_points),
+            cancelled: false,
         });
     }
     Ok(sold)

@@ -55,6 +55,7 @@ fn release(number: u64, venue: u32) -> Command {
         key: Some(CommandKey(key)),
         fingerprint: number,
         venue,
+        actor: None,
         operation: Operation::Release {
             booking: BookingId {
                 venue,
@@ -83,6 +84,7 @@ fn import(venue: u32) -> Command {
         key: None,
         fingerprint: 0,
         venue: VenueNo(venue),
+        actor: None,
         operation: Operation::ImportVenue(Box::new(definition)),
     }
 }

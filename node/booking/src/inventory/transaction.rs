@@ -337,7 +337,7 @@ impl Transaction<'_> {
                 "a venue with bookings has no catalogue".to_owned(),
             ));
         };
-        for line in &booking.lines {
+        for (_, line) in booking.live_lines() {
             let id = SlotId {
                 venue,
                 product: line.product,

@@ -52,8 +52,31 @@ pub(crate) struct Booking {
     pub(crate) nonce: u64,
     /// Serial of the first ticket; 0 before confirm.
     pub(crate) first_serial: u64,
+    /// Number of the first ticket: those of earlier issues stand before it.
+    pub(crate) first_number: u16,
+    pub(crate) lines: Lines,
+    /// What it had before it was exchanged, oldest first.
+    pub(crate) past: Vec<PastIssue>,
+}
+
+/// Lines that were exchanged for others, and their tickets, which are void.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PastIssue {
+    pub(crate) nonce: u64,
+    pub(crate) first_serial: u64,
+    pub(crate) first_number: u16,
+    /// Log time of the exchange.
+    pub(crate) until: Timestamp,
     pub(crate) lines: Lines,
 }
+
+wire_struct!(PastIssue {
+    nonce,
+    first_serial,
+    first_number,
+    until,
+    lines
+});
 
 /// Lines of a booking: most have one or two, which then cost no allocation.
 pub(crate) type Lines = SmallVec<[Line; 2]>;
@@ -73,7 +96,9 @@ wire_struct!(Booking {
     ended_at,
     nonce,
     first_serial,
+    first_number,
     lines,
+    past,
 });
 
 impl Booking {
@@ -84,6 +109,10 @@ impl Booking {
 
     /// The booking as its hold left it: what a retry of the hold is answered with.
     pub(crate) fn as_first_held(&self) -> Self {
+        let mut lines = self.past.first().map_or(&self.lines, |issue| &issue.lines).clone();
+        for line in &mut lines {
+            line.cancelled = false;
+        }
         Self {
             status: BookingStatus::Held,
             deadline: self.first_deadline,
@@ -92,13 +121,31 @@ impl Booking {
             ended_at: None,
             nonce: 0,
             first_serial: 0,
-            ..self.clone()
+            first_number: 0,
+            lines,
+            past: Vec::new(),
+            ..*self
         }
     }
 
-    /// Persons over all lines: as many tickets.
+    /// Persons over all lines, those of cancelled ones included: as many tickets.
     pub(crate) fn persons(&self) -> u64 {
         self.lines.iter().map(|line| u64::from(line.places())).sum()
+    }
+
+    /// Lines that were not cancelled by themselves, with their positions.
+    pub(crate) fn live_lines(&self) -> impl Iterator<Item = (u16, &Line)> {
+        (0u16..).zip(&self.lines).filter(|(_, line)| !line.cancelled)
+    }
+
+    /// What it costs, in minor units.
+    pub(crate) fn total(&self) -> i64 {
+        self.live_lines().map(|(_, line)| line.total).sum()
+    }
+
+    /// The tickets of its present issue, with their numbers: one for each person, in order of lines.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = (u16, &Line)> {
+        tickets_of(self.first_number, &self.lines)
     }
 }
 
@@ -121,6 +168,16 @@ pub(crate) struct Line {
     pub(crate) total: i64,
     /// Tax contained in `total`.
     pub(crate) tax: i64,
+    /// Cancelled by itself; its places are given back.
+    pub(crate) cancelled: bool,
+}
+
+/// The tickets of lines, numbered from `first`.
+pub(crate) fn tickets_of(first: u16, lines: &Lines) -> impl Iterator<Item = (u16, &Line)> {
+    let persons = lines
+        .iter()
+        .flat_map(|line| std::iter::repeat_n(line, line.places() as usize));
+    (first..).zip(persons)
 }
 
 wire_struct!(Line {
@@ -132,7 +189,8 @@ wire_struct!(Line {
     pax,
     unit_price,
     total,
-    tax
+    tax,
+    cancelled
 });
 
 impl Line {

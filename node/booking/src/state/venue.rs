@@ -1,6 +1,6 @@
 //! A venue: its names, its definition, and the numbers that it hands out.
 
-use crate::catalogue::VenueDefinition;
+use crate::catalogue::{ProductDefinition, VenueDefinition};
 use crate::codec::wire::{wire_newtype, wire_struct};
 use crate::ids::VenueNo;
 use crate::keys::Key;
@@ -108,6 +108,12 @@ impl Catalogue {
         self.definition.products.iter().position(|product| product.slug == slug)
     }
 
+    /// The product whose name has this number, unless the catalogue dropped it.
+    pub(crate) fn product_of(&self, number: u16) -> Option<&ProductDefinition> {
+        let position = self.product_numbers.iter().position(|known| *known == number)?;
+        self.definition.products.get(position)
+    }
+
     /// Position of a unit in the product at `product`.
     pub(crate) fn unit(&self, product: usize, slug: &str) -> Option<usize> {
         self.definition.products[product]
@@ -126,6 +132,8 @@ pub(crate) struct Counters {
     pub(crate) next_serial: u64,
     /// Next journal entry.
     pub(crate) next_journal: u64,
+    /// Digest of the newest journal entry; zeros before the first.
+    pub(crate) journal_hash: [u8; 32],
     /// Next event of the outbox.
     pub(crate) next_event: u64,
     /// Bookings ever made.
@@ -146,6 +154,7 @@ wire_struct!(Counters {
     next_seq,
     next_serial,
     next_journal,
+    journal_hash,
     next_event,
     bookings,
     window_from,
@@ -161,6 +170,7 @@ impl Default for Counters {
             next_seq: 1,
             next_serial: 1,
             next_journal: 1,
+            journal_hash: [0; 32],
             next_event: 1,
             bookings: 0,
             window_from: 1,

@@ -7,11 +7,12 @@ use crate::catalogue::VenueDefinition;
 use crate::idempotency::{archive, hash};
 use crate::inventory::{Ending, Inventory, recompute_state_hash};
 use crate::keys::{self, Key, Table, deadline_of, venue_of};
-use crate::ledger::{Account, JournalEntry, Reason};
+use crate::ids::VenueNo;
+use crate::ledger::{Account, JournalEntry, Reason, chain};
 use crate::outcome::BookingStatus;
 use crate::rows::{MapRows, ReadRows};
 use crate::state::{
-    Booking, CatalogueRow, Counters, GuideHour, Hour, Line, Record, Row, Slot, Span, VenueRow, checked_row, decode_row,
+    Booking, CatalogueRow, Counters, GuideHour, Hour, Line, Record, Row, Slot, Span, VenueRow, checked_row, decode_row, read_row,
 };
 use crate::time::Timestamp;
 
@@ -104,7 +105,7 @@ fn expected(rows: &MapRows) -> Counted {
             BookingStatus::Confirmed => (0, line.places()),
             _ => (0, 0),
         };
-        for line in &booking.lines {
+        for (_, line) in booking.live_lines() {
             let (held, confirmed) = taken(line);
             if held + confirmed == 0 {
                 continue;
@@ -247,6 +248,7 @@ fn holds_are_reminded_of(rows: &MapRows) {
 /// Each journal entry sums to zero, and the journal holds exactly what the confirmed bookings are worth.
 fn ledger_balances(rows: &MapRows) {
     let mut takings: BTreeMap<(u32, u64), (i64, i64, i64)> = BTreeMap::new();
+    let mut chains: BTreeMap<VenueNo, [u8; 32]> = BTreeMap::new();
     rows.scan(
         &Key::table_start(Table::Ledger),
         &Key::table_end(Table::Ledger),
@@ -254,16 +256,25 @@ fn ledger_balances(rows: &MapRows) {
             let entry: JournalEntry = crate::state::decode_row(key, value).unwrap();
             let sum: i64 = entry.postings.iter().map(|posting| posting.amount).sum();
             assert_eq!(sum, 0, "a journal entry sums to zero");
-            let booked = takings.entry((venue_of(key).unwrap().0, entry.booking)).or_default();
+            let venue = venue_of(key).unwrap();
+            let (row, number) = (read_row::<VenueRow>(rows, venue).unwrap().unwrap(), keys::last_number(key).unwrap());
+            let before = chains.entry(venue).or_insert([0; 32]);
+            *before = chain(before, &entry.line(&row, number));
+            assert_eq!(*before, entry.hash, "line {number} is chained to the one before");
+            if entry.reason == Reason::DrawerClosed {
+                return ControlFlow::Continue(());
+            }
+            let booked = takings.entry((venue.0, entry.booking)).or_default();
             for posting in &entry.postings {
                 match posting.account {
-                    Account::Takings => booked.0 += posting.amount,
+                    Account::Takings | Account::Cash | Account::Card => booked.0 += posting.amount,
                     Account::Tax => booked.1 -= posting.amount,
-                    Account::Sales => {}
+                    Account::Sales | Account::CashDifference => {}
                 }
             }
             booked.2 += entry.places;
-            assert_eq!(entry.places > 0, entry.reason == Reason::Sale);
+            assert!(entry.places > 0 || entry.reason != Reason::Sale);
+            assert!(entry.places < 0 || !matches!(entry.reason, Reason::Reversal | Reason::TourCancelled));
             ControlFlow::Continue(())
         },
     )
@@ -272,13 +283,17 @@ fn ledger_balances(rows: &MapRows) {
         let booked = takings.remove(&(venue, seq)).unwrap_or_default();
         let sold = match booking.status {
             BookingStatus::Confirmed => (
-                booking.lines.iter().map(|line| line.total).sum(),
-                booking.lines.iter().map(|line| line.tax).sum(),
-                booking.persons() as i64,
+                booking.total(),
+                booking.live_lines().map(|(_, line)| line.tax).sum(),
+                booking.live_lines().map(|(_, line)| i64::from(line.places())).sum(),
             ),
             _ => (0, 0, 0),
         };
         assert_eq!(booked, sold, "money taken is that of booking {seq}");
+    }
+    for (key, counters) in table::<Counters>(rows, Table::Counters) {
+        let newest = chains.get(&venue_of(&key).unwrap()).copied().unwrap_or_default();
+        assert_eq!(counters.journal_hash, newest, "the counters have the newest digest");
     }
     assert!(takings.is_empty(), "the journal speaks of bookings that are not there");
 }

@@ -119,7 +119,10 @@ fn product() -> impl Strategy<Value = ProductDefinition> {
                 min_units_per_booking: numbers[4],
                 max_units_per_booking: numbers[5],
                 min_to_run: options[1],
+                cutoff_minutes: 60,
                 guides: options[2],
+                re_entry: false,
+                early_entry_minutes: 15,
                 units,
             },
         )
@@ -177,7 +180,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<bool>().prop_map(SlotChange::Closed)
     ];
     let line =
-        (slot_ref(), text(), any::<u32>()).prop_map(|(slot, unit, quantity)| LineRequest { slot, unit, quantity });
+        (slot_ref(), text(), any::<u32>()).prop_map(|(slot, unit, quantity)| LineRequest { slot, unit, quantity, claim: None });
     let hold = (any::<u64>(), channel(), prop::collection::vec(line, 0..5))
         .prop_map(|(secret, channel, lines)| HoldRequest { secret, channel, lines });
     prop_oneof![
@@ -186,9 +189,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         (slot_ref(), change).prop_map(|(slot, change)| Operation::ChangeSlot { slot, change }),
         hold.prop_map(Operation::Hold),
         booking_id().prop_map(|booking| Operation::Extend { booking }),
-        (booking_id(), any::<u64>()).prop_map(|(booking, nonce)| Operation::Confirm { booking, nonce }),
+        (booking_id(), any::<u64>()).prop_map(|(booking, nonce)| Operation::Confirm { booking, nonce, payment: None }),
         booking_id().prop_map(|booking| Operation::Release { booking }),
-        booking_id().prop_map(|booking| Operation::Cancel { booking }),
+        booking_id().prop_map(|booking| Operation::Cancel { booking, lines: Vec::new() }),
         any::<u32>().prop_map(|limit| Operation::Expire { limit }),
     ]
 }
@@ -199,6 +202,7 @@ fn command() -> impl Strategy<Value = Command> {
             key: key.map(CommandKey),
             fingerprint,
             venue: VenueNo(venue),
+            actor: None,
             operation,
         },
     )
@@ -220,6 +224,7 @@ fn booking_view() -> impl Strategy<Value = BookingView> {
             unit_price: money[0],
             tax: money[1],
             total: money[2],
+            cancelled: money[0] % 2 == 0,
         });
     let lines = prop::collection::vec(line, 0..4);
     let head = (booking_id(), text(), status, text(), channel(), text());
@@ -442,6 +447,7 @@ fn a_claimed_length_allocates_nothing() {
         key: None,
         fingerprint: 0,
         venue: VenueNo(1),
+        actor: None,
         operation: Operation::Hold(HoldRequest {
             secret: 0,
             channel: Channel::Web,

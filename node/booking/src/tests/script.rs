@@ -3,15 +3,18 @@
 //!
 //! ```text
 //! venue tides EUR/2 tax=600 building=900       a definition begins; `product` and `unit` lines add to it
-//! product general timed hold=10 min=1 max=20 guides=2 on_sale=10:00
+//! product general timed hold=10 min=1 max=20 guides=2 on_sale=10:00 needs=4 re-entry
 //! unit child 0 pax=1 max=2 with=adult,senior
 //! import                                       sends it
 //! slots general 2027-01-15 10:00-10:15/60x10   entry from-to, minutes of the visit (0: none), places
 //! at 09:00                                     the leader's stamp from here on
 //! hold b1 web general@10:00 adult=2 child=1 / tour@11:00 adult=2
 //! extend|confirm|release|cancel b1             `b1!` is b1 with a wrong secret
+//! cancel b1 0 2, confirm b1 till-1 (or card), rebook b1 general@11:00 adult=2
+//! admit b1#0 device/1 [exit], merge b1#0 device/1 10:05 / b1#1 device/2 exit 10:07, annul device 1
+//! key 7 [first], retire 1, drawer open|close till-1 5000
 //! capacity general@10:00 5, close general@10:00, open general@10:00, expire 100
-//! show b1, slots? general, ledger, outbox, restart
+//! show b1, ticket b1#0, gates? 2027-01-15, footfall?, sales?, no-shows?, slots? general, ledger, outbox, restart
 //! ```
 //! Any command takes `key=` (else each has its own) and `venue=` (else 1). A line that begins with `+` joins the entry
 //! of the line before it. Times without a day are of 2027-01-15, UTC.
@@ -20,10 +23,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
+use crate::admission::{Admit, AdmissionView, Direction, Scan};
 use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
-use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
+use crate::command::{
+    Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, SlotChange, SlotPlan, SlotSpec,
+};
 use crate::idempotency::{KeyWindow, archive};
-use crate::ids::{BookingId, CommandKey, SlotRef, VenueNo};
+use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::inventory::{Inventory, Limits, recompute_state_hash, venues_in};
 use crate::keys::{Key, Table};
 use crate::ledger::JournalEntry;
@@ -33,6 +39,7 @@ use crate::queries;
 use crate::query::{Answer, Query};
 use crate::rows::{MapRows, ReadRows};
 use crate::state::decode_row;
+use crate::ticket_key::Claims;
 use crate::time::{ServiceDay, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -49,6 +56,7 @@ pub(super) struct World {
     stamp: Timestamp,
     drafts: BTreeMap<u32, VenueDefinition>,
     bookings: BTreeMap<String, BookingId>,
+    tickets: BTreeMap<(BookingId, u16), TicketId>,
     keys: u64,
     /// Refusals seen.
     pub(super) refusals: Vec<RefusalCode>,
@@ -63,6 +71,7 @@ impl World {
             stamp: instant("00:00"),
             drafts: BTreeMap::new(),
             bookings: BTreeMap::new(),
+            tickets: BTreeMap::new(),
             keys: 0,
             refusals: Vec::new(),
         }
@@ -111,6 +120,11 @@ impl World {
             if let (Some(name), Outcome::Booking(view)) = (name, &reply.outcome) {
                 self.bookings.insert(name.clone(), view.id);
             }
+            if let Outcome::Booking(view) | Outcome::Rebooked { booking: view, .. } = &reply.outcome {
+                let tickets = view.tickets.iter();
+                self.tickets
+                    .extend(tickets.map(|ticket| ((view.id, ticket.id.number), ticket.id)));
+            }
             if let Outcome::Refused(refusal) = &reply.outcome {
                 self.refusals.push(refusal.code);
             }
@@ -153,12 +167,50 @@ impl World {
             "confirm" => Operation::Confirm {
                 booking: self.booking(words[0]),
                 nonce: xxh3_64(words[0].as_bytes()),
+                payment: match words.get(1) {
+                    None => None,
+                    Some(&"card") => Some(Payment::Card),
+                    Some(drawer) => Some(Payment::Cash {
+                        drawer: (*drawer).to_owned(),
+                    }),
+                },
             },
+            "rebook" => Operation::Rebook {
+                booking: self.booking(words[0]),
+                nonce: xxh3_64(words.join(" ").as_bytes()),
+                lines: lines(&words[1..]),
+            },
+            "admit" => Operation::Admit(self.scan(words).admit),
+            "merge" => Operation::MergeScans {
+                scans: words
+                    .split(|word| *word == "/")
+                    .map(|words| self.scan(words))
+                    .collect(),
+            },
+            "annul" => Operation::Annul {
+                device: words[0].to_owned(),
+                device_seq: words[1].parse().unwrap(),
+            },
+            "key" => Operation::AddTicketKey {
+                seed: [words[0].parse().unwrap(); 32],
+                first_only: words.get(1) == Some(&"first"),
+            },
+            "retire" => Operation::RetireTicketKey {
+                key: words[0].parse().unwrap(),
+            },
+            "drawer" => {
+                let (drawer, cash) = (words[1].to_owned(), words[2].parse().unwrap());
+                match words[0] {
+                    "open" => Operation::OpenDrawer { drawer, float: cash },
+                    _ => Operation::CloseDrawer { drawer, counted: cash },
+                }
+            }
             "release" => Operation::Release {
                 booking: self.booking(words[0]),
             },
             "cancel" => Operation::Cancel {
                 booking: self.booking(words[0]),
+                lines: words[1..].iter().map(|line| line.parse().unwrap()).collect(),
             },
             "expire" => Operation::Expire {
                 limit: words.first().map_or(100, |limit| limit.parse().unwrap()),
@@ -181,10 +233,15 @@ impl World {
                 key,
                 fingerprint,
                 venue,
+                actor: None,
                 operation,
             },
             name,
         ))
+    }
+
+    fn ask(&self, query: &Query) -> Answer {
+        queries::answer(&self.rows, query).unwrap()
     }
 
     fn booking(&self, name: &str) -> BookingId {
@@ -196,6 +253,33 @@ impl World {
         });
         id.secret ^= u64::from(name.ends_with('!'));
         id
+    }
+
+    /// `b1#0`: the ticket of booking b1 with number 0; with `!` at the end, one with a wrong secret.
+    fn ticket(&self, name: &str) -> TicketId {
+        let (booking, number) = name.trim_end_matches('!').split_once('#').unwrap();
+        let mut id = self.tickets[&(self.booking(booking), number.parse().unwrap())];
+        id.secret ^= u64::from(name.ends_with('!'));
+        id
+    }
+
+    /// `b1#0 device/seq`, then perhaps `exit` and the device's time.
+    fn scan(&self, words: &[&str]) -> Scan {
+        let (device, device_seq) = words[1].split_once('/').unwrap();
+        Scan {
+            admit: Admit {
+                ticket: self.ticket(words[0]),
+                gate: "main".to_owned(),
+                device: device.to_owned(),
+                device_seq: device_seq.parse().unwrap(),
+                direction: if words.contains(&"exit") {
+                    Direction::Exit
+                } else {
+                    Direction::Entry
+                },
+            },
+            at: words.last().filter(|word| word.contains(':')).map_or(self.stamp, |time| instant(time)),
+        }
     }
 
     fn plan(&self, venue: VenueNo, words: &[&str]) -> SlotPlan {
@@ -270,8 +354,11 @@ impl World {
                     hold_minutes: count("hold").unwrap_or(10),
                     min_units_per_booking: count("min").unwrap_or(1),
                     max_units_per_booking: count("max").unwrap_or(20),
-                    min_to_run: None,
+                    min_to_run: count("needs"),
+                    cutoff_minutes: 60,
                     guides: count("guides"),
+                    re_entry: words.contains(&"re-entry"),
+                    early_entry_minutes: 15,
                     units: Vec::new(),
                 };
                 self.drafts.get_mut(&number).unwrap().products.push(product);
@@ -328,6 +415,70 @@ impl World {
                     _ => output.push_str("not found\n"),
                 }
             }
+            "ticket" => match self.ask(&Query::Ticket {
+                ticket: self.ticket(words[1]),
+            }) {
+                Answer::Ticket(ticket) => {
+                    let time = |at: Timestamp| at.to_rfc3339(0);
+                    let (from, until) = (time(ticket.from), time(ticket.until));
+                    write!(output, "{:?} from {from} until {until}", ticket.ticket.status).unwrap();
+                    let claims = ticket.payload.as_deref().map(|payload| Claims::read(payload).unwrap());
+                    if let Some(claims) = claims {
+                        write!(output, ", serial {} signed by key {}", claims.serial, claims.key).unwrap();
+                    }
+                    output.push('\n');
+                    for scan in &ticket.scans {
+                        output.push_str("   ");
+                        show_admission(output, scan);
+                    }
+                }
+                other => writeln!(output, "{other:?}").unwrap(),
+            },
+            "gates?" => match self.ask(&Query::GateBundle {
+                venue: VenueNo(number),
+                from: words[1].parse().unwrap(),
+                to: words[1].parse().unwrap(),
+            }) {
+                Answer::GateBundle { text, key, .. } => writeln!(output, "{text}signed by key {key}").unwrap(),
+                other => writeln!(output, "{other:?}").unwrap(),
+            },
+            "footfall?" => {
+                let day = DAY.parse().unwrap();
+                let (venue, from, to) = (VenueNo(number), day, day);
+                let Answer::Footfall { rows, .. } = self.ask(&Query::Footfall { venue, from, to }) else {
+                    panic!("no footfall")
+                };
+                for row in rows {
+                    let hour = row.hour.to_rfc3339(0);
+                    let (product, entered, left, visitors) = (row.product, row.entered, row.left, row.visitors);
+                    writeln!(output, "{hour} {product}: {entered} in, {left} out, {visitors} new").unwrap();
+                }
+            }
+            "no-shows?" => {
+                let day = DAY.parse().unwrap();
+                let (venue, from, to) = (VenueNo(number), day, day);
+                let Answer::NoShows { rows, .. } = self.ask(&Query::NoShows { venue, from, to }) else {
+                    panic!("no answer")
+                };
+                for row in rows {
+                    writeln!(output, "{} {}: {} of {} came", row.day, row.product, row.admitted, row.sold).unwrap();
+                }
+            }
+            "sales?" => {
+                let (from, to) = (instant(words[1]), instant(words[2]));
+                let venue = VenueNo(number);
+                let Answer::Sales { rows, .. } = self.ask(&Query::Sales { venue, from, to }) else {
+                    panic!("no sales")
+                };
+                for row in rows {
+                    writeln!(
+                        output,
+                        "{} {} by {:?}: {:+}, {:+}, tax {:+}",
+                        row.product, row.unit, row.channel, row.quantity, row.gross, row.tax
+                    )
+                    .unwrap();
+                }
+            }
             "due?" => match queries::next_deadline(&self.rows).unwrap() {
                 Some((venue, deadline)) => {
                     writeln!(output, "venue {} at {}", venue.0, deadline.to_rfc3339(0)).unwrap();
@@ -345,8 +496,8 @@ impl World {
                 for posting in entry.postings {
                     writeln!(
                         output,
-                        "   line {} {:?} {:+}",
-                        posting.line, posting.account, posting.amount
+                        "   item {} {:?} {:+}",
+                        posting.item, posting.account, posting.amount
                     )
                     .unwrap();
                 }
@@ -440,29 +591,39 @@ fn hold_request(words: &[&str]) -> HoldRequest {
         "phone" => Channel::Phone,
         other => panic!("no channel: {other}"),
     };
+    HoldRequest {
+        secret: xxh3_64(words[0].as_bytes()),
+        channel,
+        lines: lines(&words[2..]),
+    }
+}
+
+/// `slot unit=quantity unit=quantity*times / slot ...`; a unit with a claim is `unit=quantity:membership:4711`.
+fn lines(words: &[&str]) -> Vec<LineRequest> {
     let mut lines = Vec::new();
     let mut slot = None;
-    for word in &words[2..] {
+    for word in words {
         if *word == "/" || word.starts_with("body:") {
             continue;
         }
         if let Some((unit, quantity)) = word.split_once('=') {
+            let (quantity, claim) = match quantity.split_once(':') {
+                Some((quantity, claim)) => (quantity, Some(claim.to_owned())),
+                None => (quantity, None),
+            };
             let (quantity, times) = quantity.split_once('*').unwrap_or((quantity, "1"));
             let line = LineRequest {
                 slot: slot.clone().unwrap(),
                 unit: unit.to_owned(),
                 quantity: quantity.parse().unwrap(),
+                claim,
             };
             lines.extend(std::iter::repeat_n(line, times.parse().unwrap()));
         } else {
             slot = Some(slot_ref(word));
         }
     }
-    HoldRequest {
-        secret: xxh3_64(words[0].as_bytes()),
-        channel,
-        lines,
-    }
+    lines
 }
 
 fn show_reply(output: &mut String, reply: &Reply) {
@@ -487,7 +648,47 @@ fn show_reply(output: &mut String, reply: &Reply) {
         Outcome::Expired { count, more } => {
             writeln!(output, "{count} expired{}", if *more { ", more are due" } else { "" }).unwrap();
         }
+        Outcome::Rebooked { booking, difference } => {
+            write!(output, "difference {difference:+}: ").unwrap();
+            show_booking(output, booking);
+        }
+        Outcome::Admission(view) => show_admission(output, view),
+        Outcome::Merged { scans, conflicts } => {
+            writeln!(output, "{} scans, {} conflicts", scans.len(), conflicts.len()).unwrap();
+            for (what, views) in [("", scans), ("conflict ", conflicts)] {
+                for view in views {
+                    write!(output, "   {what}").unwrap();
+                    show_admission(output, view);
+                }
+            }
+        }
+        Outcome::TicketKeys(keys) => {
+            let shown = keys.iter().map(|key| match key.retired_at {
+                None => format!("{}", key.key),
+                Some(_) => format!("{} (retired)", key.key),
+            });
+            writeln!(output, "keys {}", shown.collect::<Vec<_>>().join(", ")).unwrap();
+        }
+        Outcome::Drawer(view) => {
+            let state = if view.closed_at.is_some() { "closed" } else { "open" };
+            writeln!(
+                output,
+                "drawer {} {state}: float {}, sales {} of {} bookings, counted {:?}",
+                view.drawer, view.float, view.sales, view.bookings, view.counted
+            )
+            .unwrap();
+        }
     }
+}
+
+fn show_admission(output: &mut String, view: &AdmissionView) {
+    write!(output, "{} {:?} of ticket {}", view.verdict.as_str(), view.direction, view.ticket.number).unwrap();
+    write!(output, " by {}/{} at {}", view.device, view.device_seq, view.at.to_rfc3339(view.offset_minutes)).unwrap();
+    if let Some(first) = &view.first {
+        let at = first.at.to_rfc3339(view.offset_minutes);
+        write!(output, ", first {at} at {} by {}/{}", first.gate, first.device, first.device_seq).unwrap();
+    }
+    output.push('\n');
 }
 
 fn show_booking(output: &mut String, view: &BookingView) {
@@ -512,8 +713,11 @@ fn show_booking(output: &mut String, view: &BookingView) {
         let (quantity, unit, slot) = (line.quantity, &line.unit, &line.slot);
         writeln!(
             output,
-            "   {quantity} {unit} {slot} at {}: {}, tax {}",
-            line.unit_price, line.total, line.tax
+            "   {quantity} {unit} {slot} at {}: {}, tax {}{}",
+            line.unit_price,
+            line.total,
+            line.tax,
+            if line.cancelled { ", cancelled" } else { "" }
         )
         .unwrap();
     }

@@ -57,7 +57,10 @@ fn definition() -> VenueDefinition {
             min_units_per_booking: 0,
             max_units_per_booking: u32::MAX,
             min_to_run: None,
+            cutoff_minutes: 60,
             guides: None,
+            re_entry: false,
+            early_entry_minutes: 15,
             units: vec![unit("adult", 1), unit("coach", 100)],
         }],
     }
@@ -104,6 +107,7 @@ impl Shard {
             key: Some(CommandKey(key)),
             fingerprint: 0,
             venue: VENUE,
+            actor: None,
             operation,
         };
         let entry = Entry {
@@ -136,6 +140,7 @@ fn hold(lines: &[(&str, u32)]) -> Operation {
             slot: slot.clone(),
             unit: (*unit).to_owned(),
             quantity: *quantity,
+            claim: None,
         })
         .collect();
     Operation::Hold(HoldRequest {
@@ -182,6 +187,7 @@ fn the_largest_booking_gets_a_ticket_for_each_person() {
     let confirmed = view(shard.apply(Operation::Confirm {
         booking: held.id,
         nonce: 1,
+        payment: None,
     }));
     assert_eq!(confirmed.tickets.len(), 5000);
     let mut secrets: Vec<u64> = confirmed.tickets.iter().map(|ticket| ticket.id.secret).collect();

@@ -116,7 +116,10 @@ fn product(slug: &str, kind: ProductKind, guides: Option<u32>, price: i64) -> Pr
         min_units_per_booking: 1,
         max_units_per_booking: 9,
         min_to_run: None,
+        cutoff_minutes: 60,
         guides,
+        re_entry: false,
+        early_entry_minutes: 15,
         units: vec![
             unit("adult", price, 1),
             unit("child", 0, 1),
@@ -265,6 +268,7 @@ impl Walk {
             key,
             fingerprint: number,
             venue: VENUE,
+            actor: None,
             operation,
         };
         self.sent.push(command.clone());
@@ -293,6 +297,7 @@ impl Walk {
                         slot: slot_ref(*slot),
                         unit: ["adult", "child", "family"][usize::from(*unit)].to_owned(),
                         quantity: *quantity,
+                        claim: None,
                     })
                     .collect();
                 let secret = 1000 + self.sent.len() as u64;
@@ -310,6 +315,7 @@ impl Walk {
                 self.queue(Operation::Confirm {
                     booking,
                     nonce: booking.secret * 3,
+                    payment: None,
                 });
             }
             Step::Release(which) => self.queue(Operation::Release {
@@ -317,6 +323,7 @@ impl Walk {
             }),
             Step::Cancel(which) => self.queue(Operation::Cancel {
                 booking: self.known(*which),
+                lines: Vec::new(),
             }),
             Step::Expire(limit) => {
                 self.queue(Operation::Expire { limit: *limit });
@@ -498,7 +505,7 @@ impl Walk {
             };
             match booking.status {
                 BookingStatus::Held => self.queue(Operation::Release { booking: id }),
-                BookingStatus::Confirmed => self.queue(Operation::Cancel { booking: id }),
+                BookingStatus::Confirmed => self.queue(Operation::Cancel { booking: id, lines: Vec::new() }),
                 _ => {}
             }
         }

@@ -284,6 +284,7 @@ pub(crate) fn command(fingerprint: u64) -> Command {
         key: Some(CommandKey(key)),
         fingerprint,
         venue: VENUE,
+        actor: None,
         operation: Operation::Expire { limit: 1 },
     }
 }

@@ -75,7 +75,10 @@ struct Product {
     min_units_per_booking: Option<i64>,
     max_units_per_booking: Option<i64>,
     min_to_run: Option<i64>,
+    cutoff_minutes: Option<i64>,
     guides: Option<i64>,
+    re_entry: Option<bool>,
+    early_entry_minutes: Option<i64>,
     units: Vec<Unit>,
 }
 
@@ -179,7 +182,10 @@ impl From<Product> for ProductDescription {
             min_units_per_booking: product.min_units_per_booking,
             max_units_per_booking: product.max_units_per_booking,
             min_to_run: product.min_to_run,
+            cutoff_minutes: product.cutoff_minutes,
             guides: product.guides,
+            re_entry: product.re_entry,
+            early_entry_minutes: product.early_entry_minutes,
             units: product.units.into_iter().map(Into::into).collect(),
         }
     }

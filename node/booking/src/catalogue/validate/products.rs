@@ -4,8 +4,8 @@ use super::Defaults;
 use super::fields::Report;
 use crate::calendar::zone::{Showing, Zone};
 use crate::catalogue::bounds::{
-    GRID_MINUTES, MAX_AGE, MAX_CAPACITY, MAX_GUIDES, MAX_HOLD_MINUTES, MAX_PAX, MAX_PRICE, MAX_SPAN_MINUTES, MAX_UNITS,
-    MAX_UNITS_PER_BOOKING,
+    DEFAULT_CUTOFF_MINUTES, DEFAULT_EARLY_ENTRY_MINUTES, GRID_MINUTES, MAX_AGE, MAX_CAPACITY, MAX_CUTOFF_MINUTES,
+    MAX_GUIDES, MAX_HOLD_MINUTES, MAX_PAX, MAX_PRICE, MAX_SPAN_MINUTES, MAX_UNITS, MAX_UNITS_PER_BOOKING,
 };
 use crate::catalogue::{ProductDefinition, ProductDescription, ProductKind, UnitDefinition, UnitDescription};
 use crate::time::{self, Timestamp};
@@ -54,6 +54,12 @@ pub(super) fn product(
         .unwrap_or(defaults.hold_minutes);
     let (min_units_per_booking, max_units_per_booking) = units_per_booking(at, product, defaults, report);
     let (min_to_run, guides) = tour(at, product, kind, capacity, report);
+    let cutoff_minutes = cutoff(at, product, report);
+    let early_entry_minutes = report.optional(
+        format!("{at}/early_entry_minutes"),
+        product.early_entry_minutes,
+        0..=MAX_SPAN_MINUTES,
+    );
     let units_at = format!("{at}/units");
     if product.units.is_empty() {
         report.say(&units_at, "without a unit nothing can be sold; describe at least one");
@@ -77,9 +83,23 @@ pub(super) fn product(
         min_units_per_booking,
         max_units_per_booking,
         min_to_run,
+        cutoff_minutes,
         guides,
+        re_entry: product.re_entry.unwrap_or(false),
+        early_entry_minutes: early_entry_minutes.unwrap_or(DEFAULT_EARLY_ENTRY_MINUTES),
         units,
     }
+}
+
+/// When it is decided whether a tour runs.
+fn cutoff(at: &str, product: &ProductDescription, report: &mut Report) -> u32 {
+    let at = format!("{at}/cutoff_minutes");
+    if product.cutoff_minutes.is_some() && product.min_to_run.is_none() {
+        report.say(&at, "without min_to_run nothing is cut off; leave it out, or say how many a tour needs");
+    }
+    report
+        .optional(at, product.cutoff_minutes, 0..=MAX_CUTOFF_MINUTES)
+        .unwrap_or(DEFAULT_CUTOFF_MINUTES)
 }
 
 /// Slot minutes, visit minutes and capacity: which of them a product has depends on its kind.
