@@ -109,7 +109,7 @@ fn encoded(venue: &VenueDefinition) -> Vec<u8> {
 }
 
 #[test]
-fn the_form_of_version_1_does_not_change() {
+fn the_form_of_version_2_does_not_change() {
     let venue = VenueDefinition {
         slug: "a".into(),
         name: "\u{e9}".into(),
@@ -160,7 +160,7 @@ fn the_form_of_version_1_does_not_change() {
     assert_eq!(
         hex,
         concat!(
-            "01", // version
+            "02", // version
             "0100000061",
             "02000000c3a9",
             "00000000", // slug, name, city
@@ -189,7 +189,10 @@ fn the_form_of_version_1_does_not_change() {
             "01000000",
             "14000000",
             "0104000000",
-            "0102000000", // hold, min, max, min to run, guides
+            "3c000000", // hold, min, max, min to run, cutoff
+            "0102000000",
+            "00",
+            "0f000000", // guides, re-entry, early entry
             "01000000",
             "0100000075",
             "050000004144554c54", // unit: slug, kind
@@ -210,8 +213,8 @@ fn the_form_of_version_1_does_not_change() {
 #[test]
 fn a_venue_of_a_newer_version_is_refused() {
     assert_eq!(
-        decode_venue(&[2, 0, 0]),
-        Err(CatalogueDecodeError::Version { found: 2 })
+        decode_venue(&[3, 0, 0]),
+        Err(CatalogueDecodeError::Version { found: 3 })
     );
     assert_eq!(
         decode_venue(&[]),
@@ -225,7 +228,7 @@ fn a_venue_of_a_newer_version_is_refused() {
 #[test]
 fn a_count_beyond_the_bytes_reserves_nothing() {
     // A name of 4 GiB.
-    let bytes = [1, 0xff, 0xff, 0xff, 0xff, b'a'];
+    let bytes = [VENUE_VERSION, 0xff, 0xff, 0xff, 0xff, b'a'];
     assert_eq!(
         decode_venue(&bytes),
         Err(CatalogueDecodeError::Truncated { at: 6, field: "text" })

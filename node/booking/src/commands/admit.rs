@@ -32,7 +32,8 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
         // It came before in a batch.
         Used::ForThis => {
             let ticket = Ticket::find(transaction, &catalogue, venue, admit.ticket)?;
-            return Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit)?));
+            let now = transaction.now;
+            return Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit, now)?));
         }
         Used::ForAnother => {
             let detail = "the device used this device_seq for another scan; count on";
@@ -50,7 +51,7 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
     }
     let now = transaction.now;
     add(transaction, venue, ticket.as_ref(), admit, now)?;
-    Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit)?))
+    Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit, now)?))
 }
 
 pub(super) fn merge(transaction: &mut Transaction<'_>, venue: VenueNo, scans: &[Scan]) -> Result<Outcome, Halt> {
@@ -71,11 +72,7 @@ pub(super) fn merge(transaction: &mut Transaction<'_>, venue: VenueNo, scans: &[
     let mut touched = BTreeMap::new();
     for scan in scans {
         let ticket = Ticket::find(transaction, &catalogue, venue, scan.admit.ticket)?;
-        let mut view = show(transaction, venue, ticket.as_ref(), &scan.admit)?;
-        if ticket.is_none() {
-            view.at = scan.at; // Nothing of it is kept but its number.
-        }
-        views.push(view);
+        views.push(show(transaction, venue, ticket.as_ref(), &scan.admit, scan.at)?);
         if let Some(ticket) = ticket {
             touched.insert(ticket.no, ticket);
         }
@@ -233,12 +230,13 @@ fn told(before: &Judgement, after: &Judgement, facts: usize, direction: Directio
     }
 }
 
-/// The scan as the gate is told of it.
+/// The scan as the gate is told of it. Of one that is not among a ticket's, only its number is kept: it is told as it came.
 fn show(
     transaction: &mut Transaction<'_>,
     venue: VenueNo,
     ticket: Option<&Ticket>,
     admit: &Admit,
+    at: Timestamp,
 ) -> Result<AdmissionView, Halt> {
     let stateless = |verdict| AdmissionView {
         ticket: admit.ticket,
@@ -246,7 +244,7 @@ fn show(
         device: admit.device.clone(),
         device_seq: admit.device_seq,
         direction: admit.direction,
-        at: transaction.now,
+        at,
         verdict,
         first: None,
         admits: None,

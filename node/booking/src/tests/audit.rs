@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use crate::admission::Direction;
 use crate::catalogue::VenueDefinition;
 use crate::idempotency::{archive, hash};
 use crate::inventory::{Ending, Inventory, recompute_state_hash};
@@ -12,7 +13,8 @@ use crate::ledger::{Account, JournalEntry, Reason, chain};
 use crate::outcome::BookingStatus;
 use crate::rows::{MapRows, ReadRows};
 use crate::state::{
-    Booking, CatalogueRow, Counters, GuideHour, Hour, Line, Record, Row, Slot, Span, VenueRow, checked_row, decode_row, read_row,
+    Booking, CatalogueRow, Counters, Footfall, GuideHour, Hour, Line, Record, Row, Scans, Slot, Span, VenueRow, VoidTickets,
+    checked_row, decode_row, read_row,
 };
 use crate::time::Timestamp;
 
@@ -164,7 +166,64 @@ pub(super) fn audit(rows: &MapRows, inventory: &Inventory, before: &Counted) -> 
     holds_are_reminded_of(rows);
     ledger_balances(rows);
     keys_are_counted(rows);
+    passages_are_counted(rows);
+    void_tickets_are_listed(rows);
     counted
+}
+
+/// Who came and went is the sum of the tickets' passages, and no ticket let two people in.
+fn passages_are_counted(rows: &MapRows) {
+    let mut passed: BTreeMap<(u32, i32, i64), (u32, u32, u32)> = BTreeMap::new();
+    for (key, scans) in table::<Scans>(rows, Table::Scans) {
+        let venue = venue_of(&key).unwrap().0;
+        let mut inside = 0;
+        for passage in &scans.passages {
+            let counts = passed.entry((venue, passage.day.0, passage.hour)).or_default();
+            match passage.direction {
+                Direction::Entry => (counts.0, inside) = (counts.0 + 1, inside + 1),
+                Direction::Exit => (counts.1, inside) = (counts.1 + 1, inside - 1),
+            }
+            counts.2 += u32::from(passage.new);
+            assert!((0..=1).contains(&inside), "two people are in on one ticket: {scans:?}");
+        }
+        let entries = scans.passages.iter().filter(|passage| passage.direction == Direction::Entry);
+        assert!(scans.re_entry || entries.count() <= 1, "admitted twice: {scans:?}");
+        let mut sorted: Vec<_> = scans.facts.iter().map(|fact| (&fact.device, fact.device_seq)).collect();
+        sorted.sort_unstable();
+        assert!(sorted.windows(2).all(|pair| pair[0] != pair[1]), "a scan counts twice: {scans:?}");
+    }
+    let mut kept: BTreeMap<(u32, i32, i64), (u32, u32, u32)> = BTreeMap::new();
+    for (key, row) in table::<Footfall>(rows, Table::Footfall) {
+        let at = (
+            venue_of(&key).unwrap().0,
+            keys::day_of(&key).unwrap().0,
+            keys::last_time(&key).unwrap(),
+        );
+        for hour in row.0 {
+            let counts = kept.entry(at).or_default();
+            *counts = (counts.0 + hour.entered, counts.1 + hour.left, counts.2 + hour.visitors);
+        }
+    }
+    assert_eq!(kept, passed, "who came and went is the sum of all passages");
+}
+
+/// Offline gates are told of every ticket that was issued and is void, and of no other.
+fn void_tickets_are_listed(rows: &MapRows) {
+    let mut listed = BTreeSet::new();
+    for (key, void) in table::<VoidTickets>(rows, Table::Void) {
+        let at = (venue_of(&key).unwrap().0, keys::last_number(&key).unwrap());
+        for number in void.0 {
+            assert!(listed.insert((at, number)), "a void ticket is listed for two days");
+        }
+    }
+    let mut void = BTreeSet::new();
+    for (venue, seq, booking) in bookings(rows).into_iter().filter(|(.., booking)| booking.confirmed_at.is_some()) {
+        let all = booking.status != BookingStatus::Confirmed;
+        let present = booking.tickets().filter(|(_, line)| all || line.cancelled);
+        let numbers = (0..booking.first_number).chain(present.map(|(number, _)| number));
+        void.extend(numbers.map(|number| ((venue, seq), number)));
+    }
+    assert_eq!(listed, void, "the list of void tickets");
 }
 
 /// Used is at most the capacity, or, where an operator or a catalogue has lowered that, has not grown.

@@ -184,7 +184,7 @@ impl World {
             "merge" => Operation::MergeScans {
                 scans: words
                     .split(|word| *word == "/")
-                    .map(|words| self.scan(words))
+                    .flat_map(|words| self.scans(words))
                     .collect(),
             },
             "annul" => Operation::Annul {
@@ -282,6 +282,21 @@ impl World {
         }
     }
 
+    /// As [`World::scan`], or so many of them: `b1#0 device/1..9 10:05`.
+    fn scans(&self, words: &[&str]) -> Vec<Scan> {
+        let Some((first, last)) = words[1].split_once("..") else {
+            return vec![self.scan(words)];
+        };
+        let (device, first) = first.split_once('/').unwrap();
+        let numbers = first.parse::<u64>().unwrap()..=last.parse().unwrap();
+        numbers
+            .map(|number| {
+                let device = format!("{device}/{number}");
+                self.scan(&[words[0], &device, words[2]])
+            })
+            .collect()
+    }
+
     fn plan(&self, venue: VenueNo, words: &[&str]) -> SlotPlan {
         let revision = self.drafts.get(&venue.0).map_or(0, catalogue::revision);
         let stale = words.contains(&"stale");
@@ -373,7 +388,7 @@ impl World {
                     max_age: None,
                     accompanied_by: option("with").map_or(Vec::new(), |w| w.split(',').map(str::to_owned).collect()),
                     max_quantity: count("max"),
-                    requires: None,
+                    requires: option("requires").map(str::to_owned),
                     id_required: false,
                 };
                 self.drafts
@@ -656,9 +671,12 @@ fn show_reply(output: &mut String, reply: &Reply) {
         Outcome::Merged { scans, conflicts } => {
             writeln!(output, "{} scans, {} conflicts", scans.len(), conflicts.len()).unwrap();
             for (what, views) in [("", scans), ("conflict ", conflicts)] {
-                for view in views {
+                for view in views.iter().take(8) {
                     write!(output, "   {what}").unwrap();
                     show_admission(output, view);
+                }
+                if views.len() > 8 {
+                    writeln!(output, "   {what}and {} more", views.len() - 8).unwrap();
                 }
             }
         }
