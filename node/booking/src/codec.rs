@@ -15,10 +15,9 @@ pub(crate) mod wire;
 
 use bytes::Bytes;
 
-
 pub(crate) use self::entry::RepliesBuilder;
-pub(crate) use self::outcome::OUTCOME_BOOKING;
 pub use self::entry::{EntryBuilder, decode_entry, encode_entry, encode_replies, split_replies};
+pub(crate) use self::outcome::OUTCOME_BOOKING;
 use self::wire::{Reader, Wire, Writer};
 use crate::command::Command;
 use crate::ids::VenueNo;

@@ -114,7 +114,9 @@ pub(crate) fn is_on_sale(product: &ProductDefinition, now: Timestamp) -> bool {
 /// When it is decided whether a tour takes place; `None` where it always does.
 pub(crate) fn decided_at(product: &ProductDefinition, id: SlotId) -> Option<Timestamp> {
     product.min_to_run?;
-    Some(Timestamp(id.start.0.saturating_sub(i64::from(product.cutoff_minutes) * 60_000)))
+    Some(Timestamp(
+        id.start.0.saturating_sub(i64::from(product.cutoff_minutes) * 60_000),
+    ))
 }
 
 /// True where it is decided, or late enough to decide, that a tour does not take place.

@@ -10,8 +10,8 @@ mod slot;
 mod venue;
 
 pub(crate) use self::desk::{
-    DeviceScan, DeviceScanId, Drawer, DrawerId, Footfall, FootfallId, Passage, Passed, Scans, TicketKey, TicketKeys, TicketNo, Tour,
-    TourId, VoidId, VoidTickets,
+    DeviceScan, DeviceScanId, Drawer, DrawerId, Footfall, FootfallId, Passage, Passed, Scans, TicketKey, TicketKeys,
+    TicketNo, Tour, TourId, VoidId, VoidTickets,
 };
 pub(crate) use self::hours::{BUCKET, BUCKETS_PER_HOUR, GuideHour, GuideHourId, Hour, HourId, Span};
 pub(crate) use self::record::{Booking, Line, Lines, Operated, PastIssue, Record, RecordId, tickets_of};

@@ -8,6 +8,7 @@
 
 mod audit;
 mod codec;
+mod codec_desk;
 mod golden;
 mod script;
 mod stories;

@@ -164,6 +164,74 @@ pub fn sign_bundle(text: &str, seed: &[u8; 32]) -> [u8; 64] {
 #[must_use]
 pub fn verify_bundle(text: &str, signature: &[u8; 64], public: &[u8; 32]) -> bool {
     let message = [BUNDLE_CONTEXT, text.as_bytes()].concat();
-    VerifyingKey::from_bytes(public)
-        .is_ok_and(|key| key.verify(&message, &Signature::from_bytes(signature)).is_ok())
+    VerifyingKey::from_bytes(public).is_ok_and(|key| key.verify(&message, &Signature::from_bytes(signature)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use crate::ids::VenueNo;
+
+    const SEED: [u8; 32] = [7; 32];
+
+    fn claims() -> Claims {
+        Claims {
+            key: 3,
+            ticket: TicketId {
+                venue: VenueNo(9),
+                seq: (1 << 40) + 5,
+                number: 4,
+                secret: 0x0123_4567_89ab_cdef,
+            },
+            from: Timestamp(29_000_000 * MINUTE),
+            until: Timestamp(29_000_015 * MINUTE),
+            serial: 77,
+        }
+    }
+
+    #[test]
+    fn claims_come_back_from_the_text_of_the_code() {
+        let text = to_text(&claims().sign(&SEED));
+        assert_eq!(text.len(), 164, "fits version 7 of QR with error correction M");
+        let alphanumeric = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || byte == b':';
+        assert!(text.bytes().all(alphanumeric), "{text}");
+        let payload = from_text(&text.to_lowercase().replace("rt1:", PREFIX)).unwrap();
+        assert_eq!(verify(&payload, &public_key(&SEED)), Ok(claims()));
+    }
+
+    #[test]
+    fn whatever_is_changed_no_longer_fits_the_signature() {
+        let payload = claims().sign(&SEED);
+        for place in 0..payload.len() {
+            let mut forged = payload.clone();
+            forged[place] ^= 1;
+            assert_eq!(
+                verify(&forged, &public_key(&SEED)),
+                Err(PayloadError::Signature),
+                "byte {place}"
+            );
+        }
+        assert_eq!(verify(&payload, &public_key(&[8; 32])), Err(PayloadError::Signature));
+    }
+
+    #[test]
+    fn what_is_no_code_of_ours_is_told_so() {
+        for text in ["", "RT1:", "https://example.org", "RT2:00", "RT1:é"] {
+            assert_eq!(from_text(text), Err(PayloadError::Shape), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_s_signature_is_none_of_a_bundle() {
+        let text = "rotunda-gate-bundle 1\n";
+        let signature = sign_bundle(text, &SEED);
+        assert!(verify_bundle(text, &signature, &public_key(&SEED)));
+        assert!(!verify_bundle(
+            "rotunda-gate-bundle 2\n",
+            &signature,
+            &public_key(&SEED)
+        ));
+        assert_ne!(signature[..], claims().sign(&SEED)[SIGNED..]);
+    }
 }

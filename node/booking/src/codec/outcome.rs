@@ -156,7 +156,16 @@ impl Wire for TicketView {
             seq: self.id.seq,
             secret: 0,
         });
-        write_ticket(writer, self, &BookingId { venue: self.id.venue, seq: self.id.seq, secret: 0 }, &[]);
+        write_ticket(
+            writer,
+            self,
+            &BookingId {
+                venue: self.id.venue,
+                seq: self.id.seq,
+                secret: 0,
+            },
+            &[],
+        );
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let id = reader.take()?;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::tickets::{day_of, slot_of, terms};
 use crate::admission::{
-    Admit, Admits, AdmissionView, Direction, Fact, FirstAdmission, Judgement, MAX_GATE, MAX_MERGED, MAX_SCANS, Scan,
+    AdmissionView, Admit, Admits, Direction, Fact, FirstAdmission, Judgement, MAX_GATE, MAX_MERGED, MAX_SCANS, Scan,
     Terms, Verdict,
 };
 use crate::ids::{TicketId, VenueNo};
@@ -17,7 +17,8 @@ use crate::outbox::{self, Event};
 use crate::outcome::{LineProblem, Outcome, Refusal, RefusalCode, TicketStatus};
 use crate::rows::RowsError;
 use crate::state::{
-    Catalogue, DeviceScan, DeviceScanId, Footfall, FootfallId, Passage, Passed, Record, RecordId, Scans, TicketNo, damaged,
+    Catalogue, DeviceScan, DeviceScanId, Footfall, FootfallId, Passage, Passed, Record, RecordId, Scans, TicketNo,
+    damaged,
 };
 use crate::time::{ServiceDay, Timestamp};
 use crate::views;
@@ -33,7 +34,13 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
         Used::ForThis => {
             let ticket = Ticket::find(transaction, &catalogue, venue, admit.ticket)?;
             let now = transaction.now;
-            return Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit, now)?));
+            return Ok(Outcome::Admission(show(
+                transaction,
+                venue,
+                ticket.as_ref(),
+                admit,
+                now,
+            )?));
         }
         Used::ForAnother => {
             let detail = "the device used this device_seq for another scan; count on";
@@ -42,7 +49,9 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
     }
     let ticket = Ticket::find(transaction, &catalogue, venue, admit.ticket)?;
     let full = match &ticket {
-        Some(ticket) => transaction.desk::<Scans>(ticket.no)?.is_some_and(|scans| scans.facts.len() >= MAX_SCANS),
+        Some(ticket) => transaction
+            .desk::<Scans>(ticket.no)?
+            .is_some_and(|scans| scans.facts.len() >= MAX_SCANS),
         None => false,
     };
     if full {
@@ -51,7 +60,13 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
     }
     let now = transaction.now;
     add(transaction, venue, ticket.as_ref(), admit, now)?;
-    Ok(Outcome::Admission(show(transaction, venue, ticket.as_ref(), admit, now)?))
+    Ok(Outcome::Admission(show(
+        transaction,
+        venue,
+        ticket.as_ref(),
+        admit,
+        now,
+    )?))
 }
 
 pub(super) fn merge(transaction: &mut Transaction<'_>, venue: VenueNo, scans: &[Scan]) -> Result<Outcome, Halt> {
@@ -80,7 +95,10 @@ pub(super) fn merge(transaction: &mut Transaction<'_>, venue: VenueNo, scans: &[
     let mut conflicts = Vec::new();
     for ticket in touched.values() {
         let (judgement, facts) = ticket.judged(transaction)?;
-        let not_accepted = judgement.verdicts.iter().filter(|(_, verdict, _)| *verdict != Verdict::Accepted);
+        let not_accepted = judgement
+            .verdicts
+            .iter()
+            .filter(|(_, verdict, _)| *verdict != Verdict::Accepted);
         conflicts.extend(not_accepted.map(|judged| ticket.view(&facts, *judged)));
     }
     Ok(Outcome::Merged {
@@ -96,19 +114,31 @@ pub(super) fn annul(
     device_seq: u64,
 ) -> Result<Outcome, Halt> {
     let catalogue = transaction.known_catalogue(venue)?;
-    let unknown = || Refusal::new(RefusalCode::UnknownScan, "the device made no such scan of a ticket of this venue");
+    let unknown = || {
+        Refusal::new(
+            RefusalCode::UnknownScan,
+            "the device made no such scan of a ticket of this venue",
+        )
+    };
     let id = device_scan(venue, device, device_seq);
     let scan = transaction.desk::<DeviceScan>(id)?.filter(|scan| scan.counted).cloned();
     let scan = scan.ok_or_else(unknown)?;
     let ticket = Ticket::find(transaction, &catalogue, venue, scan.ticket)?.ok_or_else(unknown)?;
     let mut changed = false;
     ticket.change(transaction, |facts| {
-        for fact in facts.iter_mut().filter(|fact| fact.device == device && fact.device_seq == device_seq) {
+        for fact in facts
+            .iter_mut()
+            .filter(|fact| fact.device == device && fact.device_seq == device_seq)
+        {
             changed |= !std::mem::replace(&mut fact.annulled, true);
         }
     })?;
     if changed {
-        outbox::tell(transaction, venue, Event::AdmissionChanged(ticket.no.seq, ticket.no.number));
+        outbox::tell(
+            transaction,
+            venue,
+            Event::AdmissionChanged(ticket.no.seq, ticket.no.number),
+        );
     }
     let (judgement, facts) = ticket.judged(transaction)?;
     let judged = judgement.verdicts.iter().find(|(position, ..)| {
@@ -171,7 +201,10 @@ fn device_scan(venue: VenueNo, device: &str, device_seq: u64) -> DeviceScanId {
     let digest = Sha256::digest(device.as_bytes());
     DeviceScanId {
         venue,
-        device: digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        device: digest
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
         device_seq,
     }
 }
@@ -217,7 +250,10 @@ fn add(
 /// What is told of a scan, the last of `facts`.
 fn told(before: &Judgement, after: &Judgement, facts: usize, direction: Direction) -> Option<fn(u64, u16) -> Event> {
     let accepted = |judgement: &Judgement| -> BTreeSet<usize> {
-        let accepted = judgement.verdicts.iter().filter(|(_, verdict, _)| *verdict == Verdict::Accepted);
+        let accepted = judgement
+            .verdicts
+            .iter()
+            .filter(|(_, verdict, _)| *verdict == Verdict::Accepted);
         accepted.map(|(position, ..)| *position).collect()
     };
     let (before, mut after) = (accepted(before), accepted(after));
@@ -347,7 +383,10 @@ impl Ticket {
     }
 
     fn passages(&self, judgement: &Judgement, facts: &[Fact]) -> Vec<Passage> {
-        let accepted = judgement.verdicts.iter().filter(|(_, verdict, _)| *verdict == Verdict::Accepted);
+        let accepted = judgement
+            .verdicts
+            .iter()
+            .filter(|(_, verdict, _)| *verdict == Verdict::Accepted);
         let mut first = true;
         accepted
             .map(|(position, ..)| {
@@ -418,12 +457,14 @@ pub(crate) fn admission_view(
         direction: fact.direction,
         at: fact.at,
         verdict,
-        first: because.and_then(|because| facts.get(because)).map(|first| FirstAdmission {
-            at: first.at,
-            gate: first.gate.clone(),
-            device: first.device.clone(),
-            device_seq: first.device_seq,
-        }),
+        first: because
+            .and_then(|because| facts.get(because))
+            .map(|first| FirstAdmission {
+                at: first.at,
+                gate: first.gate.clone(),
+                device: first.device.clone(),
+                device_seq: first.device_seq,
+            }),
         offset_minutes: admits.as_ref().map_or(0, |admits| admits.slot.offset_minutes),
         admits,
     }

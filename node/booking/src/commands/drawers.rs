@@ -96,7 +96,10 @@ pub(crate) fn id(venue: VenueNo, drawer: &str) -> DrawerId {
     let digest = Sha256::digest(drawer.as_bytes());
     DrawerId {
         venue,
-        drawer: digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        drawer: digest
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
     }
 }
 

@@ -75,7 +75,11 @@ pub(super) fn hold(
     for want in &selection.wants {
         transaction.shift(&catalogue, want.id, want.places, Shift::Hold)?;
     }
-    let minutes = selection.lines.iter().map(|line| i64::from(line.product.hold_minutes)).min();
+    let minutes = selection
+        .lines
+        .iter()
+        .map(|line| i64::from(line.product.hold_minutes))
+        .min();
     // A hold of no time at all would be due in the entry that makes it.
     let minutes = minutes.unwrap_or(1).clamp(1, MAX_HOLD_MINUTES);
     let deadline = Timestamp(transaction.now.0.saturating_add(minutes * 60_000));

@@ -104,7 +104,12 @@ fn next_number(booking: &Booking) -> Result<u16, Refusal> {
     // As many again must fit behind it.
     u16::try_from(next + hold::MAX_PERSONS)
         .map(|_| next as u16)
-        .map_err(|_| Refusal::new(RefusalCode::TooLarge, "the booking was exchanged too often; cancel it and book anew"))
+        .map_err(|_| {
+            Refusal::new(
+                RefusalCode::TooLarge,
+                "the booking was exchanged too often; cancel it and book anew",
+            )
+        })
 }
 
 /// What a booking has, slot by slot.

@@ -35,9 +35,16 @@ pub(super) fn add(
 pub(super) fn retire(transaction: &mut Transaction<'_>, venue: VenueNo, key: u16) -> Result<Outcome, Halt> {
     let keys = transaction.desk::<TicketKeys>(venue)?.cloned().unwrap_or_default();
     let Some(known) = keys.0.iter().find(|known| known.key == key) else {
-        return Err(Refusal::new(RefusalCode::UnknownKey, "the venue has no such key; see its ticket-keys").into());
+        return Err(Refusal::new(
+            RefusalCode::UnknownKey,
+            "the venue has no such key; see its ticket-keys",
+        )
+        .into());
     };
-    let others = keys.0.iter().filter(|other| other.key != key && other.retired_at.is_none());
+    let others = keys
+        .0
+        .iter()
+        .filter(|other| other.key != key && other.retired_at.is_none());
     if known.retired_at.is_none() && others.count() == 0 {
         let detail = "this is the venue's only key; add another one first";
         return Err(Refusal::new(RefusalCode::KeyLimit, detail).into());

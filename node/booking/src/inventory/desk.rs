@@ -68,7 +68,11 @@ impl Transaction<'_> {
     }
 
     /// Tours that this entry has changed, up to one.
-    pub(crate) fn tours_changed(&self, from: crate::state::TourId, to: crate::state::TourId) -> Vec<crate::state::TourId> {
+    pub(crate) fn tours_changed(
+        &self,
+        from: crate::state::TourId,
+        to: crate::state::TourId,
+    ) -> Vec<crate::state::TourId> {
         self.inventory.desk.tours.changed(from..=to).collect()
     }
 }

@@ -105,16 +105,31 @@ pub(super) fn bring_up_to_date(
         if slots.iter().all(|(known, _)| *known != slot_id) {
             slots.push((slot_id, read_row::<Slot>(rows, slot_id)?));
         }
-        let slot = slots.iter().find(|(known, _)| *known == slot_id).and_then(|(_, slot)| slot.as_ref());
+        let slot = slots
+            .iter()
+            .find(|(known, _)| *known == slot_id)
+            .and_then(|(_, slot)| slot.as_ref());
         let void = ticket.status == TicketStatus::Void;
-        let scans = scanned.iter().find(|(known, _)| *known == number).map(|(_, scans)| scans);
+        let scans = scanned
+            .iter()
+            .find(|(known, _)| *known == number)
+            .map(|(_, scans)| scans);
         ticket.status = match scans {
             Some(scans) => admission::status(scans.terms(void), &scans.judged(void), time),
             None => admission::status(terms(catalogue, line, slot, void), &Default::default(), time),
         };
     }
-    let came = |status| matches!(status, TicketStatus::Inside | TicketStatus::Outside | TicketStatus::Used);
-    let mut counted = view.tickets.iter().filter(|ticket| ticket.status != TicketStatus::Void).peekable();
+    let came = |status| {
+        matches!(
+            status,
+            TicketStatus::Inside | TicketStatus::Outside | TicketStatus::Used
+        )
+    };
+    let mut counted = view
+        .tickets
+        .iter()
+        .filter(|ticket| ticket.status != TicketStatus::Void)
+        .peekable();
     if counted.peek().is_some() && counted.all(|ticket| came(ticket.status)) {
         view.status = BookingStatus::Redeemed;
     }
@@ -161,8 +176,10 @@ pub(super) fn gate_bundle(
     let last = Key::void(venue, ServiceDay(to.0.saturating_add(1)), 0);
     let mut broken = None;
     if *first < *last {
-        rows.scan(&first, &last, &mut |key, value| {
-            match crate::state::checked_row::<VoidTickets>(key, value) {
+        rows.scan(
+            &first,
+            &last,
+            &mut |key, value| match crate::state::checked_row::<VoidTickets>(key, value) {
                 Ok(tickets) => {
                     let _ = write!(text, "void {}", keys::last_number(key).unwrap_or_default());
                     for number in tickets.0 {
@@ -175,8 +192,8 @@ pub(super) fn gate_bundle(
                     broken = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        })?;
+            },
+        )?;
     }
     if let Some(error) = broken {
         return Err(error);

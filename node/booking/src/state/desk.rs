@@ -274,7 +274,9 @@ pub(crate) struct TicketKey {
 /// Without the private half: rows are printed where they do not make sense.
 impl std::fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TicketKey").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("TicketKey")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 

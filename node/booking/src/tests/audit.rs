@@ -6,15 +6,15 @@ use std::ops::ControlFlow;
 use crate::admission::Direction;
 use crate::catalogue::VenueDefinition;
 use crate::idempotency::{archive, hash};
+use crate::ids::VenueNo;
 use crate::inventory::{Ending, Inventory, recompute_state_hash};
 use crate::keys::{self, Key, Table, deadline_of, venue_of};
-use crate::ids::VenueNo;
 use crate::ledger::{Account, JournalEntry, Reason, chain};
 use crate::outcome::BookingStatus;
 use crate::rows::{MapRows, ReadRows};
 use crate::state::{
-    Booking, CatalogueRow, Counters, Footfall, GuideHour, Hour, Line, Record, Row, Scans, Slot, Span, VenueRow, VoidTickets,
-    checked_row, decode_row, read_row,
+    Booking, CatalogueRow, Counters, Footfall, GuideHour, Hour, Line, Record, Row, Scans, Slot, Span, VenueRow,
+    VoidTickets, checked_row, decode_row, read_row,
 };
 use crate::time::Timestamp;
 
@@ -186,11 +186,17 @@ fn passages_are_counted(rows: &MapRows) {
             counts.2 += u32::from(passage.new);
             assert!((0..=1).contains(&inside), "two people are in on one ticket: {scans:?}");
         }
-        let entries = scans.passages.iter().filter(|passage| passage.direction == Direction::Entry);
+        let entries = scans
+            .passages
+            .iter()
+            .filter(|passage| passage.direction == Direction::Entry);
         assert!(scans.re_entry || entries.count() <= 1, "admitted twice: {scans:?}");
         let mut sorted: Vec<_> = scans.facts.iter().map(|fact| (&fact.device, fact.device_seq)).collect();
         sorted.sort_unstable();
-        assert!(sorted.windows(2).all(|pair| pair[0] != pair[1]), "a scan counts twice: {scans:?}");
+        assert!(
+            sorted.windows(2).all(|pair| pair[0] != pair[1]),
+            "a scan counts twice: {scans:?}"
+        );
     }
     let mut kept: BTreeMap<(u32, i32, i64), (u32, u32, u32)> = BTreeMap::new();
     for (key, row) in table::<Footfall>(rows, Table::Footfall) {
@@ -217,7 +223,10 @@ fn void_tickets_are_listed(rows: &MapRows) {
         }
     }
     let mut void = BTreeSet::new();
-    for (venue, seq, booking) in bookings(rows).into_iter().filter(|(.., booking)| booking.confirmed_at.is_some()) {
+    for (venue, seq, booking) in bookings(rows)
+        .into_iter()
+        .filter(|(.., booking)| booking.confirmed_at.is_some())
+    {
         let all = booking.status != BookingStatus::Confirmed;
         let present = booking.tickets().filter(|(_, line)| all || line.cancelled);
         let numbers = (0..booking.first_number).chain(present.map(|(number, _)| number));
@@ -316,7 +325,10 @@ fn ledger_balances(rows: &MapRows) {
             let sum: i64 = entry.postings.iter().map(|posting| posting.amount).sum();
             assert_eq!(sum, 0, "a journal entry sums to zero");
             let venue = venue_of(key).unwrap();
-            let (row, number) = (read_row::<VenueRow>(rows, venue).unwrap().unwrap(), keys::last_number(key).unwrap());
+            let (row, number) = (
+                read_row::<VenueRow>(rows, venue).unwrap().unwrap(),
+                keys::last_number(key).unwrap(),
+            );
             let before = chains.entry(venue).or_insert([0; 32]);
             *before = chain(before, &entry.line(&row, number));
             assert_eq!(*before, entry.hash, "line {number} is chained to the one before");

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::codec_desk;
 use crate::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::codec::*;
 use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
@@ -15,19 +16,19 @@ use crate::query::{Answer, Query};
 use crate::state::decode_row;
 use crate::time::{ServiceDay, Timestamp};
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => "[a-z-]{0,12}", 1 => "\\PC{0,40}", 1 => Just("x".repeat(300))]
 }
 
-fn time() -> impl Strategy<Value = Timestamp> {
+pub(super) fn time() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp)
 }
 
-fn day() -> impl Strategy<Value = ServiceDay> {
+pub(super) fn day() -> impl Strategy<Value = ServiceDay> {
     any::<i32>().prop_map(ServiceDay)
 }
 
-fn booking_id() -> impl Strategy<Value = BookingId> {
+pub(super) fn booking_id() -> impl Strategy<Value = BookingId> {
     any::<(u32, u64, u64)>().prop_map(|(venue, seq, secret)| BookingId {
         venue: VenueNo(venue),
         seq,
@@ -35,7 +36,7 @@ fn booking_id() -> impl Strategy<Value = BookingId> {
     })
 }
 
-fn slot_ref() -> impl Strategy<Value = SlotRef> {
+pub(super) fn slot_ref() -> impl Strategy<Value = SlotRef> {
     (text(), time(), any::<i16>()).prop_map(|(product, start, offset_minutes)| SlotRef {
         product,
         start,
@@ -43,7 +44,7 @@ fn slot_ref() -> impl Strategy<Value = SlotRef> {
     })
 }
 
-fn channel() -> impl Strategy<Value = Channel> {
+pub(super) fn channel() -> impl Strategy<Value = Channel> {
     prop::sample::select(vec![
         Channel::Web,
         Channel::Kiosk,
@@ -156,6 +157,15 @@ fn venue() -> impl Strategy<Value = VenueDefinition> {
     )
 }
 
+pub(super) fn line_request() -> impl Strategy<Value = LineRequest> {
+    (slot_ref(), text(), any::<u32>(), prop::option::of(text())).prop_map(|(slot, unit, quantity, claim)| LineRequest {
+        slot,
+        unit,
+        quantity,
+        claim,
+    })
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let spec = (time(), time(), time(), any::<i16>(), any::<u32>()).prop_map(
         |(start, end, occupies_until, offset_minutes, capacity)| SlotSpec {
@@ -179,9 +189,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<u32>().prop_map(SlotChange::Capacity),
         any::<bool>().prop_map(SlotChange::Closed)
     ];
-    let line =
-        (slot_ref(), text(), any::<u32>()).prop_map(|(slot, unit, quantity)| LineRequest { slot, unit, quantity, claim: None });
-    let hold = (any::<u64>(), channel(), prop::collection::vec(line, 0..5))
+    let hold = (any::<u64>(), channel(), prop::collection::vec(line_request(), 0..5))
         .prop_map(|(secret, channel, lines)| HoldRequest { secret, channel, lines });
     prop_oneof![
         venue().prop_map(|venue| Operation::ImportVenue(Box::new(venue))),
@@ -189,26 +197,40 @@ fn operation() -> impl Strategy<Value = Operation> {
         (slot_ref(), change).prop_map(|(slot, change)| Operation::ChangeSlot { slot, change }),
         hold.prop_map(Operation::Hold),
         booking_id().prop_map(|booking| Operation::Extend { booking }),
-        (booking_id(), any::<u64>()).prop_map(|(booking, nonce)| Operation::Confirm { booking, nonce, payment: None }),
+        (booking_id(), any::<u64>(), prop::option::of(codec_desk::payment())).prop_map(|(booking, nonce, payment)| {
+            Operation::Confirm {
+                booking,
+                nonce,
+                payment,
+            }
+        }),
         booking_id().prop_map(|booking| Operation::Release { booking }),
-        booking_id().prop_map(|booking| Operation::Cancel { booking, lines: Vec::new() }),
+        (booking_id(), prop::collection::vec(any::<u16>(), 0..4))
+            .prop_map(|(booking, lines)| Operation::Cancel { booking, lines }),
         any::<u32>().prop_map(|limit| Operation::Expire { limit }),
+        codec_desk::operation(),
     ]
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    (any::<Option<[u8; 16]>>(), any::<u64>(), any::<u32>(), operation()).prop_map(
-        |(key, fingerprint, venue, operation)| Command {
+    let actor = prop::option::of(codec_desk::actor());
+    (
+        any::<Option<[u8; 16]>>(),
+        any::<u64>(),
+        any::<u32>(),
+        actor,
+        operation(),
+    )
+        .prop_map(|(key, fingerprint, venue, actor, operation)| Command {
             key: key.map(CommandKey),
             fingerprint,
             venue: VenueNo(venue),
-            actor: None,
+            actor,
             operation,
-        },
-    )
+        })
 }
 
-fn booking_view() -> impl Strategy<Value = BookingView> {
+pub(super) fn booking_view() -> impl Strategy<Value = BookingView> {
     let status = prop::sample::select(vec![
         BookingStatus::Held,
         BookingStatus::Confirmed,
@@ -326,6 +348,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<[u32; 3]>().prop_map(|[added, removed, kept]| Outcome::SlotsSet { added, removed, kept }),
         slot_view().prop_map(Outcome::SlotChanged),
         any::<(u32, bool)>().prop_map(|(count, more)| Outcome::Expired { count, more }),
+        codec_desk::outcome(),
     ];
     (any::<u64>(), any::<bool>(), outcome).prop_map(|(index, replayed, outcome)| Reply {
         index,
@@ -346,6 +369,7 @@ fn query() -> impl Strategy<Value = Query> {
                 to,
             }
         }),
+        codec_desk::query(),
     ]
 }
 
@@ -365,6 +389,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         (time(), prop::collection::vec(slot_view(), 0..4))
             .prop_map(|(time, slots)| Answer::Availability { time, slots }),
         Just(Answer::NotFound),
+        codec_desk::answer(),
     ]
 }
 
@@ -381,6 +406,9 @@ fn decode_everything(bytes: &[u8]) {
     let _ = decode_row::<crate::state::Record>(&[], bytes);
     let _ = decode_row::<crate::state::Slot>(&[], bytes);
     let _ = decode_row::<crate::state::Counters>(&[], bytes);
+    let _ = decode_row::<crate::state::Scans>(&[], bytes);
+    let _ = decode_row::<crate::state::TicketKeys>(&[], bytes);
+    let _ = decode_row::<crate::ledger::JournalEntry>(&[], bytes);
 }
 
 proptest! {

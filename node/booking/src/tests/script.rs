@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use crate::admission::{Admit, AdmissionView, Direction, Scan};
+use crate::admission::{AdmissionView, Admit, Direction, Scan};
 use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::command::{
     Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, SlotChange, SlotPlan, SlotSpec,
@@ -278,7 +278,10 @@ impl World {
                     Direction::Entry
                 },
             },
-            at: words.last().filter(|word| word.contains(':')).map_or(self.stamp, |time| instant(time)),
+            at: words
+                .last()
+                .filter(|word| word.contains(':'))
+                .map_or(self.stamp, |time| instant(time)),
         }
     }
 
@@ -476,7 +479,12 @@ impl World {
                     panic!("no answer")
                 };
                 for row in rows {
-                    writeln!(output, "{} {}: {} of {} came", row.day, row.product, row.admitted, row.sold).unwrap();
+                    writeln!(
+                        output,
+                        "{} {}: {} of {} came",
+                        row.day, row.product, row.admitted, row.sold
+                    )
+                    .unwrap();
                 }
             }
             "sales?" => {
@@ -700,11 +708,30 @@ fn show_reply(output: &mut String, reply: &Reply) {
 }
 
 fn show_admission(output: &mut String, view: &AdmissionView) {
-    write!(output, "{} {:?} of ticket {}", view.verdict.as_str(), view.direction, view.ticket.number).unwrap();
-    write!(output, " by {}/{} at {}", view.device, view.device_seq, view.at.to_rfc3339(view.offset_minutes)).unwrap();
+    write!(
+        output,
+        "{} {:?} of ticket {}",
+        view.verdict.as_str(),
+        view.direction,
+        view.ticket.number
+    )
+    .unwrap();
+    write!(
+        output,
+        " by {}/{} at {}",
+        view.device,
+        view.device_seq,
+        view.at.to_rfc3339(view.offset_minutes)
+    )
+    .unwrap();
     if let Some(first) = &view.first {
         let at = first.at.to_rfc3339(view.offset_minutes);
-        write!(output, ", first {at} at {} by {}/{}", first.gate, first.device, first.device_seq).unwrap();
+        write!(
+            output,
+            ", first {at} at {} by {}/{}",
+            first.gate, first.device, first.device_seq
+        )
+        .unwrap();
     }
     output.push('\n');
 }

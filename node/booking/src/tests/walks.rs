@@ -568,7 +568,11 @@ impl Walk {
             if view.status == BookingStatus::Redeemed {
                 view.status = BookingStatus::Confirmed;
             }
-            for ticket in view.tickets.iter_mut().filter(|ticket| ticket.status != TicketStatus::Void) {
+            for ticket in view
+                .tickets
+                .iter_mut()
+                .filter(|ticket| ticket.status != TicketStatus::Void)
+            {
                 ticket.status = TicketStatus::Valid;
             }
             if self.tours_may_fail && latest.lines.iter().any(|line| line.slot.product == "tour") {
@@ -603,7 +607,10 @@ impl Walk {
             };
             match booking.status {
                 BookingStatus::Held => self.queue(Operation::Release { booking: id }),
-                BookingStatus::Confirmed => self.queue(Operation::Cancel { booking: id, lines: Vec::new() }),
+                BookingStatus::Confirmed => self.queue(Operation::Cancel {
+                    booking: id,
+                    lines: Vec::new(),
+                }),
                 _ => {}
             }
         }

@@ -95,7 +95,10 @@ pub(super) fn product(
 fn cutoff(at: &str, product: &ProductDescription, report: &mut Report) -> u32 {
     let at = format!("{at}/cutoff_minutes");
     if product.cutoff_minutes.is_some() && product.min_to_run.is_none() {
-        report.say(&at, "without min_to_run nothing is cut off; leave it out, or say how many a tour needs");
+        report.say(
+            &at,
+            "without min_to_run nothing is cut off; leave it out, or say how many a tour needs",
+        );
     }
     report
         .optional(at, product.cutoff_minutes, 0..=MAX_CUTOFF_MINUTES)
