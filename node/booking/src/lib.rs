@@ -5,7 +5,7 @@
 //! and speaks [`codec`] with the node. What is stored, where and why: `keys`, `state`.
 //!
 //! Three kinds of modules:
-//! - the language: [`command`], [`outcome`], [`query`], [`catalogue`], [`ids`], [`time`], [`money`], and [`codec`];
+//! - the language: [`command`], [`outcome`], [`query`], [`catalogue`], [`ids`], [`time`], [`money`], [`claim`], and [`codec`];
 //! - the rules: [`inventory`], `commands`, `pools`, [`idempotency`], `ledger`, `outbox`, [`queries`], over [`rows`];
 //! - what proposers and importers work out before anything enters the log: validation, slot plans.
 //!
@@ -14,6 +14,7 @@
 pub mod admission;
 pub mod calendar;
 pub mod catalogue;
+pub mod claim;
 pub mod codec;
 pub mod command;
 mod commands;

@@ -39,18 +39,28 @@ fn push_group(bytes: &[u8], out: &mut String) {
 
 /// Reads exactly `N` bytes. Small letters count as capitals; I and L as 1; O as 0.
 pub(crate) fn decode<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
-    let found = text.chars().count();
-    if found != text_len(N) {
-        return Err(IdError::Length {
-            expected: text_len(N),
-            found,
-        });
-    }
     let mut bytes = [0; N];
+    decode_into(text, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads as many bytes as the text has, as [`decode`] does. Whoever calls bounds the text.
+pub(crate) fn decode_all(text: &str) -> Result<Vec<u8>, IdError> {
+    let mut bytes = vec![0; text.len() * 5 / 8];
+    decode_into(text, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn decode_into(text: &str, bytes: &mut [u8]) -> Result<(), IdError> {
+    let found = text.chars().count();
+    let expected = text_len(bytes.len());
+    if found != expected {
+        return Err(IdError::Length { expected, found });
+    }
     let mut filled = 0;
     let mut pending = 0_u32;
     let mut bits = 0;
-    let padding = text_len(N) * 5 - N * 8;
+    let padding = expected * 5 - bytes.len() * 8;
     for (position, character) in text.chars().enumerate() {
         let value = value(character).ok_or(IdError::Character { position, character })?;
         if position == 0 && padding > 0 {
@@ -70,7 +80,7 @@ pub(crate) fn decode<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
             pending &= (1 << bits) - 1;
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn value(character: char) -> Option<u32> {
