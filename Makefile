@@ -54,6 +54,7 @@ test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup promtool '$(TARGET)/tools' || true
 	@.ci/setup lab || true
 	@.ci/setup valgrind || true
+	@.ci/setup zbar || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
