@@ -5,6 +5,7 @@
 
 pub mod error;
 
+mod admissions;
 mod availability;
 mod body;
 mod booking_json;
@@ -12,8 +13,17 @@ mod bookings;
 mod call;
 mod cluster;
 mod docs;
+mod drawers;
+mod gates;
+mod ledger;
 mod network;
+mod qr;
+mod rebook;
+mod reports;
+mod service_days;
 mod slots;
+mod ticket_keys;
+mod tickets;
 mod venues;
 mod views;
 
@@ -127,9 +137,29 @@ pub fn app(door: Arc<Door>) -> App {
         .routes(routes!(bookings::confirm)) //           POST /v1/bookings/{booking}/confirm
         .routes(routes!(bookings::release)) //           POST /v1/bookings/{booking}/release
         .routes(routes!(bookings::cancel)) //            POST /v1/bookings/{booking}/cancel
+        .routes(routes!(rebook::rebook)) //              POST /v1/bookings/{booking}/rebook
+        .routes(routes!(tickets::one)) //                GET  /v1/tickets/{ticket}
+        .routes(routes!(tickets::svg)) //                GET  /v1/tickets/{ticket}/qr.svg
+        .routes(routes!(tickets::png)) //                GET  /v1/tickets/{ticket}/qr.png
+        .routes(routes!(admissions::ask)) //             POST /v1/admissions
+        .routes(routes!(admissions::batch)) //           POST /v1/admissions/batch
+        .routes(routes!(admissions::annul)) //           POST /v1/admissions/annul
+        .routes(routes!(gates::bundle)) //               GET  /v1/venues/{venue}/gate-bundle
+        .routes(routes!(gates::occupancy)) //            GET  /v1/venues/{venue}/occupancy
+        .routes(routes!(ticket_keys::list)) //           GET  /v1/venues/{venue}/ticket-keys
+        .routes(routes!(ledger::lines)) //               GET  /v1/venues/{venue}/ledger
+        .routes(routes!(reports::footfall)) //           GET  /v1/venues/{venue}/reports/footfall
+        .routes(routes!(reports::revenue)) //            GET  /v1/venues/{venue}/reports/revenue
+        .routes(routes!(reports::channels)) //           GET  /v1/venues/{venue}/reports/channels
+        .routes(routes!(reports::no_shows)) //           GET  /v1/venues/{venue}/reports/no-shows
+        .routes(routes!(drawers::one)) //                GET  /v1/venues/{venue}/drawers/{drawer}
+        .routes(routes!(drawers::open)) //               POST /v1/venues/{venue}/drawers/{drawer}/open
+        .routes(routes!(drawers::close)) //              POST /v1/venues/{venue}/drawers/{drawer}/close
         .routes(routes!(network::import)) //             PUT  /v1/admin/network
         .routes(routes!(cluster::status)) //             GET  /v1/admin/cluster
         .routes(routes!(slots::change)) //               PUT  /v1/admin/venues/{venue}/slots/{slot}
+        .routes(routes!(ticket_keys::rotate)) //         POST /v1/admin/venues/{venue}/ticket-keys
+        .routes(routes!(ticket_keys::retire)) //         POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire
         .routes(routes!(docs::problems)) //              GET  /problems
         .routes(routes!(docs::problem)) //               GET  /problems/{code}
         .split_for_parts();

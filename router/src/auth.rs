@@ -216,6 +216,16 @@ pub(crate) fn admit(caller: &Caller, route: &str) -> Result<(), Problem> {
     }
 }
 
+/// Turns away whoever shows no token: for what the staff of a venue and its gates do.
+pub(crate) fn staff(caller: &Caller) -> Result<(), Problem> {
+    if caller.has_token() {
+        return Ok(());
+    }
+    Err(unauthorized(
+        "This is for the staff: send `Authorization: Bearer <token>`.",
+    ))
+}
+
 fn unauthorized(detail: &'static str) -> Problem {
     Problem::new(Code::Unauthorized, detail).header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\"")
 }

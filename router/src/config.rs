@@ -14,6 +14,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Cidr, TokenSetting};
+use crate::claim_keys::{ClaimKeySetting, MAX_CLAIM_KEYS};
 use crate::rate_limit::Quota;
 
 /// Most threads: far beyond any machine, and below where starting them fails.
@@ -40,6 +41,8 @@ pub struct Config {
     pub admin_token_file: Option<PathBuf>,
     /// Named tokens (file only).
     pub token: Vec<TokenSetting>,
+    /// Whose claims of membership are believed (file only).
+    pub claim_key: Vec<ClaimKeySetting>,
     /// Peers whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "list")]
     pub trusted_proxy: Vec<Cidr>,
@@ -82,6 +85,7 @@ impl Default for Config {
             admin_token: Vec::new(),
             admin_token_file: None,
             token: Vec::new(),
+            claim_key: Vec::new(),
             trusted_proxy: Vec::new(),
             rate_limit: Quota::per(1_000, Duration::from_secs(10)),
             rate_limit_token: Quota::per(100_000, Duration::from_secs(10)),
@@ -324,6 +328,11 @@ impl Config {
                 "max_in_flight and max_connections must be 1 to {MAX_COUNT}"
             )));
         }
+        if self.claim_key.len() > MAX_CLAIM_KEYS {
+            return Err(ConfigError::Setting(format!(
+                "at most {MAX_CLAIM_KEYS} keys of claims can be configured; take those out that nobody signs with any more"
+            )));
+        }
         if self.request_deadline.0.is_zero() || self.import_deadline.0.is_zero() || self.header_timeout.0.is_zero() {
             return problem("request_deadline, import_deadline and header_timeout must be longer than nothing");
         }
@@ -484,6 +493,20 @@ mod tests {
         for wrong in ["", "10", "s", "-1s", "1h", "99999999999999999999s", "999999999m"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn keys_of_claims_come_from_the_file_and_a_wrong_one_is_refused() {
+        let load = |public: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            writeln!(file, "[[claim_key]]\nname = \"members\"\npublic = \"{public}\"").unwrap();
+            Config::from_arguments(["rotunda-router", "--config", file.path().to_str().unwrap()])
+        };
+        // The public key of RFC 8032's first example.
+        let config = load("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
+        assert_eq!(config.claim_key[0].name, "members");
+        let error = load("d75a98").unwrap_err().to_string();
+        assert!(error.contains("64 hexadecimal digits"), "{error}");
     }
 
     #[test]

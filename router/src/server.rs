@@ -31,11 +31,13 @@ use crate::api::App;
 use crate::auth::{Cidr, TokenError, Tokens};
 use crate::backend::Backend;
 use crate::catalogue_cache::CatalogueCache;
+use crate::claim_keys::ClaimKeys;
 use crate::config::Config;
 use crate::header_timer::HeaderTimer;
 use crate::metrics::{Metrics, Page, ShedReason};
 use crate::rate_limit::Limits;
 use crate::stack::{InFlight, Origin};
+use crate::ticket_key_cache::TicketKeyCache;
 use crate::trace::Draw;
 use crate::write_deadline::WriteDeadline;
 use crate::{admin_http, api};
@@ -77,6 +79,10 @@ pub struct Door {
     pub in_flight: InFlight,
     /// Definitions of venues, for a second.
     pub catalogue: CatalogueCache,
+    /// Keys of venues' tickets, for a second.
+    pub ticket_keys: TicketKeyCache,
+    /// Whose claims of membership are believed.
+    pub claim_keys: ClaimKeys,
     /// Where booking secrets come from.
     pub draw: Arc<dyn Draw>,
     /// How long a request may take.
@@ -120,6 +126,8 @@ impl Door {
             metrics: Metrics::new(config.max_in_flight),
             in_flight: InFlight::new(config.max_in_flight),
             catalogue: CatalogueCache::default(),
+            ticket_keys: TicketKeyCache::default(),
+            claim_keys: ClaimKeys::new(&config.claim_key),
             draw,
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,

@@ -13,6 +13,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub trait Draw: Send + Sync + 'static {
     /// Sixty-four random bits.
     fn draw(&self) -> u64;
+
+    /// A private key's worth of random bytes; `None` where the operating system gives none.
+    fn seed(&self) -> Option<[u8; 32]>;
 }
 
 /// The operating system's randomness, by way of a generator per thread that is fit for secrets.
@@ -22,6 +25,14 @@ pub struct OsDraw;
 impl Draw for OsDraw {
     fn draw(&self) -> u64 {
         rand::random()
+    }
+
+    fn seed(&self) -> Option<[u8; 32]> {
+        use rand::TryRng as _;
+        // A key lives for years: drawn from the system itself, not from a generator that it once fed.
+        let mut seed = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut seed).ok()?;
+        Some(seed)
     }
 }
 
@@ -114,6 +125,10 @@ mod tests {
     impl Draw for Seven {
         fn draw(&self) -> u64 {
             7
+        }
+
+        fn seed(&self) -> Option<[u8; 32]> {
+            Some([7; 32])
         }
     }
 

@@ -110,6 +110,8 @@ fn problem(error: &serde_json::Error, pointer: String) -> Problem {
 pub(crate) fn in_words(detail: &str) -> String {
     detail
         .replace("expected u32", "expected a whole number from 0 to 4294967295")
+        .replace("expected u16", "expected a whole number from 0 to 65535")
+        .replace("expected u64", "expected a whole number from 0 to 18446744073709551615")
         .replace("expected i64", "expected a whole number")
         .replace("invalid i64", "not a whole number")
         .replace("expected struct Hold", "expected a booking")

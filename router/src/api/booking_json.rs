@@ -63,6 +63,15 @@ pub(super) fn write(view: &BookingView) -> String {
     json
 }
 
+/// The booking, and what an exchange came to.
+pub(super) fn write_rebooked(view: &BookingView, difference: i64) -> String {
+    let mut json = write(view);
+    json.pop();
+    money(&mut json, "difference", difference, &view.currency);
+    json.push('}');
+    json
+}
+
 fn push_line(json: &mut String, line: &LineView, currency: &str) {
     json.push_str("{\"slot\":");
     slot(json, line);
@@ -146,7 +155,7 @@ mod tests {
     use rotunda_booking::ids::{BookingId, SlotRef, TicketId, VenueNo};
     use rotunda_booking::outcome::TicketStatus;
 
-    use super::super::views::Booking;
+    use super::super::views::{Booking, Rebooked};
     use super::*;
 
     fn times() -> impl Strategy<Value = Timestamp> {
@@ -262,6 +271,12 @@ mod tests {
         fn it_is_what_serde_writes_of_the_documented_shape(view in views()) {
             let documented = serde_json::to_string(&Booking::from(&view)).expect("a booking has no keys but strings");
             prop_assert_eq!(write(&view), documented);
+        }
+
+        #[test]
+        fn an_exchange_is_what_serde_writes_of_its_documented_shape(view in views(), difference in any::<i64>()) {
+            let documented = serde_json::to_string(&Rebooked::new(&view, difference)).expect("no keys but strings");
+            prop_assert_eq!(write_rebooked(&view, difference), documented);
         }
     }
 }

@@ -7,11 +7,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rotunda_booking::command::Command;
-use rotunda_booking::ids::BookingId;
+use rotunda_booking::ids::{BookingId, TicketId};
 use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::Query;
 use rotunda_protocol::error::ClientError;
@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::api::error::{Code, Problem};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::backend::{Answered, Submitted};
 use crate::catalogue_cache::Known;
 use crate::metrics::ShedReason;
@@ -166,6 +166,24 @@ impl Call {
         ))
     }
 
+    /// The ticket that a path names, and its venue.
+    pub(crate) fn ticket(&self, text: &str) -> Result<(TicketId, VenueInfo), Problem> {
+        let unknown = |detail: String| Problem::new(Code::UnknownTicket, detail).issue("{ticket}", "no such ticket");
+        let id: TicketId = text
+            .parse()
+            .map_err(|error| unknown(format!("That is no ticket's id: {error}.")))?;
+        let venue = self.map()?.venue_no(id.venue).cloned();
+        Ok((
+            id,
+            venue.ok_or_else(|| unknown("There is no ticket with this id.".to_owned()))?,
+        ))
+    }
+
+    /// Turns away whoever shows no token.
+    pub(crate) fn staff(&self) -> Result<(), Problem> {
+        auth::staff(&self.caller)
+    }
+
     /// The log index of `shard` that the caller has seen and wants to see again.
     pub(crate) fn at_least(&self, shard: u64) -> Result<Option<u64>, Problem> {
         let mut index = None;
@@ -255,7 +273,7 @@ impl Call {
     }
 
     /// As [`Call::problem`], of a question: there was nothing to do that could have been left undone.
-    fn read_problem(&self, error: ClientError) -> Problem {
+    pub(crate) fn read_problem(&self, error: ClientError) -> Problem {
         match error {
             ClientError::Unavailable | ClientError::Unknown => {
                 unavailable("The venue's shard did not answer in time. Ask again.")
@@ -369,6 +387,30 @@ pub(crate) fn written(status: StatusCode, json: impl Into<Bytes>) -> Response {
     response
 }
 
+/// A JSON answer to a question, of the state at this log index, that no cache keeps.
+pub(crate) fn current(shard: u64, index: u64, body: &impl Serialize) -> Response {
+    uncached(shard, index, json(StatusCode::OK, body))
+}
+
+/// An answer to a question, of the state at this log index, that no cache keeps.
+pub(crate) fn uncached(shard: u64, index: u64, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(COMMIT, commit(shard, index));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
 /// A JSON answer that a cache may keep and must ask about; 304 where the caller has it.
 pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Response {
     let mut response = if call.has(&tag) {
@@ -380,7 +422,7 @@ pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Respons
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(ETAG, tag);
     }
-    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 

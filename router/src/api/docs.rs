@@ -31,6 +31,10 @@ use crate::server::Door;
     tags(
         (name = "catalogue", description = "What there is and what is left"),
         (name = "bookings", description = "Hold, confirm, give back"),
+        (name = "tickets", description = "What a confirmed booking has for each person"),
+        (name = "gates", description = "Who goes through; needs a token"),
+        (name = "counter", description = "Cash drawers; needs a token"),
+        (name = "reports", description = "What happened, for managers; needs a token"),
         (name = "operator", description = "Needs an admin token"),
         (name = "about", description = "This document's friends"),
     ),
@@ -47,6 +51,10 @@ impl Modify for AdminToken {
             .description(Some("An admin token of the router's configuration"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin", SecurityScheme::Http(scheme.build()));
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("Any token of the router's configuration"));
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
     }
 }
 

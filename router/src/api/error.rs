@@ -156,6 +156,12 @@ codes! {
     DrawerClosed "drawer_closed" 409 Conflict false "The drawer is not open" "Open it with its float.";
     TooManyScans "too_many_scans" 409 Conflict false "Scanned too often" "Look at the ticket by hand; its gate may be broken.";
     NothingToRebook "nothing_to_rebook" 409 Conflict false "These are its places" "Name other places.";
+    // What the door refuses by itself.
+    InvalidClaim "invalid_claim" 422 ClientError false "The claim proves nothing" "Send the claim as it was issued; where it has ended, ask its issuer for a new one.";
+    UnknownTicket "unknown_ticket" 404 ClientError false "No such ticket" "Check the id; GET the booking to see its tickets.";
+    TicketVoid "ticket_void" 410 Conflict false "The ticket is void" "It was cancelled or exchanged: GET the booking to see the tickets that admit.";
+    NoTicketKey "no_ticket_key" 409 Conflict false "The venue has no key to sign with" "Import the network again: it gives every venue its first key.";
+    UnknownDrawer "unknown_drawer" 404 ClientError false "No such drawer" "Open it with its float.";
     // What is wrong with a request.
     MalformedJson "malformed_json" 400 ClientError false "The body is not JSON" "Mend the body at the line and column in `detail`.";
     MalformedYaml "malformed_yaml" 400 ClientError false "The body is not YAML" "Mend the body at the line and column in `detail`.";

@@ -10,6 +10,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use rotunda_booking::catalogue::{self, NetworkDefinition, VenueDefinition};
 use rotunda_booking::command::{Command, Operation};
+use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::{Outcome, Refusal};
 use rotunda_protocol::shard_map::{ShardMap, VenueInfo};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 use super::body;
 use super::call::{COMMIT, Call, json, misfit};
 use super::error::{Code, Issue, Problem, ProblemBody};
+use super::ticket_keys;
 
 /// What became of an import.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +57,8 @@ pub(crate) struct ImportedVenue {
 /// Import the catalogue of a network.
 ///
 /// The body is the file, as `application/yaml` or `application/json`, at most 1 MiB. Problems are listed all at once,
-/// each with its place; then nothing was changed. Importing the same file twice changes nothing.
+/// each with its place; then nothing was changed. Importing the same file twice changes nothing. A venue that has no key
+/// to sign tickets with is given its first.
 #[utoipa::path(
     put, path = "/v1/admin/network", tag = "operator",
     request_body(content((String = "application/yaml"), (file::NetworkFile = "application/json"))),
@@ -175,6 +178,10 @@ async fn import_venue(
         .fill_calendar(number, call.deadline)
         .await
         .map_err(|error| call.problem(error))?;
+    // Only now: a venue whose import broke off is sent again, and one with a key is in place.
+    if let Err(refusal) = first_key(call, number).await? {
+        return Ok(Err(refusal));
+    }
     tracing::info!(
         venue = slug,
         shard = submitted.shard,
@@ -191,6 +198,23 @@ async fn import_venue(
         slots_added: filled.added,
         slots_removed: filled.removed,
     }))
+}
+
+/// Gives a venue the key that its tickets are signed with, where it has none yet.
+async fn first_key(call: &Call, venue: VenueNo) -> Result<Result<(), Refusal>, Problem> {
+    let command = Command {
+        // Idempotent: where there is a key, nothing changes.
+        key: None,
+        fingerprint: 0,
+        venue,
+        actor: None,
+        operation: ticket_keys::added(call, true)?,
+    };
+    match call.submit(&command).await?.reply.outcome {
+        Outcome::TicketKeys(_) => Ok(Ok(())),
+        Outcome::Refused(refusal) => Ok(Err(refusal)),
+        other => Err(misfit(&other)),
+    }
 }
 
 /// The import broke off. Where the reason may pass, the remedy is to send the file again, whatever the reason was.

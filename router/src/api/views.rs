@@ -147,6 +147,25 @@ pub(crate) struct Booking<'a> {
     tickets: Vec<Ticket<'a>>,
 }
 
+/// A booking after an exchange.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rebooked<'a> {
+    #[serde(flatten)]
+    booking: Booking<'a>,
+    /// What the buyer owes for the exchange; negative where it is owed to them.
+    difference: Money<'a>,
+}
+
+impl<'a> Rebooked<'a> {
+    #[cfg(test)]
+    pub(crate) fn new(view: &'a BookingView, difference: i64) -> Self {
+        Self {
+            booking: view.into(),
+            difference: Money::new(difference, &view.currency),
+        }
+    }
+}
+
 /// One line of a booking.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Line<'a> {
@@ -207,6 +226,18 @@ pub(crate) const fn ticket_label(status: TicketStatus) -> &'static str {
     }
 }
 
+/// The status of a ticket as the document has it.
+pub(crate) const fn ticket_status(status: TicketStatus) -> TicketStatusName {
+    match status {
+        TicketStatus::Valid => TicketStatusName::Valid,
+        TicketStatus::Void => TicketStatusName::Void,
+        TicketStatus::Inside => TicketStatusName::Inside,
+        TicketStatus::Outside => TicketStatusName::Outside,
+        TicketStatus::Used => TicketStatusName::Used,
+        TicketStatus::NoShow => TicketStatusName::NoShow,
+    }
+}
+
 impl<'a> From<&'a BookingView> for Booking<'a> {
     fn from(view: &'a BookingView) -> Self {
         let time = |at: Timestamp| at.to_rfc3339(view.offset_minutes);
@@ -255,14 +286,7 @@ impl<'a> From<&'a TicketView> for Ticket<'a> {
             serial: ticket.serial,
             unit: &ticket.unit,
             slot: ticket.slot.to_text(),
-            status: match ticket.status {
-                TicketStatus::Valid => TicketStatusName::Valid,
-                TicketStatus::Void => TicketStatusName::Void,
-                TicketStatus::Inside => TicketStatusName::Inside,
-                TicketStatus::Outside => TicketStatusName::Outside,
-                TicketStatus::Used => TicketStatusName::Used,
-                TicketStatus::NoShow => TicketStatusName::NoShow,
-            },
+            status: ticket_status(ticket.status),
         }
     }
 }
@@ -336,7 +360,7 @@ impl<'a> Slot<'a> {
 }
 
 /// Which state an answer shows.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AsOf {
     pub(crate) shard: u64,
     /// Log index.

@@ -85,15 +85,35 @@ async fn the_openapi_document_has_every_route() {
             "GET /problems/{code}",
             "GET /v1/admin/cluster",
             "GET /v1/bookings/{booking}",
+            "GET /v1/tickets/{ticket}",
+            "GET /v1/tickets/{ticket}/qr.png",
+            "GET /v1/tickets/{ticket}/qr.svg",
             "GET /v1/venues",
             "GET /v1/venues/{venue}",
             "GET /v1/venues/{venue}/availability",
+            "GET /v1/venues/{venue}/drawers/{drawer}",
+            "GET /v1/venues/{venue}/gate-bundle",
+            "GET /v1/venues/{venue}/ledger",
+            "GET /v1/venues/{venue}/occupancy",
             "GET /v1/venues/{venue}/products",
+            "GET /v1/venues/{venue}/reports/channels",
+            "GET /v1/venues/{venue}/reports/footfall",
+            "GET /v1/venues/{venue}/reports/no-shows",
+            "GET /v1/venues/{venue}/reports/revenue",
+            "GET /v1/venues/{venue}/ticket-keys",
+            "POST /v1/admin/venues/{venue}/ticket-keys",
+            "POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire",
+            "POST /v1/admissions",
+            "POST /v1/admissions/annul",
+            "POST /v1/admissions/batch",
             "POST /v1/bookings",
             "POST /v1/bookings/{booking}/cancel",
             "POST /v1/bookings/{booking}/confirm",
             "POST /v1/bookings/{booking}/extend",
+            "POST /v1/bookings/{booking}/rebook",
             "POST /v1/bookings/{booking}/release",
+            "POST /v1/venues/{venue}/drawers/{drawer}/close",
+            "POST /v1/venues/{venue}/drawers/{drawer}/open",
             "PUT /v1/admin/network",
             "PUT /v1/admin/venues/{venue}/slots/{slot}",
         ]
@@ -218,8 +238,14 @@ async fn one_asks_for_a_newer_copy_and_the_others_do_not_wait() {
 #[tokio::test]
 async fn a_broken_off_import_says_how_far_it_came_and_is_sent_again() {
     let house = House::empty(config());
-    // Numbers are given, the first venue and its calendar are in place, then the cluster is gone.
-    for trouble in [Trouble::Calm, Trouble::Calm, Trouble::Calm, Trouble::Unavailable] {
+    // Numbers are given, the first venue, its calendar and its key are in place, then the cluster is gone.
+    for trouble in [
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Unavailable,
+    ] {
         house.fake.meet(trouble);
     }
     let import = async || {
@@ -245,7 +271,13 @@ async fn a_broken_off_import_says_how_far_it_came_and_is_sent_again() {
 #[tokio::test]
 async fn an_import_that_can_never_work_is_not_called_interrupted() {
     let house = House::empty(config());
-    for trouble in [Trouble::Calm, Trouble::Calm, Trouble::Calm, Trouble::Rejected] {
+    for trouble in [
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Calm,
+        Trouble::Rejected,
+    ] {
         house.fake.meet(trouble);
     }
     let refused = house

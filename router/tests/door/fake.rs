@@ -274,19 +274,29 @@ impl Backend for Fake {
 
 /// The same numbers in every run.
 #[derive(Default)]
-pub(crate) struct CountingDraw(AtomicU64);
+pub(crate) struct CountingDraw {
+    numbers: AtomicU64,
+    seeds: AtomicU64,
+}
 
 impl Draw for CountingDraw {
     fn draw(&self) -> u64 {
         // splitmix64 of a counter.
         let mut z = self
-            .0
+            .numbers
             .fetch_add(1, Ordering::Relaxed)
             .wrapping_add(1)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
+    }
+
+    fn seed(&self) -> Option<[u8; 32]> {
+        let mut seed = [0; 32];
+        let n = self.seeds.fetch_add(1, Ordering::Relaxed) + 1;
+        seed[24..].copy_from_slice(&n.to_be_bytes());
+        Some(seed)
     }
 }
 

@@ -9,8 +9,12 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use rotunda_booking::claim::Claim;
+use rotunda_booking::ticket_key::public_key;
+use rotunda_booking::time::Timestamp;
 use rotunda_router::api::{self, App};
 use rotunda_router::auth::TokenSetting;
+use rotunda_router::claim_keys::{ClaimKeySetting, PublicKey};
 use rotunda_router::config::{Config, Span};
 use rotunda_router::server::Door;
 use tower::ServiceExt;
@@ -19,6 +23,10 @@ use crate::fake::{CountingDraw, Fake};
 
 pub(crate) const NETWORK: &str = include_str!("../../../deploy/config/meridian.yaml");
 pub(crate) const ADMIN: &str = "Bearer open-sesame";
+pub(crate) const SHOP: &str = "Bearer shop-secret";
+
+/// The private key of whoever keeps the members.
+const MEMBERS: [u8; 32] = [7; 32];
 
 /// Settings of most tests: an admin token, a named token, no limits that a test could meet by accident.
 pub(crate) fn config() -> Config {
@@ -29,6 +37,10 @@ pub(crate) fn config() -> Config {
             secret: Some("shop-secret".to_owned()),
             sha256: None,
             admin: false,
+        }],
+        claim_key: vec![ClaimKeySetting {
+            name: "members".to_owned(),
+            public: PublicKey(public_key(&MEMBERS)),
         }],
         request_deadline: Span(Duration::from_secs(5)),
         ..Config::default()
@@ -136,6 +148,16 @@ pub(crate) fn hold(quantity: u32) -> String {
     format!(
         r#"{{"venue":"lisbon-tides","lines":[{{"slot":"general@2026-12-01T10:00+00:00","unit":"adult","quantity":{quantity}}}]}}"#
     )
+}
+
+/// A claim of membership that ends then.
+pub(crate) fn claim(until: &str) -> String {
+    let claim = Claim {
+        until: Timestamp::parse_rfc3339(until).unwrap(),
+        kind: "membership".to_owned(),
+        holder: "4711".to_owned(),
+    };
+    claim.sign(&MEMBERS)
 }
 
 /// A key as a client draws it.

@@ -7,7 +7,9 @@ mod fake;
 mod hostile;
 mod house;
 mod limits;
+mod qr;
 mod replay;
+mod reports;
 mod script;
 mod sockets;
 
@@ -43,14 +45,23 @@ scripts! {
     bad_bodies_are_pointed_at
     bad_headers_are_refused
     booking_from_hold_to_cancel
+    cancel_some_lines
     catalogue_is_listed_and_paged
     cluster_trouble_says_what_to_do
+    counter_takes_cash
+    gates_admit
     hold_runs_out
     import_is_validated_whole
     import_twice_changes_nothing
+    ledger_and_reports
+    members_show_a_claim
     no_such_route_or_method
     operator_changes_a_slot
+    rebook_to_other_places
     refusals_of_the_rules
     replays_answer_the_same
+    staff_routes_need_a_token
+    ticket_keys_are_rotated
+    tickets_and_their_codes
     tokens_open_what_they_may
 }

@@ -3,13 +3,15 @@
 //!
 //! A file is a list of exchanges between lines of `===`. Lines with `#` before a request are prose, lines with `>` tell
 //! the fake cluster something: `> advance 11` minutes, `> meet AnswerLost`, `> empty` (no catalogue). `$1` is the id of
-//! the first booking that came to be in the script. Of the answer's headers those are shown that belong to the contract.
+//! the first booking that came to be in the script, `$t1` that of the first ticket, `$qr1` the text of the first QR code;
+//! `$forged1` is that code with its last character changed;
+//! `$claim` is a claim of membership, `$endedclaim` one that has ended. Of the answer's headers those are shown that belong to the contract.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::fake::Trouble;
-use crate::house::{Answer, House, NETWORK, config, request};
+use crate::house::{Answer, House, NETWORK, claim, config, request};
 
 const SHOWN: &[&str] = &[
     "content-type",
@@ -29,21 +31,15 @@ pub(crate) async fn run(path: &Path) {
     } else {
         House::furnished(config()).await
     };
-    let mut ids: Vec<String> = Vec::new();
+    let mut names = Names::default();
     let mut actual = String::new();
     for (n, exchange) in text.split("\n===\n").enumerate() {
         let asked = exchange
             .split_once("\n---")
             .map_or(exchange, |(asked, _)| asked)
             .trim_end();
-        let answer = perform(&house, asked, &ids).await;
-        if answer.status == 201 {
-            let id = answer.json()["id"].as_str().unwrap().to_owned();
-            // A replay is no other booking.
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
+        let answer = perform(&house, asked, &names).await;
+        names.learn(&answer);
         if n > 0 {
             actual.push_str("\n===\n");
         }
@@ -56,7 +52,69 @@ pub(crate) async fn run(path: &Path) {
     }
 }
 
-async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
+/// What was answered before and may be named.
+#[derive(Default)]
+struct Names {
+    bookings: Vec<String>,
+    tickets: Vec<String>,
+    codes: Vec<String>,
+}
+
+impl Names {
+    fn learn(&mut self, answer: &Answer) {
+        let is_json = answer.status.is_success() && answer.header("content-type").ends_with("json");
+        if !is_json {
+            return;
+        }
+        let json = answer.json();
+        // A replay is no other booking.
+        let note = |known: &mut Vec<String>, text: &serde_json::Value| {
+            if let Some(text) = text.as_str().filter(|text| !known.iter().any(|known| known == text)) {
+                known.push(text.to_owned());
+            }
+        };
+        if answer.status == 201 {
+            note(&mut self.bookings, &json["id"]);
+        }
+        for ticket in json["tickets"].as_array().into_iter().flatten() {
+            note(&mut self.tickets, &ticket["id"]);
+        }
+        note(&mut self.codes, &json["qr"]);
+    }
+
+    fn substitute(&self, text: &str) -> String {
+        let claims = [
+            ("$claim", claim("2100-01-01T00:00:00Z")),
+            ("$endedclaim", claim("2020-01-01T00:00:00Z")),
+        ];
+        let text = claims
+            .iter()
+            .fold(text.to_owned(), |text, (name, claim)| text.replace(name, claim));
+        let forged: Vec<String> = self.codes.iter().map(|code| forged(code)).collect();
+        [
+            ("$t", &self.tickets),
+            ("$forged", &forged),
+            ("$qr", &self.codes),
+            ("$", &self.bookings),
+        ]
+        .into_iter()
+        .fold(text, |text, (sign, known)| {
+            known.iter().enumerate().rev().fold(text, |text, (n, known)| {
+                text.replace(&format!("{sign}{}", n + 1), known)
+            })
+        })
+    }
+}
+
+/// The code with another last character.
+pub(crate) fn forged(code: &str) -> String {
+    let mut forged = code.to_owned();
+    let last = forged.pop().map_or('0', |last| if last == '0' { '1' } else { '0' });
+    forged.push(last);
+    forged
+}
+
+async fn perform(house: &House, asked: &str, names: &Names) -> Answer {
     let mut lines = asked.lines();
     let line = loop {
         let line = lines.next().expect("an exchange has a request");
@@ -77,7 +135,7 @@ async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
                 other => panic!("no such order: {other:?}"),
             }
         } else if !line.starts_with('#') && !line.is_empty() {
-            break substitute(line, ids);
+            break names.substitute(line);
         }
     };
     let (method, path) = line.split_once(' ').expect("a request is `METHOD /path`");
@@ -89,19 +147,13 @@ async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
     let body: Vec<&str> = lines.collect();
     let body = match body.as_slice() {
         ["<meridian.yaml>"] => NETWORK.to_owned(),
-        body => substitute(&body.join("\n"), ids),
+        body => names.substitute(&body.join("\n")),
     };
     let headers: Vec<(&str, &str)> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     house.send(request(method, path, &headers, body)).await
-}
-
-fn substitute(text: &str, ids: &[String]) -> String {
-    ids.iter().enumerate().rev().fold(text.to_owned(), |text, (n, id)| {
-        text.replace(&format!("${}", n + 1), id)
-    })
 }
 
 fn show(answer: &Answer) -> String {
