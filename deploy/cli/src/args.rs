@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Show nodes, shards, leaders, terms and lag.
     Status(StatusArguments),
+    /// Look into the ledgers of venues.
+    Ledger(LedgerArguments),
 }
 
 #[derive(Args, Debug)]
@@ -105,6 +107,33 @@ pub(crate) struct StatusArguments {
     #[arg(long)]
     pub(crate) watch: bool,
     /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LedgerArguments {
+    #[command(subcommand)]
+    pub(crate) command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Recompute the chain of a venue's ledger, line by line, and say the first line that does not fit.
+    Verify(VerifyArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 every line fits, 1 a line does not fit (the message says which) or refused, 2 wrong usage, 3 unreachable."
+)]
+pub(crate) struct VerifyArguments {
+    /// Venue id; every venue where it is left out.
+    #[arg(value_name = "VENUE")]
+    pub(crate) venue: Option<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print the outcome.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
 }

@@ -196,6 +196,18 @@ impl Door {
         Ok(found.slots)
     }
 
+    /// A page of a venue's ledger, from after a line, at most a thousand. Asked again while the cluster cannot answer.
+    pub(crate) async fn ledger<T: DeserializeOwned>(&self, venue: &str, after: u64) -> Result<T, DoorError> {
+        let path = format!("/v1/venues/{venue}/ledger?limit=1000&after={after}");
+        let give_up = Instant::now() + REQUEST_DEADLINE;
+        loop {
+            match answer(self.request(Method::GET, &path)).await {
+                Err(error) if error.passing() && Instant::now() < give_up => tokio::time::sleep(RETRY_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Holds places; gives the booking's id.
     pub(crate) async fn hold(&self, body: String) -> Result<String, DoorError> {
         #[derive(Deserialize)]
@@ -329,6 +341,9 @@ impl Problem {
         }
         match self.status {
             401 | 403 => failure.next("give the router's admin token: --token TOKEN, or ROTUNDA_TOKEN"),
+            404 if self.code == "unknown_venue" => {
+                failure.next("name a venue of the catalogue; GET /v1/venues lists them")
+            }
             404 => failure.next("rotunda --version, and upgrade the router: it does not know this route"),
             422 | 400 => failure.next("mend what is listed and run the same command again; nothing was changed"),
             409 => failure.next("mend what is listed and run the same command again; what is not listed is in place"),

@@ -5,6 +5,7 @@
 //! - [`shard_map`]: which venue is in which shard, which shard has replicas where; as a domain type.
 //! - [`rejection`]: why a node did not take a call, and with it what the caller should do.
 //! - [`client`]: the cluster client: venue -> shard -> leader, retries under the same command, a deadline.
+//! - [`ledger`]: the lines of a venue's ledger and their chain, for whoever checks them from outside.
 //! - [`alarm`]: timers that outlive the call that they were set for.
 //!
 //! What a command means is `rotunda-booking`'s; its bytes pass through here unread. HTTP is the router's.
@@ -15,6 +16,7 @@ pub mod convert;
 pub mod dial;
 pub mod error;
 pub mod frame;
+pub mod ledger;
 pub mod proto;
 pub mod rejection;
 pub mod shard_map;
