@@ -1,10 +1,14 @@
-//! `rotunda import` and `rotunda status` against a running cluster: tables, JSON, exit codes, remedies.
+//! `rotunda import`, `rotunda status` and `rotunda ledger verify` against a running cluster: tables, JSON, exit codes,
+//! remedies.
 
 use std::process::{Command, Output};
 
 use rotunda_chaos::cluster::{Cluster, MERIDIAN, http};
-use rotunda_chaos::{binaries, ports, wait};
+use rotunda_chaos::visitor::{Request, Visitor};
+use rotunda_chaos::{binaries, ports, selling, wait};
 use serde_json::Value;
+
+use crate::day;
 
 fn rotunda(cluster: &Cluster, arguments: &[&str]) -> Output {
     command(&cluster.door(), cluster.token(), arguments)
@@ -185,4 +189,56 @@ async fn exit_codes_tell_unreachable_refused_and_misused_apart() {
     let missing = rotunda(&cluster, &["import", "/nowhere/catalogue.yaml"]);
     assert_eq!(missing.status.code(), Some(1), "{}", err(&missing));
     assert!(err(&missing).contains("/nowhere/catalogue.yaml"), "{}", err(&missing));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledgers_of_a_running_cluster_fit_their_chains() {
+    let cluster = Cluster::builder().start().await;
+    cluster.import(MERIDIAN).await;
+    let visitor = Visitor::new(&cluster.door());
+    let offers = selling::offers(&visitor, &day(2), &day(8)).await;
+    let mut sold = 0;
+    for offer in offers.iter().take(4) {
+        let held = visitor.settle(&offer.hold(offer.least)).await;
+        let Some(id) = held
+            .answer()
+            .and_then(|answer| answer.json()["id"].as_str().map(str::to_owned))
+        else {
+            continue;
+        };
+        for what in ["confirm", "cancel"] {
+            let done = visitor
+                .settle(&Request::post(format!("/v1/bookings/{id}/{what}"), None))
+                .await;
+            assert!(
+                done.answer().is_some_and(|answer| answer.is_success()),
+                "{what}: {done:?}"
+            );
+            sold += 1;
+        }
+    }
+    assert!(sold > 0, "nothing was sold: {offers:?}");
+
+    let verified = rotunda(&cluster, &["ledger", "verify", "--output", "json"]);
+    assert!(verified.status.success(), "{}", err(&verified));
+    let report: Value = serde_json::from_str(&out(&verified)).unwrap();
+    let venues = report["venues"].as_array().unwrap();
+    assert_eq!(venues.len(), 10, "{report:#}");
+    assert!(venues.iter().all(|venue| venue["fits"] == true), "{report:#}");
+    let lines: u64 = venues.iter().filter_map(|venue| venue["lines"].as_u64()).sum();
+    assert_eq!(lines, sold, "each confirm and each cancel is a line: {report:#}");
+
+    let one = rotunda(&cluster, &["ledger", "verify", "lisbon-tides"]);
+    assert!(
+        one.status.success() && out(&one).contains("lisbon-tides"),
+        "{}",
+        err(&one)
+    );
+    let nowhere = rotunda(&cluster, &["ledger", "verify", "atlantis"]);
+    assert_eq!(nowhere.status.code(), Some(1), "{}", err(&nowhere));
+    assert!(
+        err(&nowhere).contains("name a venue of the catalogue"),
+        "{}",
+        err(&nowhere)
+    );
 }
