@@ -2,6 +2,7 @@
 //! network, clocks and disks that are simulated and can fail. Every choice comes from the seed, so what happened once
 //! happens again.
 
+pub mod applied;
 pub mod chance;
 pub mod faults;
 pub mod museums;

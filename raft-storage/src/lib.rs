@@ -55,7 +55,7 @@ pub use record::ReplicaDescriptor;
 pub use runtime::{Random, SeededRuntime, seed_this_thread};
 pub use snapshot::{CHUNK_BYTES, SnapshotData, SnapshotReceiver, SnapshotWriter};
 pub use state::{RowVisitor, StateReader, StateTxn, StateView};
-pub use state_machine::{SnapshotBuilder, StateMachine};
+pub use state_machine::{AppliedHook, SnapshotBuilder, StateMachine};
 pub use store::{Group, Identity, Store, StoreConfig};
 pub use types::{
     Entry, GroupId, LogId, Payload, ReplicaNode, ReplyBytes, SnapshotMeta, StoredMembership, TypeConfig, Vote,

@@ -27,7 +27,7 @@ use crate::mutant::mutant;
 use crate::record::{self, Applied};
 use crate::snapshot::{SnapshotData, SnapshotReceiver};
 use crate::state::{Progress, StateDb, StateReader, StateTxn};
-use crate::types::{Entry, LogId, ReplyBytes, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{Entry, GroupId, LogId, ReplyBytes, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// Bytes of entries that are applied in one go.
 const APPLY_BYTES: usize = 1024 * 1024;
@@ -46,6 +46,9 @@ const QUICK: Duration = Duration::from_millis(20);
 /// So many times after a slow one a thread is taken that may wait.
 const CAUTIOUS: u32 = 64;
 
+/// Told of an entry once its rows are written and before its reply is sent; after a crash, of what is replayed again.
+pub type AppliedHook = Arc<dyn Fn(GroupId, &Entry) + Send + Sync>;
+
 /// Hand it to `openraft::Raft::new`.
 pub struct StateMachine<M: Machine> {
     core: Arc<Core<M>>,
@@ -62,6 +65,7 @@ pub(crate) struct Core<M> {
     pub(crate) receiver: SnapshotReceiver<M>,
     pub(crate) descriptor: Arc<Descriptor>,
     pub(crate) blocking: Blocking,
+    pub(crate) applied: Option<AppliedHook>,
     pub(crate) latency: Histogram,
     pub(crate) inner: Mutex<Inner<M>>,
 }
@@ -200,6 +204,9 @@ impl<M: Machine> Core<M> {
             inner.membership_record = record;
         }
         self.progress.set_applied_next(entry.log_id.index + 1);
+        if let Some(applied) = &self.applied {
+            applied(GroupId(self.log.group), entry);
+        }
         Ok(reply)
     }
 

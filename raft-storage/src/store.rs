@@ -31,7 +31,7 @@ use crate::record::{Applied, ReplicaDescriptor};
 use crate::recovery::{self, FoundGroup};
 use crate::snapshot::SnapshotReceiver;
 use crate::state::{Progress, StateDb, StateReader};
-use crate::state_machine::{Core, Inner, StateMachine};
+use crate::state_machine::{AppliedHook, Core, Inner, StateMachine};
 use crate::types::{Entry, GroupId};
 
 /// Whose data a directory holds. Written at the first start, checked at every later one.
@@ -61,10 +61,12 @@ pub struct StoreConfig {
     pub blocking: Blocking,
     /// Called with the first write that failed.
     pub fatal: FatalHook,
+    /// Called with each entry that a group has applied: for who must know every one of them, also those that are purged soon.
+    pub applied: Option<AppliedHook>,
 }
 
 impl StoreConfig {
-    /// With RocksDB, 256 MiB, 4096 entries kept, blocking work on tokio's pool, and [`abort_on_fatal`].
+    /// With RocksDB, 256 MiB, 4096 entries kept, blocking work on tokio's pool, [`abort_on_fatal`], and nobody told of entries.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, identity: Identity) -> Self {
         Self {
@@ -75,6 +77,7 @@ impl StoreConfig {
             engine: Engine::default(),
             blocking: Blocking::default(),
             fatal: abort_on_fatal(),
+            applied: None,
         }
     }
 }
@@ -290,6 +293,7 @@ impl Store {
             receiver: snapshots.clone(),
             descriptor: Arc::clone(&descriptor),
             blocking,
+            applied: inner.config.applied.clone(),
             latency: metrics::histogram!(names::APPLY_SECONDS, "shard" => group.to_string()),
             inner: Mutex::new(Inner::new(machine, &applied).map_err(|source| self.io_error(source))?),
         };

@@ -38,6 +38,7 @@ impl Invariant for LogOrder {
             }
         }
         check_terms(evidence, &mut verdict);
+        check_ends(evidence, &mut verdict);
         check_digests(evidence, &mut verdict);
         check_real_time(evidence, &mut verdict);
         verdict
@@ -60,6 +61,23 @@ fn check_terms(evidence: &Evidence<'_>, verdict: &mut Verdict) {
                     .line(pair[1].line)
                     .entry(shard, index),
             );
+        }
+    }
+}
+
+/// What a replica has applied stands in the log. A history whose log ends before that was gathered badly, or worse.
+fn check_ends(evidence: &Evidence<'_>, verdict: &mut Verdict) {
+    for hash in &evidence.saved.hashes {
+        let Some(shard) = evidence.shards.get(&hash.shard) else {
+            continue;
+        };
+        let last = shard.range.1;
+        if hash.index > last {
+            let text = format!(
+                "shard {}: node {} has applied index {}, and the log ends at {last}",
+                hash.shard, hash.node, hash.index
+            );
+            verdict.add(Finding::new(text).line(hash.line).about(Entity::Log(hash.shard, last)));
         }
     }
 }

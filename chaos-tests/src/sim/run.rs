@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use rotunda_booking::codec;
 use rotunda_booking::command::Operation;
-use rotunda_node::grpc::admin::log_page;
-use rotunda_protocol::client::{ClientConfig, ClusterClient, LogEntry};
+use rotunda_protocol::client::{ClientConfig, ClusterClient};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use xxhash_rust::xxh3::xxh3_64;
@@ -20,7 +19,7 @@ use super::plan::{Plan, Visits};
 use super::tally::Tally;
 use super::visitors::{self, Notes, Visitor};
 use super::world::World;
-use crate::history::lines::{Ended, Header, Heal, Healing, Line, LogLine, StateHash};
+use crate::history::lines::{Ended, Header, Heal, Healing, Line, StateHash};
 use crate::history::reader::Saved;
 use crate::history::text::Digest;
 use crate::history::writer::Writer;
@@ -37,9 +36,9 @@ const FOUNDING: Duration = Duration::from_secs(120);
 const HEAL_WITHIN: Duration = Duration::from_secs(15);
 /// How long replicas may take to agree after that.
 const SETTLE: Duration = Duration::from_secs(60);
-/// How often the harness reads what was logged, before it is purged.
-const OBSERVE: Duration = Duration::from_millis(100);
-/// A node that ended by itself is started again after so long.
+/// How often somebody looks for nodes that ended by themselves.
+const LOOK: Duration = Duration::from_millis(100);
+/// Such a node is started again after so long.
 const RESTART: Duration = Duration::from_secs(2);
 
 /// What a simulation came to.
@@ -100,7 +99,6 @@ async fn run(plan: &Plan, tally: Option<&Tally>) -> Outcome {
         world.start(node);
     }
     let harness = client(HARNESS);
-    let mut observer = Observer::default();
     let hosts = plan.visits.iter().map(|visits| CLIENTS + visits.visitor).collect();
     let mut nemesis = Nemesis::new(notes.clone(), hosts);
     let mut deaths = Vec::new();
@@ -118,46 +116,39 @@ async fn run(plan: &Plan, tally: Option<&Tally>) -> Outcome {
             };
             let crowd = plan.visits.iter().map(visitor).collect();
             let mut visits = visitors::begin(crowd, &stop);
-            torment(plan, &mut world, &mut nemesis, &mut observer, &mut deaths).await;
+            torment(plan, &mut world, &mut nemesis, &mut deaths).await;
             nemesis.heal(&mut world);
-            stuck = heal(plan, &mut world, &harness, &mut observer, &notes, &mut deaths).await;
+            stuck = heal(plan, &mut world, &harness, &notes, &mut deaths).await;
             stop.send_replace(true);
-            while let Some(taken) = observer.beside(&world, visits.join_next()).await {
+            while let Some(taken) = visits.join_next().await {
                 steps = steps.max(taken.unwrap_or(0));
             }
             if stuck.is_none() {
-                stuck = settle(&mut world, &harness, &mut observer, &notes).await;
+                stuck = settle(&world, &harness, &notes).await;
             }
         }
     }
-    observer.read(&world).await;
     let mut lines = notes.take();
-    lines.extend(observer.lines());
+    lines.extend(world.applied().lines());
     let mut outcome = finish(plan, &world, &nemesis, lines, tally);
     (outcome.steps, outcome.deaths, outcome.stuck) = (steps, deaths, stuck);
     outcome
 }
 
 /// Begins and ends the planned faults, and starts again what died.
-async fn torment(
-    plan: &Plan,
-    world: &mut World,
-    nemesis: &mut Nemesis,
-    observer: &mut Observer,
-    deaths: &mut Vec<(u32, String)>,
-) {
+async fn torment(plan: &Plan, world: &mut World, nemesis: &mut Nemesis, deaths: &mut Vec<(u32, String)>) {
     let begun = Instant::now();
     let mut coming = plan.faults.iter().copied().peekable();
     let mut going: Vec<(Instant, u64)> = Vec::new();
     let mut restarts: Vec<(Instant, u32)> = Vec::new();
-    let mut observe = begun + OBSERVE;
+    let mut look = begun + LOOK;
     let end = begun + plan.span();
     let begins = |planned: &Planned| begun + Duration::from_millis(planned.at_ms);
     loop {
         let next_fault = coming.peek().map(begins);
         let next_end = going.iter().map(|(at, _)| *at).min();
         let next_restart = restarts.iter().map(|(at, _)| *at).min();
-        let wake = [next_fault, next_end, next_restart, Some(observe), Some(end)]
+        let wake = [next_fault, next_end, next_restart, Some(look), Some(end)]
             .into_iter()
             .flatten()
             .min()
@@ -188,9 +179,8 @@ async fn torment(
         for node in due {
             world.start(node);
         }
-        if observe <= now {
-            observer.read(world).await;
-            observe = Instant::now() + OBSERVE;
+        if look <= now {
+            look = Instant::now() + LOOK;
         }
         if now >= end {
             return;
@@ -203,7 +193,6 @@ async fn heal(
     plan: &Plan,
     world: &mut World,
     harness: &ClusterClient,
-    observer: &mut Observer,
     notes: &Notes,
     deaths: &mut Vec<(u32, String)>,
 ) -> Option<String> {
@@ -221,7 +210,7 @@ async fn heal(
                 world.start(node);
             }
             let attempt = (Instant::now() + Duration::from_secs(1)).min(deadline);
-            match observer.beside(world, harness.submit(&command, attempt)).await {
+            match harness.submit(&command, attempt).await {
                 Ok(_) => break true,
                 Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
                 Err(_) => break false,
@@ -239,10 +228,9 @@ async fn heal(
 }
 
 /// Waits until all replicas have applied the same, and notes their state hashes.
-async fn settle(world: &mut World, harness: &ClusterClient, observer: &mut Observer, notes: &Notes) -> Option<String> {
+async fn settle(world: &World, harness: &ClusterClient, notes: &Notes) -> Option<String> {
     let deadline = Instant::now() + SETTLE;
     loop {
-        observer.read(world).await;
         let statuses = harness.node_status(Instant::now() + Duration::from_secs(2)).await;
         let mut by_shard: BTreeMap<u64, Vec<(u32, u64, [u8; 16])>> = BTreeMap::new();
         let mut reached = 0;
@@ -280,55 +268,6 @@ async fn settle(world: &mut World, harness: &ClusterClient, observer: &mut Obser
             ));
         }
         sleep(Duration::from_millis(250)).await;
-    }
-}
-
-/// Reads every shard's log while it grows: replicas purge what is old.
-#[derive(Default)]
-struct Observer {
-    logs: BTreeMap<u64, BTreeMap<u64, LogEntry>>,
-}
-
-impl Observer {
-    /// Reads while something else is waited for.
-    async fn beside<T>(&mut self, world: &World, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = sleep(OBSERVE) => self.read(world).await,
-            }
-        }
-    }
-
-    /// Straight from the replicas' stores, past the network: an auditor that is cut off would miss entries.
-    async fn read(&mut self, world: &World) {
-        for node in world.nodes() {
-            let Some((shards, store)) = world.replicas(node) else {
-                continue;
-            };
-            for shard in shards.all() {
-                let log = self.logs.entry(shard.group.id).or_default();
-                let from = log.last_key_value().map_or(0, |(index, _)| index + 1);
-                let last = shard.group.reader.applied_index().unwrap_or(0);
-                // A replica whose disk has failed is read no further; the others have what was committed.
-                let page = log_page(&store, shard.group.id, from, last).await;
-                for entry in page.unwrap_or_default() {
-                    let next = log.last_key_value().map_or(entry.index, |(index, _)| index + 1);
-                    if entry.index == next {
-                        log.insert(entry.index, entry);
-                    }
-                }
-            }
-        }
-    }
-
-    fn lines(self) -> impl Iterator<Item = Line> {
-        self.logs.into_iter().flat_map(|(shard, log)| {
-            log.into_values()
-                .map(move |entry| Line::Entry(LogLine::of_log(shard, &entry)))
-        })
     }
 }
 

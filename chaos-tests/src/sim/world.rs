@@ -18,10 +18,11 @@ use rotunda_node::raft::machine::ViewRows;
 use rotunda_node::shards::Shards;
 use rotunda_raft_storage::scope::Scope;
 use rotunda_raft_storage::sim::{Damage, SimDisk};
-use rotunda_raft_storage::{Blocking, Engine, FatalHook, Identity, Store, StoreConfig};
+use rotunda_raft_storage::{AppliedHook, Blocking, Engine, FatalHook, Identity, Store, StoreConfig};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::applied::AppliedLogs;
 use super::chance::Chance;
 use super::net::Net;
 
@@ -47,8 +48,8 @@ struct Life {
     scope: Scope,
     /// Why it ended by itself.
     died: Arc<Mutex<Option<String>>>,
-    /// Its replicas and what they lie in, once they are there.
-    replicas: Arc<Mutex<Option<(Shards, Store)>>>,
+    /// Its replicas, once they are there.
+    replicas: Arc<Mutex<Option<Shards>>>,
 }
 
 struct Member {
@@ -87,6 +88,7 @@ pub struct World {
     size: Size,
     begun: Instant,
     members: BTreeMap<u32, Member>,
+    applied: AppliedLogs,
     chance: Chance,
 }
 
@@ -119,6 +121,7 @@ impl World {
             size,
             begun: Instant::now(),
             members,
+            applied: AppliedLogs::default(),
             chance,
         };
         world.nodes().into_iter().for_each(|node| world.heal_disk(node));
@@ -186,17 +189,18 @@ impl World {
         dead
     }
 
-    /// A node's replicas and what they lie in, where it runs.
+    /// What the replicas of all nodes have applied.
     #[must_use]
-    pub fn replicas(&self, node: u32) -> Option<(Shards, Store)> {
-        self.members.get(&node)?.life.as_ref()?.replicas.lock().clone()
+    pub fn applied(&self) -> &AppliedLogs {
+        &self.applied
     }
 
     /// A shard on a node as its rows are: the applied index, and the state hash worked out anew from all rows. What the
     /// node itself reports is carried along from entry to entry, and through snapshots.
     #[must_use]
     pub fn state_by_rows(&self, node: u32, shard: u64) -> Option<(u64, [u8; 16])> {
-        let shard = self.replicas(node)?.0.get(shard)?;
+        let shards = self.members.get(&node)?.life.as_ref()?.replicas.lock().clone();
+        let shard = shards?.get(shard)?;
         let view = shard.group.reader.view().ok()?;
         let hash = recompute_state_hash(&ViewRows(&view)).ok()?;
         Some((view.applied_index()?, hash))
@@ -213,7 +217,7 @@ impl World {
         }
         let scope = Scope::default();
         let died = Arc::<Mutex<Option<String>>>::default();
-        let replicas = Arc::<Mutex<Option<(Shards, Store)>>>::default();
+        let replicas = Arc::<Mutex<Option<Shards>>>::default();
         let ends: FatalHook = {
             let (net, scope, died) = (net.clone(), scope.clone(), Arc::clone(&died));
             Arc::new(move |why: &str| {
@@ -227,14 +231,15 @@ impl World {
         let wall = WallClock::over(Arc::new(move || {
             clock.at(begun.elapsed()) + skew.load(Ordering::Relaxed)
         }));
-        let (disk, own, published, fatal) = (
+        let (disk, own, published, fatal, applied) = (
             member.disk.clone(),
             scope.clone(),
             Arc::clone(&replicas),
             Arc::clone(&ends),
+            self.applied.hook(id),
         );
         scope.spawn(async move {
-            let ended = run(id, size, disk, wall, net, own, published, fatal).await;
+            let ended = run(id, size, disk, wall, net, own, published, fatal, applied).await;
             ends(&format!("{ended:#}"));
         });
         member.life = Some(Life { scope, died, replicas });
@@ -319,8 +324,9 @@ async fn run(
     wall: WallClock,
     net: Net,
     scope: Scope,
-    published: Arc<Mutex<Option<(Shards, Store)>>>,
+    published: Arc<Mutex<Option<Shards>>>,
     fatal: FatalHook,
+    applied: AppliedHook,
 ) -> anyhow::Error {
     let config = config(id, size);
     let budget = Budget::new(config.memory_bytes, config.peers.len() - 1);
@@ -334,6 +340,7 @@ async fn run(
         keep_log_entries: size.keep_log_entries,
         blocking: Blocking::Inline,
         fatal,
+        applied: Some(applied),
         ..StoreConfig::new(&config.data, identity)
     });
     let store = match store {
@@ -343,7 +350,7 @@ async fn run(
     // Held for as long as the node runs: dropping it would end its callers' streams.
     let (_switch, stop) = Stop::channel();
     let surroundings = Surroundings {
-        store: store.clone(),
+        store,
         budget,
         dial: net.dial(id),
         wall,
@@ -354,7 +361,7 @@ async fn run(
         Ok(node) => node,
         Err(error) => return error,
     };
-    *published.lock() = Some((node.shards().clone(), store));
+    *published.lock() = Some(node.shards().clone());
     net.up(id, scope, node.routes());
     match node.failed().await {
         Ok(()) => anyhow::anyhow!("the controller ended"),

@@ -253,18 +253,24 @@ async fn send_log(
 ///
 /// # Errors
 /// Where the shard is not open here, or the store fails.
-pub async fn log_page(store: &Store, shard: u64, from: u64, last: u64) -> std::io::Result<Vec<AuditedEntry>> {
+async fn log_page(store: &Store, shard: u64, from: u64, last: u64) -> std::io::Result<Vec<AuditedEntry>> {
     if from > last {
         return Ok(Vec::new());
     }
     let read = store.read_log(GroupId(shard), from, LOG_BYTES_AT_A_TIME).await?;
-    let entries = read.into_iter().map(|entry| AuditedEntry {
+    let entries = read.iter().map(audited);
+    Ok(entries.take_while(|entry| entry.index <= last).collect())
+}
+
+/// An entry as auditors see it: those of consensus itself are empty.
+#[must_use]
+pub fn audited(entry: &rotunda_raft_storage::Entry) -> AuditedEntry {
+    AuditedEntry {
         index: entry.log_id.index,
         term: entry.log_id.committed_leader_id().term,
-        payload: match entry.payload {
-            openraft::EntryPayload::Normal(payload) => payload.0,
+        payload: match &entry.payload {
+            openraft::EntryPayload::Normal(payload) => payload.0.clone(),
             openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => bytes::Bytes::new(),
         },
-    });
-    Ok(entries.take_while(|entry| entry.index <= last).collect())
+    }
 }

@@ -32,6 +32,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant("index reuse: two entries at one index", "I8", index_reuse),
     mutant("swapped order: two entries changed places", "I8", swapped_order),
     mutant("an entry is missing", "I8", missing_entry),
+    mutant("the log ends before what was applied", "I8", end_missing),
     mutant("a term that goes back", "I8", term_goes_back),
     mutant("one replica has another log", "I8", other_log),
     mutant("sold out although there is room", "I9 by index", refused_with_room),
@@ -326,6 +327,14 @@ fn missing_entry(evidence: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) ->
     saved
         .entries
         .retain(|line| (line.shard, line.index) != (shard, step.index));
+    Some(())
+}
+
+fn end_missing(_: &Evidence<'_>, saved: &mut Saved, dice: &mut Dice) -> Option<()> {
+    let hash = *dice.pick(&saved.hashes)?;
+    saved
+        .entries
+        .retain(|line| line.shard != hash.shard || line.index < hash.index);
     Some(())
 }
 
