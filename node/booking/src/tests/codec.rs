@@ -3,9 +3,12 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use crate::audit_log::AuditLine;
 use crate::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::codec::*;
-use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
+use crate::command::{
+    Actor, Channel, Command, Entry, HoldRequest, LineRequest, Operation, Role, SlotChange, SlotPlan, SlotSpec,
+};
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::outcome::{
     BookingStatus, BookingView, LineProblem, LineView, Outcome, Refusal, RefusalCode, Reply, SlotStatus, SlotView,
@@ -179,8 +182,12 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<u32>().prop_map(SlotChange::Capacity),
         any::<bool>().prop_map(SlotChange::Closed)
     ];
-    let line =
-        (slot_ref(), text(), any::<u32>()).prop_map(|(slot, unit, quantity)| LineRequest { slot, unit, quantity, claim: None });
+    let line = (slot_ref(), text(), any::<u32>()).prop_map(|(slot, unit, quantity)| LineRequest {
+        slot,
+        unit,
+        quantity,
+        claim: None,
+    });
     let hold = (any::<u64>(), channel(), prop::collection::vec(line, 0..5))
         .prop_map(|(secret, channel, lines)| HoldRequest { secret, channel, lines });
     prop_oneof![
@@ -189,21 +196,53 @@ fn operation() -> impl Strategy<Value = Operation> {
         (slot_ref(), change).prop_map(|(slot, change)| Operation::ChangeSlot { slot, change }),
         hold.prop_map(Operation::Hold),
         booking_id().prop_map(|booking| Operation::Extend { booking }),
-        (booking_id(), any::<u64>()).prop_map(|(booking, nonce)| Operation::Confirm { booking, nonce, payment: None }),
+        (booking_id(), any::<u64>()).prop_map(|(booking, nonce)| Operation::Confirm {
+            booking,
+            nonce,
+            payment: None
+        }),
         booking_id().prop_map(|booking| Operation::Release { booking }),
-        booking_id().prop_map(|booking| Operation::Cancel { booking, lines: Vec::new() }),
+        booking_id().prop_map(|booking| Operation::Cancel {
+            booking,
+            lines: Vec::new()
+        }),
         any::<u32>().prop_map(|limit| Operation::Expire { limit }),
     ]
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    (any::<Option<[u8; 16]>>(), any::<u64>(), any::<u32>(), operation()).prop_map(
-        |(key, fingerprint, venue, operation)| Command {
+    let actor = prop::option::of(actor().prop_map(Box::new));
+    (
+        any::<Option<[u8; 16]>>(),
+        any::<u64>(),
+        any::<u32>(),
+        actor,
+        operation(),
+    )
+        .prop_map(|(key, fingerprint, venue, actor, operation)| Command {
             key: key.map(CommandKey),
             fingerprint,
             venue: VenueNo(venue),
-            actor: None,
+            actor,
             operation,
+        })
+}
+
+fn actor() -> impl Strategy<Value = Actor> {
+    (text(), prop::sample::select(Role::ALL), text()).prop_map(|(name, role, address)| Actor { name, role, address })
+}
+
+fn audit_line() -> impl Strategy<Value = AuditLine> {
+    let refused = prop::option::of(prop::sample::select(RefusalCode::ALL));
+    (any::<u64>(), any::<u64>(), time(), actor(), text(), text(), refused).prop_map(
+        |(number, index, at, actor, operation, about, refused)| AuditLine {
+            number,
+            index,
+            at,
+            actor,
+            operation,
+            about,
+            refused,
         },
     )
 }
@@ -338,6 +377,11 @@ fn query() -> impl Strategy<Value = Query> {
     prop_oneof![
         any::<u32>().prop_map(|venue| Query::Venue { venue: VenueNo(venue) }),
         booking_id().prop_map(|booking| Query::Booking { booking }),
+        (any::<u32>(), any::<u64>(), any::<u32>()).prop_map(|(venue, after, limit)| Query::Audit {
+            venue: VenueNo(venue),
+            after,
+            limit,
+        }),
         (any::<u32>(), prop::option::of(text()), day(), day()).prop_map(|(venue, product, from, to)| {
             Query::Availability {
                 venue: VenueNo(venue),
@@ -365,6 +409,8 @@ fn answer() -> impl Strategy<Value = Answer> {
         (time(), prop::collection::vec(slot_view(), 0..4))
             .prop_map(|(time, slots)| Answer::Availability { time, slots }),
         Just(Answer::NotFound),
+        (prop::collection::vec(audit_line(), 0..4), any::<u64>(), time())
+            .prop_map(|(lines, last, time)| Answer::Audit { lines, last, time }),
     ]
 }
 

@@ -16,17 +16,18 @@
 //! capacity general@10:00 5, close general@10:00, open general@10:00, expire 100
 //! show b1, ticket b1#0, gates? 2027-01-15, footfall?, sales?, no-shows?, slots? general, ledger, outbox, restart
 //! ```
-//! Any command takes `key=` (else each has its own) and `venue=` (else 1). A line that begins with `+` joins the entry
+//! Any command takes `key=` (else each has its own), `venue=` (else 1) and `by=anna:counter` (a member of the staff; `audit`
+//! shows what they did). A line that begins with `+` joins the entry
 //! of the line before it. Times without a day are of 2027-01-15, UTC.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use crate::admission::{Admit, AdmissionView, Direction, Scan};
+use crate::admission::{AdmissionView, Admit, Direction, Scan};
 use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::command::{
-    Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, SlotChange, SlotPlan, SlotSpec,
+    Actor, Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, Role, SlotChange, SlotPlan, SlotSpec,
 };
 use crate::idempotency::{KeyWindow, archive};
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
@@ -136,11 +137,13 @@ impl World {
     fn command(&mut self, line: &str) -> Option<(Command, Option<String>)> {
         let mut key = None;
         let mut venue = VenueNo(1);
+        let mut actor = None;
         let mut rest = Vec::new();
         for word in line.split_whitespace() {
             match word.split_once('=') {
                 Some(("key", name)) => key = Some(name.to_owned()),
                 Some(("venue", number)) => venue = VenueNo(number.parse().unwrap()),
+                Some(("by", who)) => actor = Some(Box::new(staff(who))),
                 _ => rest.push(word),
             }
         }
@@ -182,10 +185,7 @@ impl World {
             },
             "admit" => Operation::Admit(self.scan(words).admit),
             "merge" => Operation::MergeScans {
-                scans: words
-                    .split(|word| *word == "/")
-                    .map(|words| self.scan(words))
-                    .collect(),
+                scans: words.split(|word| *word == "/").map(|words| self.scan(words)).collect(),
             },
             "annul" => Operation::Annul {
                 device: words[0].to_owned(),
@@ -233,7 +233,7 @@ impl World {
                 key,
                 fingerprint,
                 venue,
-                actor: None,
+                actor,
                 operation,
             },
             name,
@@ -278,7 +278,10 @@ impl World {
                     Direction::Entry
                 },
             },
-            at: words.last().filter(|word| word.contains(':')).map_or(self.stamp, |time| instant(time)),
+            at: words
+                .last()
+                .filter(|word| word.contains(':'))
+                .map_or(self.stamp, |time| instant(time)),
         }
     }
 
@@ -461,7 +464,12 @@ impl World {
                     panic!("no answer")
                 };
                 for row in rows {
-                    writeln!(output, "{} {}: {} of {} came", row.day, row.product, row.admitted, row.sold).unwrap();
+                    writeln!(
+                        output,
+                        "{} {}: {} of {} came",
+                        row.day, row.product, row.admitted, row.sold
+                    )
+                    .unwrap();
                 }
             }
             "sales?" => {
@@ -477,6 +485,27 @@ impl World {
                         row.product, row.unit, row.channel, row.quantity, row.gross, row.tax
                     )
                     .unwrap();
+                }
+            }
+            "audit" => {
+                let (venue, after, limit) = (VenueNo(number), count("after").unwrap_or(0).into(), 100);
+                let Answer::Audit { lines, last, .. } = self.ask(&Query::Audit { venue, after, limit }) else {
+                    panic!("no audit log")
+                };
+                for line in lines {
+                    let at = line.at.to_rfc3339(0);
+                    let (name, role, address) = (&line.actor.name, line.actor.role.as_str(), &line.actor.address);
+                    write!(
+                        output,
+                        "{}/{last} @{} {at} {name} ({role}, {address})",
+                        line.number, line.index
+                    )
+                    .unwrap();
+                    write!(output, " {} {}", line.operation, line.about).unwrap();
+                    let refused = line
+                        .refused
+                        .map_or(String::new(), |code| format!(": refused, {}", code.as_str()));
+                    writeln!(output, "{refused}").unwrap();
                 }
             }
             "due?" => match queries::next_deadline(&self.rows).unwrap() {
@@ -540,6 +569,16 @@ impl World {
             Answer::Availability { slots, .. } => slots.iter().for_each(|slot| show_slot(output, slot)),
             _ => output.push_str("not found\n"),
         }
+    }
+}
+
+/// `anna:counter`
+fn staff(who: &str) -> Actor {
+    let (name, role) = who.split_once(':').unwrap();
+    Actor {
+        name: name.to_owned(),
+        role: Role::ALL.iter().copied().find(|known| known.as_str() == role).unwrap(),
+        address: "10.0.0.7".to_owned(),
     }
 }
 
@@ -682,11 +721,30 @@ fn show_reply(output: &mut String, reply: &Reply) {
 }
 
 fn show_admission(output: &mut String, view: &AdmissionView) {
-    write!(output, "{} {:?} of ticket {}", view.verdict.as_str(), view.direction, view.ticket.number).unwrap();
-    write!(output, " by {}/{} at {}", view.device, view.device_seq, view.at.to_rfc3339(view.offset_minutes)).unwrap();
+    write!(
+        output,
+        "{} {:?} of ticket {}",
+        view.verdict.as_str(),
+        view.direction,
+        view.ticket.number
+    )
+    .unwrap();
+    write!(
+        output,
+        " by {}/{} at {}",
+        view.device,
+        view.device_seq,
+        view.at.to_rfc3339(view.offset_minutes)
+    )
+    .unwrap();
     if let Some(first) = &view.first {
         let at = first.at.to_rfc3339(view.offset_minutes);
-        write!(output, ", first {at} at {} by {}/{}", first.gate, first.device, first.device_seq).unwrap();
+        write!(
+            output,
+            ", first {at} at {} by {}/{}",
+            first.gate, first.device, first.device_seq
+        )
+        .unwrap();
     }
     output.push('\n');
 }
