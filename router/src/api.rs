@@ -1,10 +1,12 @@
 //! Every route, on one screen. Each module below is one noun: it turns JSON into a command or a question and the outcome
 //! back into JSON. What is the same for all of them is in `stack` (before) and in [`call`] (around).
 //!
-//! The OpenAPI document is made from the same functions that serve the routes.
+//! The OpenAPI document is made from the same functions that serve the routes. Who may do what is the matrix in
+//! [`crate::access`]: each route stands here with its row, and there is no other way to register one.
 
 pub mod error;
 
+mod audit;
 mod availability;
 mod body;
 mod booking_json;
@@ -14,6 +16,7 @@ mod cluster;
 mod docs;
 mod network;
 mod slots;
+mod tokens;
 mod venues;
 mod views;
 
@@ -34,13 +37,13 @@ use http::request::Parts;
 use rotunda_protocol::alarm::Alarms;
 use tower::{Service, ServiceExt};
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Routes, Rules};
 use crate::request_body::Incoming;
 use crate::server::Door;
 use crate::stack::{Origin, Route};
-use crate::{admin_http, stack};
+use crate::{access, admin_http, stack};
 use call::Call;
 pub(crate) use call::header_value;
 use error::{Code, Problem};
@@ -57,17 +60,21 @@ pub(crate) const BOOKINGS: &str = "/v1/bookings";
 /// The import has bounds of its own.
 pub(crate) const ADMIN_NETWORK: &str = "/v1/admin/network";
 
-/// Whatever is below is for admin tokens.
-pub(crate) const ADMIN: &str = "/v1/admin/";
-
 /// The public port.
 #[derive(Clone, Debug)]
 pub struct App {
     door: Arc<Door>,
     routes: Router,
+    rules: Arc<Rules>,
 }
 
 impl App {
+    /// The row of each route.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Answers a request. A hold is answered by the function that axum would call in the end, between the same checks:
     /// what axum does on the way to it (looking for the route, copies of the layers, boxes, extensions) costs as much as
     /// all that the hold itself needs.
@@ -76,11 +83,11 @@ impl App {
             let Self { door, .. } = self;
             return stack::observed(&door, Route::Hold, request, async |request| {
                 let hold = |admitted, parts: Parts, bytes| {
-                    let call = Call::new(door.clone(), admitted, parts.headers, &parts.uri);
+                    let call = Call::new(door.clone(), admitted, access::HOLD, parts.headers, &parts.uri);
                     // In a box, for what is around it moves its future three times.
                     Box::pin(async move { bookings::hold(call, bytes).await.into_response() })
                 };
-                stack::guarded(&door, &Route::Hold, &origin, request, hold)
+                stack::guarded(&door, &Route::Hold, Some(access::HOLD), &origin, request, hold)
                     .await
                     .into_response()
             })
@@ -116,25 +123,29 @@ impl Service<http::Request<Body>> for App {
 
 /// The public port: routes, layers, and what answers when no route fits.
 pub fn app(door: Arc<Door>) -> App {
-    let (v1, openapi) = OpenApiRouter::with_openapi(docs::Document::openapi())
-        .routes(routes!(venues::list)) //                GET  /v1/venues
-        .routes(routes!(venues::one)) //                 GET  /v1/venues/{venue}
-        .routes(routes!(venues::products)) //            GET  /v1/venues/{venue}/products
-        .routes(routes!(availability::slots)) //         GET  /v1/venues/{venue}/availability
-        .routes(routes!(bookings::hold)) //              POST /v1/bookings
-        .routes(routes!(bookings::one)) //               GET  /v1/bookings/{booking}
-        .routes(routes!(bookings::extend)) //            POST /v1/bookings/{booking}/extend
-        .routes(routes!(bookings::confirm)) //           POST /v1/bookings/{booking}/confirm
-        .routes(routes!(bookings::release)) //           POST /v1/bookings/{booking}/release
-        .routes(routes!(bookings::cancel)) //            POST /v1/bookings/{booking}/cancel
-        .routes(routes!(network::import)) //             PUT  /v1/admin/network
-        .routes(routes!(cluster::status)) //             GET  /v1/admin/cluster
-        .routes(routes!(slots::change)) //               PUT  /v1/admin/venues/{venue}/slots/{slot}
-        .routes(routes!(docs::problems)) //              GET  /problems
-        .routes(routes!(docs::problem)) //               GET  /problems/{code}
-        .split_for_parts();
-    let routes = v1
-        .merge(docs::pages(openapi)) //                  GET  /openapi.json, /docs
+    let routes = Routes::documented_in(docs::Document::openapi())
+        .route(access::LIST_VENUES, routes!(venues::list)) //      GET  /v1/venues
+        .route(access::SEE_VENUE, routes!(venues::one)) //         GET  /v1/venues/{venue}
+        .route(access::LIST_PRODUCTS, routes!(venues::products)) // GET  /v1/venues/{venue}/products
+        .route(access::SEE_SLOTS, routes!(availability::slots)) // GET  /v1/venues/{venue}/availability
+        .route(access::SEE_AUDIT, routes!(audit::lines)) //        GET  /v1/venues/{venue}/audit
+        .route(access::HOLD, routes!(bookings::hold)) //           POST /v1/bookings
+        .route(access::SEE_BOOKING, routes!(bookings::one)) //     GET  /v1/bookings/{booking}
+        .route(access::EXTEND, routes!(bookings::extend)) //       POST /v1/bookings/{booking}/extend
+        .route(access::CONFIRM, routes!(bookings::confirm)) //     POST /v1/bookings/{booking}/confirm
+        .route(access::RELEASE, routes!(bookings::release)) //     POST /v1/bookings/{booking}/release
+        .route(access::CANCEL, routes!(bookings::cancel)) //       POST /v1/bookings/{booking}/cancel
+        .route(access::IMPORT, routes!(network::import)) //        PUT  /v1/admin/network
+        .route(access::SEE_CLUSTER, routes!(cluster::status)) //   GET  /v1/admin/cluster
+        .route(access::CHANGE_SLOT, routes!(slots::change)) //     PUT  /v1/admin/venues/{venue}/slots/{slot}
+        .route(access::CREATE_TOKEN, routes!(tokens::create)) //   POST /v1/admin/tokens
+        .route(access::LIST_TOKENS, routes!(tokens::list)) //      GET  /v1/admin/tokens
+        .route(access::REVOKE_TOKEN, routes!(tokens::revoke)) //   DELETE /v1/admin/tokens/{name}
+        .route(access::ABOUT, routes!(docs::problems)) //          GET  /problems
+        .route(access::ABOUT, routes!(docs::problem)); //          GET  /problems/{code}
+    let (pages, openapi) = routes.finish();
+    let (routes, rules) = docs::pages(pages, openapi).finish(); // GET  /openapi.json, /docs
+    let routes = routes
         .fallback(async || Problem::new(Code::NotFound, "There is no such route; /docs lists them."))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -145,7 +156,8 @@ pub fn app(door: Arc<Door>) -> App {
     // Balancers ask every second and must hear even from an overrun door.
     let open = Router::new().route("/", get(docs::root)).merge(admin_http::health());
     App {
-        routes: stack::around(routes, open, door.clone()),
+        routes: stack::around(routes, rules.clone(), open, door.clone()),
+        rules,
         door,
     }
 }

@@ -1,24 +1,29 @@
-//! Who is calling: the holder of a configured bearer token, or nobody in particular at an address.
+//! Who is calling: the holder of a bearer token, or nobody in particular at an address.
 //!
-//! The stack calls [`identify`] before the rate limiter, so that guessing at tokens spends the guesser's quota, and
-//! [`admit`], which also guards `/v1/admin`, after it. Secrets are kept as SHA-256 digests and compared in
-//! constant time against every configured token. Left out: user accounts, scopes, tokens that expire.
+//! Tokens are issued by the cluster and come with the shard map, or stand in the router's settings: those open the door
+//! before there is a cluster to ask. The stack calls [`identify`] before the rate limiter, so that guessing at tokens
+//! spends the guesser's quota, and [`admit`], which holds the caller against the route's row, after it. Secrets are kept as
+//! SHA-256 digests; those of the settings are compared in constant time. Left out: user accounts, tokens that expire.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName};
+use rotunda_booking::command::Role;
+use rotunda_protocol::token::Holder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::api::ADMIN;
+use crate::access::Rule;
 use crate::api::error::{Code, Problem};
+use crate::backend::Backend;
 use crate::config::Config;
 use crate::server::Door;
 
-/// Tokens that one router knows at most: each request with a token is compared with all of them.
+/// Tokens that a router's settings have at most: each request with a token is compared with all of them.
 const MAX_TOKENS: usize = 1_024;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -36,9 +41,47 @@ pub struct TokenSetting {
     pub secret: Option<String>,
     /// Its SHA-256 in hexadecimal, so that the file need not hold it.
     pub sha256: Option<String>,
-    /// Opens `/v1/admin`.
+    /// The same as the role of an operator.
     #[serde(default)]
     pub admin: bool,
+    /// What it may do. A counter's where the file says nothing, which is as much as a token could do before there were
+    /// roles: sell through every channel.
+    pub role: Option<RoleName>,
+    /// Ids of the venues that it is good for; all of them where there is none.
+    #[serde(default)]
+    pub venues: Vec<String>,
+}
+
+/// A role, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Role)]
+pub enum RoleName {
+    /// Sells where nobody sits.
+    Kiosk,
+    /// Sells what has begun, and for cash.
+    Counter,
+    /// Admits.
+    Gate,
+    /// Sells for others.
+    Reseller,
+    /// Runs venues.
+    Manager,
+    /// Runs the cluster.
+    Operator,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Kiosk => Self::Kiosk,
+            RoleName::Counter => Self::Counter,
+            RoleName::Gate => Self::Gate,
+            RoleName::Reseller => Self::Reseller,
+            RoleName::Manager => Self::Manager,
+            RoleName::Operator => Self::Operator,
+        }
+    }
 }
 
 /// Why a token in the settings cannot be used.
@@ -53,6 +96,9 @@ pub enum TokenError {
     /// Empty, or with characters that no header carries.
     #[error("token `{0}` is empty or has characters other than visible ASCII")]
     BadSecret(String),
+    /// An operator runs the cluster, so both cannot be.
+    #[error("token `{0}` has `admin = true` and another role; leave one of them out")]
+    TwoRoles(String),
     /// Two callers would share their idempotency keys.
     #[error("two tokens are named `{0}`")]
     SameName(String),
@@ -70,8 +116,7 @@ pub struct Tokens {
 #[derive(Debug)]
 struct Known {
     digest: [u8; 32],
-    name: Arc<str>,
-    admin: bool,
+    holder: Arc<Holder>,
 }
 
 impl Tokens {
@@ -90,8 +135,11 @@ impl Tokens {
             };
             known.push(Known {
                 digest: digest_of(&name, secret)?,
-                name: name.into(),
-                admin: true,
+                holder: Arc::new(Holder {
+                    name: name.into(),
+                    role: Role::Operator,
+                    venues: Vec::new(),
+                }),
             });
         }
         for setting in &config.token {
@@ -101,13 +149,21 @@ impl Tokens {
                 (None, Some(hex)) => unhex(hex).ok_or_else(|| TokenError::BadDigest(name.clone()))?,
                 _ => return Err(TokenError::NoSecret(name.clone())),
             };
-            if known.iter().any(|other| *other.name == **name) {
+            if known.iter().any(|other| *other.holder.name == **name) {
                 return Err(TokenError::SameName(name.clone()));
             }
+            let role = match (setting.admin, setting.role) {
+                (true, None | Some(RoleName::Operator)) => Role::Operator,
+                (true, Some(_)) => return Err(TokenError::TwoRoles(name.clone())),
+                (false, role) => role.map_or(Role::Counter, Role::from),
+            };
             known.push(Known {
                 digest,
-                name: name.as_str().into(),
-                admin: setting.admin,
+                holder: Arc::new(Holder {
+                    name: name.as_str().into(),
+                    role,
+                    venues: setting.venues.clone(),
+                }),
             });
         }
         if known.len() > MAX_TOKENS {
@@ -116,11 +172,15 @@ impl Tokens {
         Ok(Self { known })
     }
 
-    fn find(&self, secret: &[u8]) -> Option<&Known> {
-        let digest: [u8; 32] = Sha256::digest(secret).into();
+    /// True where a token of the settings has this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.known.iter().any(|token| *token.holder.name == *name)
+    }
+
+    fn find(&self, digest: &[u8; 32]) -> Option<&Known> {
         // No early exit: the time taken says nothing about which token came near.
         self.known.iter().fold(None, |found, token| {
-            if bool::from(token.digest.ct_eq(&digest)) {
+            if bool::from(token.digest.ct_eq(digest)) {
                 Some(token)
             } else {
                 found
@@ -161,12 +221,12 @@ pub struct Caller {
 pub enum Credential {
     /// Nothing.
     None,
-    /// A configured token.
+    /// A token.
     Token {
-        /// The token's name.
-        name: Arc<str>,
-        /// Opens `/v1/admin`.
-        admin: bool,
+        /// Whom it stands for.
+        holder: Arc<Holder>,
+        /// By the cluster, not by the settings.
+        issued: bool,
     },
     /// An `Authorization` header that is not one of ours.
     Unknown,
@@ -178,7 +238,9 @@ impl Caller {
     #[must_use]
     pub fn principal(&self) -> String {
         match &self.credential {
-            Credential::Token { name, .. } => format!("token:{name}"),
+            Credential::Token { holder, issued: false } => format!("token:{}", holder.name),
+            // Two routers' settings know nothing of what the cluster issues: one name may be both.
+            Credential::Token { holder, issued: true } => format!("issued:{}", holder.name),
             Credential::None | Credential::Unknown => "anonymous".to_owned(),
         }
     }
@@ -186,7 +248,22 @@ impl Caller {
     /// True where the caller holds a token.
     #[must_use]
     pub fn has_token(&self) -> bool {
-        matches!(self.credential, Credential::Token { .. })
+        self.holder().is_some()
+    }
+
+    /// Whom the caller's token stands for.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match &self.credential {
+            Credential::Token { holder, .. } => Some(holder),
+            Credential::None | Credential::Unknown => None,
+        }
+    }
+
+    /// What the caller may do: nobody in particular is a visitor.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.holder().map_or(Role::Visitor, |holder| holder.role)
     }
 }
 
@@ -194,33 +271,65 @@ impl Caller {
 pub(crate) fn identify(door: &Door, peer: IpAddr, headers: &HeaderMap) -> Caller {
     Caller {
         address: client_address(peer, headers, &door.trusted_proxies),
-        credential: credential(headers, &door.tokens),
+        credential: credential(headers, &door.tokens, &*door.backend),
     }
 }
 
-/// Turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token. Behind the rate
-/// limiter.
-pub(crate) fn admit(caller: &Caller, route: &str) -> Result<(), Problem> {
-    let admin_only = route.starts_with(ADMIN);
-    match &caller.credential {
-        Credential::Unknown => Err(unauthorized(
+/// Turns away whoever shows a token that is not ours, and whoever may not by the route's row; where no route fits there is
+/// none. Behind the rate limiter.
+pub(crate) fn admit(caller: &Caller, rule: Option<Rule>) -> Result<(), Problem> {
+    if caller.credential == Credential::Unknown {
+        return Err(unauthorized(
             "The bearer token is not known here. Check it for typing errors, or leave the header out.",
-        )),
-        Credential::Token { admin: true, .. } => Ok(()),
-        Credential::Token { .. } if admin_only => Err(Problem::new(
+        ));
+    }
+    let Some(rule) = rule else { return Ok(()) };
+    match caller.holder() {
+        None if rule.may(Role::Visitor) => Ok(()),
+        None => Err(unauthorized(format!(
+            "Send `Authorization: Bearer <token>`, with a token of one of these roles: {}.",
+            rule.roles()
+        ))),
+        Some(holder) if rule.admits(holder) => Ok(()),
+        Some(holder) if rule.may(holder.role) => Err(Problem::new(
             Code::Forbidden,
-            "This token does not open /v1/admin. Use an admin token of the router's configuration.",
+            format!(
+                "The token `{}` is bound to venues, and this is about all of them. Use one that is bound to none.",
+                holder.name
+            ),
         )),
-        Credential::None if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
+        Some(holder) => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "The token `{}` is of the role {}. This needs one of: {}.",
+                holder.name,
+                holder.role.as_str(),
+                rule.roles()
+            ),
+        )),
+    }
+}
+
+/// Turns away the holder of a token that is not good for this venue.
+pub(crate) fn admit_at(caller: &Caller, rule: Rule, venue: &str) -> Result<(), Problem> {
+    match caller.holder() {
+        Some(holder) if !rule.admits_at(holder, venue) => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "The token `{}` is bound to {}; this is about `{venue}`.",
+                holder.name,
+                holder.venues.join(", ")
+            ),
+        )),
         _ => Ok(()),
     }
 }
 
-fn unauthorized(detail: &'static str) -> Problem {
+fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Code::Unauthorized, detail).header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\"")
 }
 
-fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
+fn credential(headers: &HeaderMap, tokens: &Tokens, backend: &dyn Backend) -> Credential {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Credential::None;
@@ -235,10 +344,17 @@ fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
         return Credential::Unknown;
     }
-    match tokens.find(secret.trim_ascii()) {
-        Some(known) => Credential::Token {
-            name: known.name.clone(),
-            admin: known.admin,
+    let digest: [u8; 32] = Sha256::digest(secret.trim_ascii()).into();
+    if let Some(known) = tokens.find(&digest) {
+        return Credential::Token {
+            holder: known.holder.clone(),
+            issued: false,
+        };
+    }
+    match backend.map().holder(&digest) {
+        Some(holder) => Credential::Token {
+            holder: holder.clone(),
+            issued: true,
         },
         None => Credential::Unknown,
     }
@@ -407,13 +523,40 @@ mod tests {
                 secret: None,
                 sha256: Some(hex.to_owned()),
                 admin: false,
+                role: None,
+                venues: Vec::new(),
             }],
             ..Config::default()
         };
         let tokens = Tokens::new(&config).unwrap();
-        assert_eq!(tokens.find(b"secret").map(|known| &*known.name), Some("shop"));
-        assert_eq!(tokens.find(b"open-sesame").map(|known| known.admin), Some(true));
-        assert!(tokens.find(b"").is_none() && tokens.find(b"Secret").is_none());
+        let find = |secret: &str| {
+            tokens
+                .find(&Sha256::digest(secret).into())
+                .map(|known| known.holder.clone())
+        };
+        assert_eq!(&*find("secret").unwrap().name, "shop");
+        assert_eq!(find("secret").unwrap().role, Role::Counter);
+        assert_eq!(find("open-sesame").unwrap().role, Role::Operator);
+        assert!(find("").is_none() && find("Secret").is_none());
+    }
+
+    #[test]
+    fn an_admin_token_of_another_role_is_refused() {
+        let config = Config {
+            token: vec![TokenSetting {
+                name: "shop".to_owned(),
+                secret: Some("secret".to_owned()),
+                sha256: None,
+                admin: true,
+                role: Some(RoleName::Gate),
+                venues: Vec::new(),
+            }],
+            ..Config::default()
+        };
+        assert_eq!(
+            Tokens::new(&config).err(),
+            Some(TokenError::TwoRoles("shop".to_owned()))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `rotunda`, the operator's command.
 //!
-//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`) and shows how a cluster stands
-//! (`status`). It reaches a running cluster by the router's HTTP door alone; only the demo, which owns its nodes, also
+//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands
+//! (`status`) and issues tokens (`token`). It reaches a running cluster by the router's HTTP door alone; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
@@ -14,6 +14,7 @@ mod failure;
 mod import;
 mod paint;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             Command::Demo(demo) => demo::run(demo).await,
             Command::Import(import) => import::run(import).await,
             Command::Status(status) => status::run(status).await,
+            Command::Token(token) => token::run(token).await,
         }
     });
     match outcome {

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, StatusCode};
-use rotunda_booking::command::{Channel, Command, HoldRequest, LineRequest, Operation};
+use rotunda_booking::command::{Channel, Command, HoldRequest, LineRequest, Operation, Role};
 use rotunda_booking::ids::{BookingId, SlotRef};
 use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::{Answer, Query};
@@ -283,13 +283,27 @@ fn lines(lines: Vec<HoldLine>) -> Result<Vec<LineRequest>, Problem> {
 /// Counter, reseller and telephone sell under rules of their own (the counter may sell a slot that has begun), so whoever
 /// sells there must say who it is.
 fn may_sell(call: &Call, channel: Channel) -> Result<(), Problem> {
-    match channel {
-        Channel::Web | Channel::Kiosk => Ok(()),
-        Channel::Counter | Channel::Reseller | Channel::Phone if call.caller.has_token() => Ok(()),
-        Channel::Counter | Channel::Reseller | Channel::Phone => Err(Problem::new(
-            Code::ChannelNeedsToken,
-            format!("Only the holder of a token sells through `{}`.", channel_label(channel)),
-        )
-        .issue("/channel", "needs a token")),
+    let role = call.caller.role();
+    let is_staff = matches!(role, Role::Counter | Role::Manager | Role::Operator);
+    let may = match channel {
+        Channel::Web | Channel::Kiosk => true,
+        Channel::Counter | Channel::Phone => is_staff,
+        Channel::Reseller => is_staff || role == Role::Reseller,
+    };
+    if may {
+        return Ok(());
     }
+    let channel = channel_label(channel);
+    if call.caller.has_token() {
+        let detail = format!(
+            "A token of the role {} does not sell through `{channel}`.",
+            role.as_str()
+        );
+        return Err(Problem::new(Code::ChannelNotForRole, detail).issue("/channel", "not for this role"));
+    }
+    Err(Problem::new(
+        Code::ChannelNeedsToken,
+        format!("Only the holder of a token sells through `{channel}`."),
+    )
+    .issue("/channel", "needs a token"))
 }

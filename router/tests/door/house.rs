@@ -29,6 +29,8 @@ pub(crate) fn config() -> Config {
             secret: Some("shop-secret".to_owned()),
             sha256: None,
             admin: false,
+            role: None,
+            venues: Vec::new(),
         }],
         request_deadline: Span(Duration::from_secs(5)),
         ..Config::default()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod contract;
 mod fake;
 mod hostile;
@@ -52,5 +53,7 @@ scripts! {
     operator_changes_a_slot
     refusals_of_the_rules
     replays_answer_the_same
+    staff_are_on_record
+    tokens_are_issued_and_revoked
     tokens_open_what_they_may
 }

@@ -3,7 +3,7 @@
 //!
 //! A file is a list of exchanges between lines of `===`. Lines with `#` before a request are prose, lines with `>` tell
 //! the fake cluster something: `> advance 11` minutes, `> meet AnswerLost`, `> empty` (no catalogue). `$1` is the id of
-//! the first booking that came to be in the script. Of the answer's headers those are shown that belong to the contract.
+//! the first booking, or the secret of the first token, that came to be in the script. Of the answer's headers those are shown that belong to the contract.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -38,7 +38,12 @@ pub(crate) async fn run(path: &Path) {
             .trim_end();
         let answer = perform(&house, asked, &ids).await;
         if answer.status == 201 {
-            let id = answer.json()["id"].as_str().unwrap().to_owned();
+            let json = answer.json();
+            let id = json["id"]
+                .as_str()
+                .or_else(|| json["secret"].as_str())
+                .unwrap()
+                .to_owned();
             // A replay is no other booking.
             if !ids.contains(&id) {
                 ids.push(id);
@@ -84,7 +89,7 @@ async fn perform(house: &House, asked: &str, ids: &[String]) -> Answer {
     let mut headers = Vec::new();
     for line in lines.by_ref().take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").expect("a header is `name: value`");
-        headers.push((name.to_owned(), value.to_owned()));
+        headers.push((name.to_owned(), substitute(value, ids)));
     }
     let body: Vec<&str> = lines.collect();
     let body = match body.as_slice() {
