@@ -275,6 +275,10 @@ impl Backend for Fake {
                 return Ok(TokenOutcome::Unknown);
             };
             token.digest = None;
+            token.holder = Arc::new(Holder {
+                venues: Vec::new(),
+                ..Holder::clone(&token.holder)
+            });
             token.revoked.get_or_insert(Mark { by: by.to_owned(), at });
             Ok(TokenOutcome::Done)
         }
