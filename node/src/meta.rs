@@ -1,4 +1,4 @@
-//! The meta group: which nodes there are, which venue belongs to which shard, which replicas make a shard.
+//! The meta group: which nodes there are, which venue belongs to which shard, which replicas make a shard, who holds a token.
 //!
 //! A Raft group like any other (group 0), with [`machine::MetaMachine`] in place of bookings. Its state is the shard map;
 //! routers and nodes keep copies by `WatchMap`. Who proposes: the node that leads the group, in [`controller`].
@@ -7,6 +7,7 @@ pub mod command;
 pub mod controller;
 pub mod machine;
 pub mod map;
+pub mod tokens;
 
 use rotunda_raft_storage::GroupId;
 

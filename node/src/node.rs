@@ -127,6 +127,7 @@ impl Node {
             meta: Arc::clone(&meta),
             shards: shards.clone(),
             store: on.store,
+            wall: host.wall.clone(),
             stop: on.stop,
         };
         let routes = Routes::new(limits!(BookingServer::new(booking)))

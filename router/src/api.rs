@@ -1,11 +1,13 @@
 //! Every route, on one screen. Each module below is one noun: it turns JSON into a command or a question and the outcome
 //! back into JSON. What is the same for all of them is in `stack` (before) and in [`call`] (around).
 //!
-//! The OpenAPI document is made from the same functions that serve the routes.
+//! The OpenAPI document is made from the same functions that serve the routes. Who may do what is the matrix in
+//! [`crate::access`]: each route stands here with its row, and there is no other way to register one.
 
 pub mod error;
 
 mod admissions;
+mod audit;
 mod availability;
 mod body;
 mod booking_json;
@@ -24,6 +26,7 @@ mod service_days;
 mod slots;
 mod ticket_keys;
 mod tickets;
+mod tokens;
 mod venues;
 mod views;
 
@@ -44,13 +47,13 @@ use http::request::Parts;
 use rotunda_protocol::alarm::Alarms;
 use tower::{Service, ServiceExt};
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Routes, Rules};
 use crate::request_body::Incoming;
 use crate::server::Door;
 use crate::stack::{Origin, Route};
-use crate::{admin_http, stack};
+use crate::{access, admin_http, stack};
 use call::Call;
 pub(crate) use call::header_value;
 use error::{Code, Problem};
@@ -67,17 +70,21 @@ pub(crate) const BOOKINGS: &str = "/v1/bookings";
 /// The import has bounds of its own.
 pub(crate) const ADMIN_NETWORK: &str = "/v1/admin/network";
 
-/// Whatever is below is for admin tokens.
-pub(crate) const ADMIN: &str = "/v1/admin/";
-
 /// The public port.
 #[derive(Clone, Debug)]
 pub struct App {
     door: Arc<Door>,
     routes: Router,
+    rules: Arc<Rules>,
 }
 
 impl App {
+    /// The row of each route.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Answers a request. A hold is answered by the function that axum would call in the end, between the same checks:
     /// what axum does on the way to it (looking for the route, copies of the layers, boxes, extensions) costs as much as
     /// all that the hold itself needs.
@@ -86,11 +93,11 @@ impl App {
             let Self { door, .. } = self;
             return stack::observed(&door, Route::Hold, request, async |request| {
                 let hold = |admitted, parts: Parts, bytes| {
-                    let call = Call::new(door.clone(), admitted, parts.headers, &parts.uri);
+                    let call = Call::new(door.clone(), admitted, access::HOLD, parts.headers, &parts.uri);
                     // In a box, for what is around it moves its future three times.
                     Box::pin(async move { bookings::hold(call, bytes).await.into_response() })
                 };
-                stack::guarded(&door, &Route::Hold, &origin, request, hold)
+                stack::guarded(&door, &Route::Hold, Some(access::HOLD), &origin, request, hold)
                     .await
                     .into_response()
             })
@@ -126,45 +133,49 @@ impl Service<http::Request<Body>> for App {
 
 /// The public port: routes, layers, and what answers when no route fits.
 pub fn app(door: Arc<Door>) -> App {
-    let (v1, openapi) = OpenApiRouter::with_openapi(docs::Document::openapi())
-        .routes(routes!(venues::list)) //                GET  /v1/venues
-        .routes(routes!(venues::one)) //                 GET  /v1/venues/{venue}
-        .routes(routes!(venues::products)) //            GET  /v1/venues/{venue}/products
-        .routes(routes!(availability::slots)) //         GET  /v1/venues/{venue}/availability
-        .routes(routes!(bookings::hold)) //              POST /v1/bookings
-        .routes(routes!(bookings::one)) //               GET  /v1/bookings/{booking}
-        .routes(routes!(bookings::extend)) //            POST /v1/bookings/{booking}/extend
-        .routes(routes!(bookings::confirm)) //           POST /v1/bookings/{booking}/confirm
-        .routes(routes!(bookings::release)) //           POST /v1/bookings/{booking}/release
-        .routes(routes!(bookings::cancel)) //            POST /v1/bookings/{booking}/cancel
-        .routes(routes!(rebook::rebook)) //              POST /v1/bookings/{booking}/rebook
-        .routes(routes!(tickets::one)) //                GET  /v1/tickets/{ticket}
-        .routes(routes!(tickets::svg)) //                GET  /v1/tickets/{ticket}/qr.svg
-        .routes(routes!(tickets::png)) //                GET  /v1/tickets/{ticket}/qr.png
-        .routes(routes!(admissions::ask)) //             POST /v1/admissions
-        .routes(routes!(admissions::batch)) //           POST /v1/admissions/batch
-        .routes(routes!(admissions::annul)) //           POST /v1/admissions/annul
-        .routes(routes!(gates::bundle)) //               GET  /v1/venues/{venue}/gate-bundle
-        .routes(routes!(gates::occupancy)) //            GET  /v1/venues/{venue}/occupancy
-        .routes(routes!(ticket_keys::list)) //           GET  /v1/venues/{venue}/ticket-keys
-        .routes(routes!(ledger::lines)) //               GET  /v1/venues/{venue}/ledger
-        .routes(routes!(reports::footfall)) //           GET  /v1/venues/{venue}/reports/footfall
-        .routes(routes!(reports::revenue)) //            GET  /v1/venues/{venue}/reports/revenue
-        .routes(routes!(reports::channels)) //           GET  /v1/venues/{venue}/reports/channels
-        .routes(routes!(reports::no_shows)) //           GET  /v1/venues/{venue}/reports/no-shows
-        .routes(routes!(drawers::one)) //                GET  /v1/venues/{venue}/drawers/{drawer}
-        .routes(routes!(drawers::open)) //               POST /v1/venues/{venue}/drawers/{drawer}/open
-        .routes(routes!(drawers::close)) //              POST /v1/venues/{venue}/drawers/{drawer}/close
-        .routes(routes!(network::import)) //             PUT  /v1/admin/network
-        .routes(routes!(cluster::status)) //             GET  /v1/admin/cluster
-        .routes(routes!(slots::change)) //               PUT  /v1/admin/venues/{venue}/slots/{slot}
-        .routes(routes!(ticket_keys::rotate)) //         POST /v1/admin/venues/{venue}/ticket-keys
-        .routes(routes!(ticket_keys::retire)) //         POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire
-        .routes(routes!(docs::problems)) //              GET  /problems
-        .routes(routes!(docs::problem)) //               GET  /problems/{code}
-        .split_for_parts();
-    let routes = v1
-        .merge(docs::pages(openapi)) //                  GET  /openapi.json, /docs
+    let routes = Routes::documented_in(docs::Document::openapi())
+        .route(access::LIST_VENUES, routes!(venues::list)) //      GET  /v1/venues
+        .route(access::SEE_VENUE, routes!(venues::one)) //         GET  /v1/venues/{venue}
+        .route(access::LIST_PRODUCTS, routes!(venues::products)) // GET  /v1/venues/{venue}/products
+        .route(access::SEE_SLOTS, routes!(availability::slots)) // GET  /v1/venues/{venue}/availability
+        .route(access::SEE_AUDIT, routes!(audit::lines)) //        GET  /v1/venues/{venue}/audit
+        .route(access::HOLD, routes!(bookings::hold)) //           POST /v1/bookings
+        .route(access::SEE_BOOKING, routes!(bookings::one)) //     GET  /v1/bookings/{booking}
+        .route(access::EXTEND, routes!(bookings::extend)) //       POST /v1/bookings/{booking}/extend
+        .route(access::CONFIRM, routes!(bookings::confirm)) //     POST /v1/bookings/{booking}/confirm
+        .route(access::RELEASE, routes!(bookings::release)) //     POST /v1/bookings/{booking}/release
+        .route(access::CANCEL, routes!(bookings::cancel)) //       POST /v1/bookings/{booking}/cancel
+        .route(access::REBOOK, routes!(rebook::rebook)) // POST /v1/bookings/{booking}/rebook
+        .route(access::SEE_TICKET, routes!(tickets::one)) // GET  /v1/tickets/{ticket}
+        .route(access::SEE_TICKET, routes!(tickets::svg)) // GET  /v1/tickets/{ticket}/qr.svg
+        .route(access::SEE_TICKET, routes!(tickets::png)) // GET  /v1/tickets/{ticket}/qr.png
+        .route(access::ADMIT, routes!(admissions::ask)) // POST /v1/admissions
+        .route(access::MERGE_SCANS, routes!(admissions::batch)) // POST /v1/admissions/batch
+        .route(access::ANNUL, routes!(admissions::annul)) // POST /v1/admissions/annul
+        .route(access::GATE_BUNDLE, routes!(gates::bundle)) // GET  /v1/venues/{venue}/gate-bundle
+        .route(access::OCCUPANCY, routes!(gates::occupancy)) // GET  /v1/venues/{venue}/occupancy
+        .route(access::SEE_KEYS, routes!(ticket_keys::list)) // GET  /v1/venues/{venue}/ticket-keys
+        .route(access::SEE_LEDGER, routes!(ledger::lines)) // GET  /v1/venues/{venue}/ledger
+        .route(access::SEE_REPORTS, routes!(reports::footfall)) // GET  /v1/venues/{venue}/reports/footfall
+        .route(access::SEE_REPORTS, routes!(reports::revenue)) // GET  /v1/venues/{venue}/reports/revenue
+        .route(access::SEE_REPORTS, routes!(reports::channels)) // GET  /v1/venues/{venue}/reports/channels
+        .route(access::SEE_REPORTS, routes!(reports::no_shows)) // GET  /v1/venues/{venue}/reports/no-shows
+        .route(access::SEE_DRAWER, routes!(drawers::one)) // GET  /v1/venues/{venue}/drawers/{drawer}
+        .route(access::DRAWERS, routes!(drawers::open)) // POST /v1/venues/{venue}/drawers/{drawer}/open
+        .route(access::DRAWERS, routes!(drawers::close)) // POST /v1/venues/{venue}/drawers/{drawer}/close
+        .route(access::CHANGE_KEYS, routes!(ticket_keys::rotate)) // POST /v1/admin/venues/{venue}/ticket-keys
+        .route(access::CHANGE_KEYS, routes!(ticket_keys::retire)) // POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire
+        .route(access::IMPORT, routes!(network::import)) //        PUT  /v1/admin/network
+        .route(access::SEE_CLUSTER, routes!(cluster::status)) //   GET  /v1/admin/cluster
+        .route(access::CHANGE_SLOT, routes!(slots::change)) //     PUT  /v1/admin/venues/{venue}/slots/{slot}
+        .route(access::CREATE_TOKEN, routes!(tokens::create)) //   POST /v1/admin/tokens
+        .route(access::LIST_TOKENS, routes!(tokens::list)) //      GET  /v1/admin/tokens
+        .route(access::REVOKE_TOKEN, routes!(tokens::revoke)) //   DELETE /v1/admin/tokens/{name}
+        .route(access::ABOUT, routes!(docs::problems)) //          GET  /problems
+        .route(access::ABOUT, routes!(docs::problem)); //          GET  /problems/{code}
+    let (pages, openapi) = routes.finish();
+    let (routes, rules) = docs::pages(pages, openapi).finish(); // GET  /openapi.json, /docs
+    let routes = routes
         .fallback(async || Problem::new(Code::NotFound, "There is no such route; /docs lists them."))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -175,7 +186,8 @@ pub fn app(door: Arc<Door>) -> App {
     // Balancers ask every second and must hear even from an overrun door.
     let open = Router::new().route("/", get(docs::root)).merge(admin_http::health());
     App {
-        routes: stack::around(routes, open, door.clone()),
+        routes: stack::around(routes, rules.clone(), open, door.clone()),
+        rules,
         door,
     }
 }

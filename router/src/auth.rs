@@ -1,151 +1,34 @@
-//! Who is calling: the holder of a configured bearer token, or nobody in particular at an address.
+//! Who is calling: the holder of a bearer token, or nobody in particular at an address.
 //!
-//! The stack calls [`identify`] before the rate limiter, so that guessing at tokens spends the guesser's quota, and
-//! [`admit`], which also guards `/v1/admin`, after it. Secrets are kept as SHA-256 digests and compared in
-//! constant time against every configured token. Left out: user accounts, scopes, tokens that expire.
+//! Tokens are issued by the cluster and come with the shard map, or stand in the router's settings: those open the door
+//! before there is a cluster to ask. The stack calls [`identify`] before the rate limiter, so that guessing at tokens
+//! spends the guesser's quota, and [`admit`], which holds the caller against the route's row, after it. Secrets are kept as
+//! SHA-256 digests; those of the settings are compared in constant time. Left out: user accounts, tokens that expire.
 
+mod settings;
+
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName};
+use rotunda_booking::command::Role;
+use rotunda_protocol::token::Holder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use crate::api::ADMIN;
+use crate::access::Rule;
 use crate::api::error::{Code, Problem};
-use crate::config::Config;
+use crate::backend::Backend;
 use crate::server::Door;
 
-/// Tokens that one router knows at most: each request with a token is compared with all of them.
-const MAX_TOKENS: usize = 1_024;
+pub use settings::{RoleName, TokenError, TokenSetting, Tokens};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Hops of `X-Forwarded-For` that are looked at; a longer chain is cut off, nearest hops first.
 const MAX_HOPS: usize = 32;
-
-/// A named token as the settings file has it: `[[token]]` with `name` and either `secret` or `sha256`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSetting {
-    /// Names the caller in logs and is part of the scope of its idempotency keys.
-    pub name: String,
-    /// The token itself.
-    pub secret: Option<String>,
-    /// Its SHA-256 in hexadecimal, so that the file need not hold it.
-    pub sha256: Option<String>,
-    /// Opens `/v1/admin`.
-    #[serde(default)]
-    pub admin: bool,
-}
-
-/// Why a token in the settings cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TokenError {
-    /// Neither or both of `secret` and `sha256`.
-    #[error("token `{0}` needs either `secret` or `sha256`")]
-    NoSecret(String),
-    /// Not 64 hexadecimal digits.
-    #[error("token `{0}`: `sha256` must be 64 hexadecimal digits; make it with `printf %s TOKEN | sha256sum`")]
-    BadDigest(String),
-    /// Empty, or with characters that no header carries.
-    #[error("token `{0}` is empty or has characters other than visible ASCII")]
-    BadSecret(String),
-    /// Two callers would share their idempotency keys.
-    #[error("two tokens are named `{0}`")]
-    SameName(String),
-    /// See [`MAX_TOKENS`].
-    #[error("more than {MAX_TOKENS} tokens are configured")]
-    TooMany,
-}
-
-/// The configured tokens.
-#[derive(Debug)]
-pub struct Tokens {
-    known: Vec<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    digest: [u8; 32],
-    name: Arc<str>,
-    admin: bool,
-}
-
-impl Tokens {
-    /// Takes the tokens from the settings.
-    ///
-    /// # Errors
-    /// Where one of them cannot be used.
-    pub fn new(config: &Config) -> Result<Self, TokenError> {
-        let mut known = Vec::new();
-        for (n, secret) in config.admin_token.iter().enumerate() {
-            // The name scopes idempotency keys: it must not change when the secret beside it is rotated.
-            let name = if n == 0 {
-                "admin".to_owned()
-            } else {
-                format!("admin-{}", n + 1)
-            };
-            known.push(Known {
-                digest: digest_of(&name, secret)?,
-                name: name.into(),
-                admin: true,
-            });
-        }
-        for setting in &config.token {
-            let name = &setting.name;
-            let digest = match (&setting.secret, &setting.sha256) {
-                (Some(secret), None) => digest_of(name, secret)?,
-                (None, Some(hex)) => unhex(hex).ok_or_else(|| TokenError::BadDigest(name.clone()))?,
-                _ => return Err(TokenError::NoSecret(name.clone())),
-            };
-            if known.iter().any(|other| *other.name == **name) {
-                return Err(TokenError::SameName(name.clone()));
-            }
-            known.push(Known {
-                digest,
-                name: name.as_str().into(),
-                admin: setting.admin,
-            });
-        }
-        if known.len() > MAX_TOKENS {
-            return Err(TokenError::TooMany);
-        }
-        Ok(Self { known })
-    }
-
-    fn find(&self, secret: &[u8]) -> Option<&Known> {
-        let digest: [u8; 32] = Sha256::digest(secret).into();
-        // No early exit: the time taken says nothing about which token came near.
-        self.known.iter().fold(None, |found, token| {
-            if bool::from(token.digest.ct_eq(&digest)) {
-                Some(token)
-            } else {
-                found
-            }
-        })
-    }
-}
-
-fn digest_of(name: &str, secret: &str) -> Result<[u8; 32], TokenError> {
-    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(TokenError::BadSecret(name.to_owned()));
-    }
-    Ok(Sha256::digest(secret.as_bytes()).into())
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (n, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()?;
-    }
-    Some(digest)
-}
 
 /// Who is calling; [`identify`] works it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +44,12 @@ pub struct Caller {
 pub enum Credential {
     /// Nothing.
     None,
-    /// A configured token.
+    /// A token.
     Token {
-        /// The token's name.
-        name: Arc<str>,
-        /// Opens `/v1/admin`.
-        admin: bool,
+        /// Whom it stands for.
+        holder: Arc<Holder>,
+        /// By the cluster, not by the settings.
+        issued: bool,
     },
     /// An `Authorization` header that is not one of ours.
     Unknown,
@@ -178,7 +61,9 @@ impl Caller {
     #[must_use]
     pub fn principal(&self) -> String {
         match &self.credential {
-            Credential::Token { name, .. } => format!("token:{name}"),
+            Credential::Token { holder, issued: false } => format!("token:{}", holder.name),
+            // Two routers' settings know nothing of what the cluster issues: one name may be both.
+            Credential::Token { holder, issued: true } => format!("issued:{}", holder.name),
             Credential::None | Credential::Unknown => "anonymous".to_owned(),
         }
     }
@@ -186,7 +71,22 @@ impl Caller {
     /// True where the caller holds a token.
     #[must_use]
     pub fn has_token(&self) -> bool {
-        matches!(self.credential, Credential::Token { .. })
+        self.holder().is_some()
+    }
+
+    /// Whom the caller's token stands for.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match &self.credential {
+            Credential::Token { holder, .. } => Some(holder),
+            Credential::None | Credential::Unknown => None,
+        }
+    }
+
+    /// What the caller may do: nobody in particular is a visitor.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.holder().map_or(Role::Visitor, |holder| holder.role)
     }
 }
 
@@ -194,43 +94,65 @@ impl Caller {
 pub(crate) fn identify(door: &Door, peer: IpAddr, headers: &HeaderMap) -> Caller {
     Caller {
         address: client_address(peer, headers, &door.trusted_proxies),
-        credential: credential(headers, &door.tokens),
+        credential: credential(headers, &door.tokens, &*door.backend),
     }
 }
 
-/// Turns away whoever shows a token that is not ours, and from `/v1/admin` whoever shows no admin token. Behind the rate
-/// limiter.
-pub(crate) fn admit(caller: &Caller, route: &str) -> Result<(), Problem> {
-    let admin_only = route.starts_with(ADMIN);
-    match &caller.credential {
-        Credential::Unknown => Err(unauthorized(
+/// Turns away whoever shows a token that is not ours, and whoever may not by the route's row; where no route fits there is
+/// none. Behind the rate limiter.
+pub(crate) fn admit(caller: &Caller, rule: Option<Rule>) -> Result<(), Problem> {
+    if caller.credential == Credential::Unknown {
+        return Err(unauthorized(
             "The bearer token is not known here. Check it for typing errors, or leave the header out.",
-        )),
-        Credential::Token { admin: true, .. } => Ok(()),
-        Credential::Token { .. } if admin_only => Err(Problem::new(
+        ));
+    }
+    let Some(rule) = rule else { return Ok(()) };
+    match caller.holder() {
+        None if rule.may(Role::Visitor) => Ok(()),
+        None => Err(unauthorized(format!(
+            "Send `Authorization: Bearer <token>`, with a token of one of these roles: {}.",
+            rule.roles()
+        ))),
+        Some(holder) if rule.admits(holder) => Ok(()),
+        Some(holder) if rule.may(holder.role) => Err(Problem::new(
             Code::Forbidden,
-            "This token does not open /v1/admin. Use an admin token of the router's configuration.",
+            format!(
+                "The token `{}` is bound to venues, and this is about all of them. Use one that is bound to none.",
+                holder.name
+            ),
         )),
-        Credential::None if admin_only => Err(unauthorized("Send `Authorization: Bearer <admin token>`.")),
+        Some(holder) => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "The token `{}` is of the role {}. This needs one of: {}.",
+                holder.name,
+                holder.role.as_str(),
+                rule.roles()
+            ),
+        )),
+    }
+}
+
+/// Turns away the holder of a token that is not good for this venue.
+pub(crate) fn admit_at(caller: &Caller, rule: Rule, venue: &str) -> Result<(), Problem> {
+    match caller.holder() {
+        Some(holder) if !rule.admits_at(holder, venue) => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "The token `{}` is bound to {}; this is about `{venue}`.",
+                holder.name,
+                holder.venues.join(", ")
+            ),
+        )),
         _ => Ok(()),
     }
 }
 
-/// Turns away whoever shows no token: for what the staff of a venue and its gates do.
-pub(crate) fn staff(caller: &Caller) -> Result<(), Problem> {
-    if caller.has_token() {
-        return Ok(());
-    }
-    Err(unauthorized(
-        "This is for the staff: send `Authorization: Bearer <token>`.",
-    ))
-}
-
-fn unauthorized(detail: &'static str) -> Problem {
+fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Code::Unauthorized, detail).header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\"")
 }
 
-fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
+fn credential(headers: &HeaderMap, tokens: &Tokens, backend: &dyn Backend) -> Credential {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Credential::None;
@@ -245,10 +167,17 @@ fn credential(headers: &HeaderMap, tokens: &Tokens) -> Credential {
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
         return Credential::Unknown;
     }
-    match tokens.find(secret.trim_ascii()) {
-        Some(known) => Credential::Token {
-            name: known.name.clone(),
-            admin: known.admin,
+    let digest: [u8; 32] = Sha256::digest(secret.trim_ascii()).into();
+    if let Some(known) = tokens.find(&digest) {
+        return Credential::Token {
+            holder: known.holder.clone(),
+            issued: false,
+        };
+    }
+    match backend.map().holder(&digest) {
+        Some(holder) => Credential::Token {
+            holder: holder.clone(),
+            issued: true,
         },
         None => Credential::Unknown,
     }
@@ -405,35 +334,6 @@ mod tests {
             seen("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]),
             "198.51.100.7"
         );
-    }
-
-    #[test]
-    fn tokens_are_found_by_secret_or_digest_and_nothing_else() {
-        let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // sha256("secret")
-        let config = Config {
-            admin_token: vec!["open-sesame".to_owned()],
-            token: vec![TokenSetting {
-                name: "shop".to_owned(),
-                secret: None,
-                sha256: Some(hex.to_owned()),
-                admin: false,
-            }],
-            ..Config::default()
-        };
-        let tokens = Tokens::new(&config).unwrap();
-        assert_eq!(tokens.find(b"secret").map(|known| &*known.name), Some("shop"));
-        assert_eq!(tokens.find(b"open-sesame").map(|known| known.admin), Some(true));
-        assert!(tokens.find(b"").is_none() && tokens.find(b"Secret").is_none());
-    }
-
-    #[test]
-    fn tokens_that_would_let_everybody_in_are_refused() {
-        let with = |token: &str| Config {
-            admin_token: vec![token.to_owned()],
-            ..Config::default()
-        };
-        assert!(matches!(Tokens::new(&with("")), Err(TokenError::BadSecret(_))));
-        assert!(matches!(Tokens::new(&with("two words")), Err(TokenError::BadSecret(_))));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rotunda_protocol::client::ClusterClient;
 pub use rotunda_protocol::client::{Answered, Filled, NodeStatus, Submitted};
 pub use rotunda_protocol::error::ClientError;
 pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
+pub use rotunda_protocol::token::{NewToken, TokenOutcome};
 use tokio::time::Instant;
 
 /// The cluster, seen from the door.
@@ -40,6 +41,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Puts the slots of the venue's rolling window in place.
     fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>>;
+
+    /// Issues a token; the map shows it when this answers.
+    fn create_token(&self, token: NewToken, deadline: Instant) -> BoxFuture<'_, Result<TokenOutcome, ClientError>>;
+
+    /// Takes a token back; the map shows it when this answers. `by` is the name of the token that asks.
+    fn revoke_token<'a>(
+        &'a self,
+        name: &'a str,
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>>;
 
     /// Asks every node of the map how it stands. A backend without real nodes says that none answers.
     fn node_status(&self, _deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {
@@ -81,6 +93,19 @@ impl Backend for ClusterClient {
 
     fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>> {
         Box::pin(ClusterClient::fill_calendar(self, venue, deadline))
+    }
+
+    fn create_token(&self, token: NewToken, deadline: Instant) -> BoxFuture<'_, Result<TokenOutcome, ClientError>> {
+        Box::pin(ClusterClient::create_token(self, token, deadline))
+    }
+
+    fn revoke_token<'a>(
+        &'a self,
+        name: &'a str,
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>> {
+        Box::pin(ClusterClient::revoke_token(self, name, by, deadline))
     }
 
     fn node_status(&self, deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {

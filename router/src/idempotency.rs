@@ -168,13 +168,19 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::auth::Credential;
+    use rotunda_booking::command::Role;
+    use rotunda_protocol::token::Holder;
     use std::net::IpAddr;
 
     fn caller(token: Option<&str>, address: &str) -> Caller {
         let credential = match token {
             Some(name) => Credential::Token {
-                name: name.into(),
-                admin: false,
+                holder: std::sync::Arc::new(Holder {
+                    name: name.into(),
+                    role: Role::Counter,
+                    venues: Vec::new(),
+                }),
+                issued: false,
             },
             None => Credential::None,
         };

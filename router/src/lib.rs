@@ -7,6 +7,7 @@
 //!
 //! Only [`api`] knows JSON; nothing here knows Raft, and the rules of booking are `rotunda-booking`'s alone.
 
+pub mod access;
 pub mod admin_http;
 pub mod api;
 pub mod auth;

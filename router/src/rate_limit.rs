@@ -137,7 +137,7 @@ impl Limit {
 
     fn key(&self, caller: &Caller) -> Key {
         match &caller.credential {
-            Credential::Token { name, .. } => Key::Token(name.clone()),
+            Credential::Token { holder, .. } => Key::Token(holder.name.clone()),
             Credential::None | Credential::Unknown => {
                 let address = network_of(caller.address);
                 if self.uncounted.fetch_add(1, Ordering::Relaxed) >= self.most / 10 {

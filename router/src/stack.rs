@@ -24,6 +24,7 @@ use http::{HeaderValue, Method};
 use rotunda_protocol::alarm::Alarms;
 use tokio::time::Instant;
 
+use crate::access::{Rule, Rules};
 use crate::api::error::{Code, Outcome, Problem};
 use crate::api::{ADMIN_NETWORK, BOOKINGS, MAX_BODY_BYTES, MAX_NETWORK_BYTES};
 use crate::auth::{self, Caller};
@@ -40,8 +41,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Wraps the layers around the routes; `open` are the routes that must answer even when the door is overrun.
 ///
 /// Two layers and no more: each costs a request two allocations and copies of all layers within it.
-pub fn around(routes: Router<Arc<Door>>, open: Router<Arc<Door>>, door: Arc<Door>) -> Router {
-    let guarded = routes.layer(from_fn_with_state(door.clone(), guard));
+pub fn around(routes: Router<Arc<Door>>, rules: Arc<Rules>, open: Router<Arc<Door>>, door: Arc<Door>) -> Router {
+    let guarded = routes.layer(from_fn_with_state((door.clone(), rules), guard));
     guarded
         .merge(open)
         .layer(from_fn_with_state(door.clone(), observe))
@@ -80,6 +81,8 @@ impl Route {
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
+    /// The route's row of the matrix; none where no route fits.
+    pub(crate) rule: Option<Rule>,
     /// Those who wait on the cluster wait until then.
     pub(crate) deadline: Instant,
 }
@@ -96,12 +99,17 @@ async fn observe(State(door): State<Arc<Door>>, request: Request, next: Next) ->
     observed(&door, route, request, |request| next.run(request.map(Body::new))).await
 }
 
-async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Result<Response, Problem> {
+async fn guard(
+    State((door, rules)): State<(Arc<Door>, Arc<Rules>)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let route = Route::of(&request);
+    let rule = rules.of(request.method(), route.as_str());
     let Some(origin) = request.extensions_mut().remove::<Origin>() else {
         return Err(Problem::new(Code::Internal, "The request came past the door."));
     };
-    guarded(&door, &route, &origin, request, |admitted, mut parts, bytes| {
+    guarded(&door, &route, rule, &origin, request, |admitted, mut parts, bytes| {
         parts.extensions.insert(admitted);
         next.run(Request::from_parts(parts, Body::from(bytes)))
     })
@@ -112,6 +120,7 @@ async fn guard(State(door): State<Arc<Door>>, mut request: Request, next: Next) 
 pub(crate) async fn guarded<F: Future<Output = Response>>(
     door: &Arc<Door>,
     route: &Route,
+    rule: Option<Rule>,
     origin: &Origin,
     request: http::Request<impl Incoming>,
     answer: impl FnOnce(Admitted, Parts, Bytes) -> F,
@@ -131,7 +140,7 @@ pub(crate) async fn guarded<F: Future<Output = Response>>(
     // Before the token is judged: guessing tokens costs the guesser's quota.
     let quota = rate_limit::spend(door, &caller)?;
     // Before the body is read: a stranger's large body is none of our business.
-    let admitted = auth::admit(&caller, route.as_str());
+    let admitted = auth::admit(&caller, rule);
     let answered = async {
         admitted?;
         let limit = if is_import { MAX_NETWORK_BYTES } else { MAX_BODY_BYTES };
@@ -140,7 +149,7 @@ pub(crate) async fn guarded<F: Future<Output = Response>>(
         let safe = parts.method.is_safe();
         // All of the body, up to its bound: no handler ever waits for a slow sender.
         let bytes = request_body::read(&parts.headers, body, limit, deadline, &mut alarm).await?;
-        let answering = answer(Admitted { caller, deadline }, parts, bytes);
+        let answering = answer(Admitted { caller, rule, deadline }, parts, bytes);
         match alarm.before(deadline + GRACE, answering).await {
             Some(answered) => Ok(answered),
             None => Err(late(safe)),

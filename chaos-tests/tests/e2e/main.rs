@@ -16,6 +16,7 @@ mod forgery;
 mod memory;
 mod metrics;
 mod operator_input;
+mod tokens;
 mod visitor_input;
 
 use jiff::{Timestamp, ToSpan as _};

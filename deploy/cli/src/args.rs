@@ -31,6 +31,95 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Look into the ledgers of venues.
     Ledger(LedgerArguments),
+    /// Issue, list and revoke tokens: who may do what.
+    Token(TokenArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenArguments {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Issue a token. Its secret is printed this once.
+    Create(TokenCreateArguments),
+    /// List all tokens of the cluster, revoked ones too.
+    List(TokenListArguments),
+    /// Take a token back. Its name stays taken.
+    Revoke(TokenRevokeArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 issued, 1 refused or not known, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct TokenCreateArguments {
+    /// Whom it stands for: 1 to 40 of a-z, 0-9 and -. No token may have had the name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What it may do.
+    #[arg(long, value_enum)]
+    pub(crate) role: TokenRole,
+    /// Venue that it is good for; repeat for more. All venues where there is none.
+    #[arg(long, value_name = "VENUE")]
+    pub(crate) venue: Vec<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 listed, 1 refused, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct TokenListArguments {
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 revoked, 1 refused, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct TokenRevokeArguments {
+    /// Of the token.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenRole {
+    /// Sells where nobody sits.
+    Kiosk,
+    /// Sells what has begun, and for cash.
+    Counter,
+    /// Admits.
+    Gate,
+    /// Sells for others.
+    Reseller,
+    /// Runs venues.
+    Manager,
+    /// Runs the cluster.
+    Operator,
+}
+
+impl TokenRole {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kiosk => "kiosk",
+            Self::Counter => "counter",
+            Self::Gate => "gate",
+            Self::Reseller => "reseller",
+            Self::Manager => "manager",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -78,7 +167,7 @@ pub(crate) struct DoorArguments {
         value_name = "URL"
     )]
     pub(crate) router: String,
-    /// The router's admin token.
+    /// A token that may, as the router's admin token.
     #[arg(long, env = "ROTUNDA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 }

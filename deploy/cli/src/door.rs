@@ -151,6 +151,32 @@ impl Door {
         answer(self.request(Method::GET, "/v1/admin/cluster")).await
     }
 
+    /// Issues a token; the answer has its secret.
+    pub(crate) async fn create_token(&self, grant: String) -> Result<Value, DoorError> {
+        let request = self.request(Method::POST, "/v1/admin/tokens");
+        answer(request.header("content-type", "application/json").body(grant)).await
+    }
+
+    /// All tokens of the cluster.
+    pub(crate) async fn tokens(&self) -> Result<Value, DoorError> {
+        answer(self.request(Method::GET, "/v1/admin/tokens")).await
+    }
+
+    /// Takes a token back.
+    pub(crate) async fn revoke_token(&self, name: &str) -> Result<Value, DoorError> {
+        // A name with other characters is no token's, and must not become another path.
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(DoorError::Refused(Box::new(Problem {
+                title: "No such token".to_owned(),
+                status: 404,
+                detail: format!("`{name}` cannot be the name of a token"),
+                code: "unknown_token".to_owned(),
+                errors: Vec::new(),
+            })));
+        }
+        answer(self.request(Method::DELETE, &format!("/v1/admin/tokens/{name}"))).await
+    }
+
     pub(crate) async fn venues(&self) -> Result<Vec<VenueSummary>, DoorError> {
         #[derive(Deserialize)]
         struct Venues {
@@ -340,9 +366,12 @@ impl Problem {
             failure = failure.detail(format!("{}: {}", placed.pointer, placed.detail));
         }
         match self.status {
-            401 | 403 => failure.next("give the router's admin token: --token TOKEN, or ROTUNDA_TOKEN"),
+            404 if self.code == "unknown_token" => failure.next("rotunda token list"),
             404 if self.code == "unknown_venue" => {
                 failure.next("name a venue of the catalogue; GET /v1/venues lists them")
+            }
+            401 | 403 => {
+                failure.next("give a token that may, as the router's admin token: --token TOKEN, or ROTUNDA_TOKEN")
             }
             404 => failure.next("rotunda --version, and upgrade the router: it does not know this route"),
             422 | 400 => failure.next("mend what is listed and run the same command again; nothing was changed"),

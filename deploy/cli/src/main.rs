@@ -1,7 +1,8 @@
 //! `rotunda`, the operator's command.
 //!
-//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`)
-//! and recomputes what its ledgers say (`ledger`). It reaches a running cluster by the router's HTTP door alone; only the demo, which owns its nodes, also
+//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
+//! issues tokens (`token`) and recomputes what the ledgers say (`ledger`). It reaches a running cluster by the router's HTTP
+//! door alone; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
@@ -15,6 +16,7 @@ mod import;
 mod ledger;
 mod paint;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             Command::Import(import) => import::run(import).await,
             Command::Status(status) => status::run(status).await,
             Command::Ledger(ledger) => ledger::run(ledger).await,
+            Command::Token(token) => token::run(token).await,
         }
     });
     match outcome {

@@ -187,6 +187,32 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// As it stands in audit lines: `change_slot`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ImportVenue(_) => "import_venue",
+            Self::SetSlots(_) => "set_slots",
+            Self::ChangeSlot { .. } => "change_slot",
+            Self::Hold(_) => "hold",
+            Self::Extend { .. } => "extend",
+            Self::Confirm { .. } => "confirm",
+            Self::Release { .. } => "release",
+            Self::Cancel { .. } => "cancel",
+            Self::Expire { .. } => "expire",
+            Self::Rebook { .. } => "rebook",
+            Self::Admit(_) => "admit",
+            Self::MergeScans { .. } => "merge_scans",
+            Self::Annul { .. } => "annul",
+            Self::AddTicketKey { .. } => "add_ticket_key",
+            Self::RetireTicketKey { .. } => "retire_ticket_key",
+            Self::OpenDrawer { .. } => "open_drawer",
+            Self::CloseDrawer { .. } => "close_drawer",
+        }
+    }
+}
+
 /// How a booking was paid at a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payment {

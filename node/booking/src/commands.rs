@@ -17,6 +17,7 @@ pub(crate) mod tickets;
 mod tours;
 
 use self::hold::MAX_PERSONS;
+use crate::audit_log;
 use crate::codec::{self, OUTCOME_BOOKING, RepliesBuilder};
 use crate::command::{Command, Operation};
 use crate::ids::{BookingId, CommandKey, VenueNo};
@@ -85,11 +86,15 @@ pub(crate) fn execute(transaction: &mut Transaction<'_>, command: &Command) -> R
     }
     let outcome = match dispatch(transaction, command) {
         // Its record is there, and its key is noted.
-        Ok(Step::Held(id)) => return Ok(Done::Held(id)),
+        Ok(Step::Held(id)) => {
+            audit_log::held(transaction, command, id)?;
+            return Ok(Done::Held(id));
+        }
         Ok(Step::Outcome(outcome)) => outcome,
         Err(Halt::Refused(refusal)) => Outcome::Refused(refusal),
         Err(Halt::Broken(error)) => return Err(error),
     };
+    audit_log::decided(transaction, command, &outcome)?;
     let reply = Reply {
         index: transaction.index,
         replayed: false,

@@ -56,6 +56,8 @@ pub(crate) enum Table {
     Outbox = 0x41,
     /// Cash drawers.
     Drawer = 0x42,
+    /// What the staff did, in log order.
+    Audit = 0x50,
 }
 
 /// The longest key: table, venue, deadline, sequence number.
@@ -216,6 +218,10 @@ impl Key {
     /// `drawer` is a digest of the drawer's id.
     pub(crate) fn drawer(venue: VenueNo, drawer: u64) -> Self {
         Self::venue(Table::Drawer, venue).then(drawer.to_be_bytes())
+    }
+
+    pub(crate) fn audit(venue: VenueNo, number: u64) -> Self {
+        Self::venue(Table::Audit, venue).then(number.to_be_bytes())
     }
 
     pub(crate) fn outbox(venue: VenueNo, number: u64) -> Self {

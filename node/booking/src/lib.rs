@@ -12,6 +12,7 @@
 //! Apply opens no table that comes with a library (time zones, currencies, Unicode): replicas may run different ones.
 
 pub mod admission;
+pub mod audit_log;
 pub mod calendar;
 pub mod catalogue;
 pub mod claim;

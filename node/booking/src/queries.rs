@@ -1,5 +1,6 @@
 //! Answers to queries: pure functions of rows, without caches, so that many run beside apply on snapshots of the store.
 
+mod audit;
 mod reports;
 mod tickets;
 
@@ -47,6 +48,7 @@ pub fn answer(rows: &impl ReadRows, query: &Query) -> Result<Answer, RowsError> 
         Query::Sales { venue, from, to } => reports::sales(rows, *venue, *from, *to)?,
         Query::NoShows { venue, from, to } => reports::no_shows(rows, *venue, *from, *to)?,
         Query::Drawer { venue, drawer } => reports::drawer(rows, *venue, drawer)?,
+        Query::Audit { venue, after, limit } => audit::lines(rows, *venue, *after, *limit)?,
     };
     Ok(answer.unwrap_or(Answer::NotFound))
 }

@@ -1,6 +1,7 @@
 //! Questions to a venue's state. They read rows, change nothing, and never free capacity.
 
 use crate::admission::{FootfallView, TicketScans};
+use crate::audit_log::AuditLine;
 use crate::catalogue::VenueDefinition;
 use crate::command::Channel;
 use crate::ids::{BookingId, TicketId, VenueNo};
@@ -95,6 +96,15 @@ pub enum Query {
         /// Id of the drawer.
         drawer: String,
     },
+    /// What the staff did, from after a line of the audit log.
+    Audit {
+        /// Which venue.
+        venue: VenueNo,
+        /// Number of the last line that the caller has.
+        after: u64,
+        /// At most so many lines.
+        limit: u32,
+    },
 }
 
 impl Query {
@@ -110,7 +120,8 @@ impl Query {
             | Self::Ledger { venue, .. }
             | Self::Sales { venue, .. }
             | Self::NoShows { venue, .. }
-            | Self::Drawer { venue, .. } => *venue,
+            | Self::Drawer { venue, .. }
+            | Self::Audit { venue, .. } => *venue,
             Self::Booking { booking } => booking.venue,
             Self::Ticket { ticket } => ticket.venue,
         }
@@ -199,6 +210,15 @@ pub enum Answer {
     },
     /// The drawer as it is, or as it was closed last.
     Drawer(DrawerView),
+    /// Lines in order of number.
+    Audit {
+        /// Lines.
+        lines: Vec<AuditLine>,
+        /// Number of the newest line that there is.
+        last: u64,
+        /// Log time of the state.
+        time: Timestamp,
+    },
 }
 
 /// What was sold of one unit through one channel, less what was taken back.

@@ -1,11 +1,16 @@
 //! Between generated messages and domain types, both ways. Reading checks; writing cannot fail.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use rotunda_booking::ids::VenueNo;
+use rotunda_booking::time::Timestamp;
 
 use crate::error::WireError;
 use crate::proto::{admin, booking};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, ShardMap, VenueInfo};
+use crate::token::{Holder, Mark, NewToken, TokenInfo, role_from_number};
 
 impl TryFrom<admin::ShardMap> for ShardMap {
     type Error = WireError;
@@ -34,7 +39,13 @@ impl TryFrom<admin::ShardMap> for ShardMap {
                 shard: venue.shard,
             })
             .collect();
-        Ok(ShardMap::new(map.version, map.cluster, nodes, shards, venues)?)
+        // A token of a role that a newer node knows opens nothing here, and costs nobody the map.
+        let known = map
+            .tokens
+            .into_iter()
+            .filter(|token| role_from_number(token.role).is_some());
+        let tokens = known.map(TokenInfo::try_from).collect::<Result<_, _>>()?;
+        Ok(ShardMap::new(map.version, map.cluster, nodes, shards, venues)?.with_tokens(tokens))
     }
 }
 
@@ -66,8 +77,90 @@ impl From<&ShardMap> for admin::ShardMap {
                     shard: venue.shard,
                 })
                 .collect(),
+            tokens: map.tokens().iter().map(admin::Token::from).collect(),
         }
     }
+}
+
+impl TryFrom<admin::Token> for TokenInfo {
+    type Error = WireError;
+
+    fn try_from(token: admin::Token) -> Result<Self, WireError> {
+        let role = role_from_number(token.role).ok_or_else(|| WireError::Field {
+            field: "Token.role",
+            detail: format!("no role has the number {}", token.role),
+        })?;
+        let digest = match token.digest.len() {
+            0 => None,
+            _ => Some(digest("Token.digest", &token.digest)?),
+        };
+        let mark = |by, at| Mark { by, at: Timestamp(at) };
+        Ok(TokenInfo {
+            holder: Arc::new(Holder {
+                name: token.name.into(),
+                role,
+                venues: token.venues,
+            }),
+            digest,
+            created: mark(token.created_by, token.created_at),
+            revoked: (!token.revoked_by.is_empty()).then(|| mark(token.revoked_by, token.revoked_at)),
+        })
+    }
+}
+
+impl From<&TokenInfo> for admin::Token {
+    fn from(token: &TokenInfo) -> Self {
+        let revoked = token.revoked.as_ref();
+        admin::Token {
+            name: token.holder.name.to_string(),
+            role: token.holder.role as u32,
+            venues: token.holder.venues.clone(),
+            digest: token
+                .digest
+                .map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest)),
+            created_by: token.created.by.clone(),
+            created_at: token.created.at.0,
+            revoked_by: revoked.map_or_else(String::new, |mark| mark.by.clone()),
+            revoked_at: revoked.map_or(0, |mark| mark.at.0),
+        }
+    }
+}
+
+impl From<NewToken> for admin::CreateTokenRequest {
+    fn from(token: NewToken) -> Self {
+        admin::CreateTokenRequest {
+            name: token.name,
+            role: token.role as u32,
+            venues: token.venues,
+            digest: Bytes::copy_from_slice(&token.digest),
+            by: token.by,
+        }
+    }
+}
+
+impl TryFrom<admin::CreateTokenRequest> for NewToken {
+    type Error = WireError;
+
+    fn try_from(request: admin::CreateTokenRequest) -> Result<Self, WireError> {
+        let role = role_from_number(request.role).ok_or_else(|| WireError::Field {
+            field: "CreateTokenRequest.role",
+            detail: format!("no role has the number {}", request.role),
+        })?;
+        Ok(NewToken {
+            name: request.name,
+            role,
+            venues: request.venues,
+            digest: digest("CreateTokenRequest.digest", &request.digest)?,
+            by: request.by,
+        })
+    }
+}
+
+fn digest(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], WireError> {
+    bytes.try_into().map_err(|_| WireError::Field {
+        field,
+        detail: format!("{} bytes instead of 32", bytes.len()),
+    })
 }
 
 impl From<admin::Node> for NodeInfo {

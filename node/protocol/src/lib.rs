@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod proto;
 pub mod rejection;
 pub mod shard_map;
+pub mod token;
 
 /// Largest gRPC message that either side takes, in bytes. tonic's own limit of 4 MiB is too low for a frame of
 /// commands behind a large import; both sides set this one for decoding and for encoding.

@@ -6,8 +6,11 @@
 //! Who leads a shard is not in here: that changes by itself and is learnt by asking.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rotunda_booking::ids::VenueNo;
+
+use crate::token::{Holder, TokenInfo};
 
 /// A version of the map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,9 @@ pub struct ShardMap {
     venues: Vec<VenueInfo>,
     // Slug -> index into `venues`.
     slugs: BTreeMap<String, usize>,
+    tokens: Vec<TokenInfo>,
+    // Digest -> holder, of the tokens that are good.
+    holders: BTreeMap<[u8; 32], Arc<Holder>>,
 }
 
 /// A node as the cluster knows it.
@@ -155,7 +161,21 @@ impl ShardMap {
             shards,
             venues,
             slugs,
+            tokens: Vec::new(),
+            holders: BTreeMap::new(),
         })
+    }
+
+    /// The map with the cluster's tokens, in any order.
+    #[must_use]
+    pub fn with_tokens(mut self, mut tokens: Vec<TokenInfo>) -> Self {
+        tokens.sort_by(|one, other| one.holder.name.cmp(&other.holder.name));
+        let good = tokens.iter().filter(|token| token.revoked.is_none());
+        self.holders = good
+            .filter_map(|token| Some((token.digest?, token.holder.clone())))
+            .collect();
+        self.tokens = tokens;
+        self
     }
 
     /// Index of the meta entry that made this map; 0 where there is none yet.
@@ -225,6 +245,28 @@ impl ShardMap {
     #[must_use]
     pub fn shard_of(&self, number: VenueNo) -> Option<&ShardInfo> {
         self.venue_no(number).and_then(|venue| self.shard(venue.shard))
+    }
+
+    /// All tokens that were ever issued, by name.
+    #[must_use]
+    pub fn tokens(&self) -> &[TokenInfo] {
+        &self.tokens
+    }
+
+    /// The token of this name, good or revoked.
+    #[must_use]
+    pub fn token(&self, name: &str) -> Option<&TokenInfo> {
+        self.tokens
+            .binary_search_by(|token| (*token.holder.name).cmp(name))
+            .ok()
+            .map(|at| &self.tokens[at])
+    }
+
+    /// Who holds the token whose secret has this SHA-256. The look-up takes no constant time and need not: how near a guess
+    /// came says nothing about the secret, only about its digest.
+    #[must_use]
+    pub fn holder(&self, digest: &[u8; 32]) -> Option<&Arc<Holder>> {
+        self.holders.get(digest)
     }
 
     /// The venues that live in a shard, by number.

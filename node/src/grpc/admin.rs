@@ -4,15 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use rotunda_booking::ids::VenueNo;
+use rotunda_booking::ids::{VenueNo, is_slug};
 use rotunda_protocol::client::LogEntry as AuditedEntry;
 use rotunda_protocol::proto::admin::admin_server::Admin;
 use rotunda_protocol::proto::admin::{
-    AssignVenuesReply, AssignVenuesRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node, NodeStatus,
-    ReadLogRequest, RegisterNodeReply, ShardMap, StatusRequest, TransferLeaderReply, TransferLeaderRequest,
-    WatchMapRequest,
+    AssignVenuesReply, AssignVenuesRequest, CreateTokenRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node,
+    NodeStatus, ReadLogRequest, RegisterNodeReply, RevokeTokenRequest, ShardMap, StatusRequest, TokenReply,
+    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
 };
 use rotunda_protocol::rejection::{Rejection, RejectionKind};
+use rotunda_protocol::token::{MAX_TOKEN_VENUES, NewToken};
 use rotunda_raft_storage::scope;
 use rotunda_raft_storage::{GroupId, Store};
 use tokio::sync::mpsc;
@@ -21,7 +22,8 @@ use tonic::{Request, Response, Status};
 
 use super::Stop;
 use crate::calendar;
-use crate::meta::command::{MetaCommand, NodeRecord};
+use crate::clock::wall::WallClock;
+use crate::meta::command::{MetaCommand, NodeRecord, TokenGrant};
 use crate::meta::controller::Meta;
 use crate::shards::Shards;
 use crate::shards::shard::ShardError;
@@ -35,6 +37,9 @@ const LOG_BYTES_AT_A_TIME: usize = 1 << 20;
 /// Venue ids that one request may name.
 const VENUES_PER_REQUEST: usize = 10_000;
 
+/// Bytes of the name of whoever issues or revokes a token, for it is kept with the token; the rest is cut off.
+const BY_BYTES: usize = 64;
+
 /// The `Admin` service.
 pub struct AdminDoor {
     /// Of the binary's node.
@@ -47,8 +52,34 @@ pub struct AdminDoor {
     pub shards: Shards,
     /// For the log.
     pub store: Store,
+    /// When tokens are issued and revoked.
+    pub wall: WallClock,
     /// Ends the watchers.
     pub stop: Stop,
+}
+
+impl AdminDoor {
+    async fn propose_token(&self, command: MetaCommand) -> Result<Response<TokenReply>, Status> {
+        let reply = match self.meta.propose(&command).await {
+            Ok(outcome) => TokenReply {
+                version: self.meta.watch().borrow().version,
+                outcome: outcome.first().copied().map_or(u32::MAX, u32::from),
+                ..TokenReply::default()
+            },
+            Err(rejection) => TokenReply {
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+                ..TokenReply::default()
+            },
+        };
+        Ok(Response::new(reply))
+    }
+}
+
+/// A name as it is kept.
+fn shortened(by: String) -> String {
+    let end = (0..=BY_BYTES.min(by.len())).rev().find(|end| by.is_char_boundary(*end));
+    by[..end.unwrap_or(0)].to_owned()
 }
 
 /// (not leader, leader node) for replies that carry a hint instead of an error.
@@ -126,6 +157,32 @@ impl Admin for AdminDoor {
             },
         };
         Ok(Response::new(reply))
+    }
+
+    async fn create_token(&self, request: Request<CreateTokenRequest>) -> Result<Response<TokenReply>, Status> {
+        let token = NewToken::try_from(request.into_inner())
+            .map_err(|error| Status::invalid_argument(format!("a token: {error}")))?;
+        if !is_slug(&token.name) || token.venues.len() > MAX_TOKEN_VENUES || !token.venues.iter().all(|id| is_slug(id))
+        {
+            return Err(Status::invalid_argument(format!(
+                "a token is named, like its venues, with a-z, 0-9 and -, and has {MAX_TOKEN_VENUES} venues at most"
+            )));
+        }
+        let grant = TokenGrant {
+            name: token.name,
+            role: token.role as u8,
+            venues: token.venues,
+            digest: token.digest,
+            by: shortened(token.by),
+            at: self.wall.now_ms(),
+        };
+        self.propose_token(MetaCommand::CreateToken(grant)).await
+    }
+
+    async fn revoke_token(&self, request: Request<RevokeTokenRequest>) -> Result<Response<TokenReply>, Status> {
+        let RevokeTokenRequest { name, by } = request.into_inner();
+        let (by, at) = (shortened(by), self.wall.now_ms());
+        self.propose_token(MetaCommand::RevokeToken { name, by, at }).await
     }
 
     async fn fill_calendar(

@@ -108,7 +108,7 @@ impl BookingDoor {
     async fn share_of(&self, query: &Query) -> Result<OwnedSemaphorePermit, Rejection> {
         let bytes = match query {
             Query::Booking { .. } | Query::Ticket { .. } | Query::TicketKeys { .. } | Query::Drawer { .. } => 8 << 10,
-            Query::Venue { .. } | Query::Ledger { .. } | Query::Sales { .. } => 256 << 10,
+            Query::Venue { .. } | Query::Ledger { .. } | Query::Sales { .. } | Query::Audit { .. } => 256 << 10,
             Query::Availability { .. }
             | Query::GateBundle { .. }
             | Query::Footfall { .. }

@@ -19,6 +19,34 @@ pub enum MetaCommand {
         /// Venue ids.
         slugs: Vec<String>,
     },
+    /// Issues a token.
+    CreateToken(TokenGrant),
+    /// Takes a token back; its name stays taken.
+    RevokeToken {
+        /// Of the token.
+        name: String,
+        /// Name of the token that asks.
+        by: String,
+        /// The proposer's time of day, in milliseconds since 1970.
+        at: i64,
+    },
+}
+
+/// A token as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenGrant {
+    /// Never used before.
+    pub name: String,
+    /// Number of the role.
+    pub role: u8,
+    /// Ids of the venues that it is bound to; all venues where there is none.
+    pub venues: Vec<String>,
+    /// SHA-256 of its secret.
+    pub digest: [u8; 32],
+    /// Name of the token that asks for it.
+    pub by: String,
+    /// The proposer's time of day, in milliseconds since 1970.
+    pub at: i64,
 }
 
 /// What is known of a node.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::rejection::Rejection;
@@ -75,11 +76,12 @@ impl Meta {
         self.directory.load().get(&venue).copied()
     }
 
-    /// Proposes a change and waits until it is applied here.
+    /// Proposes a change and waits until it is applied here. The answer is what the machine says to it: a byte for the
+    /// outcome of a token's command, nothing else.
     ///
     /// # Errors
     /// Where this node does not lead the meta group, or the fate is not known.
-    pub async fn propose(&self, command: &MetaCommand) -> Result<u64, Rejection> {
+    pub async fn propose(&self, command: &MetaCommand) -> Result<Bytes, Rejection> {
         if !self.group.leadership.leads() {
             return Err(Rejection::not_leader(self.group.leadership.leader_node()));
         }
@@ -87,7 +89,7 @@ impl Meta {
             .encode()
             .map_err(|error| Rejection::malformed(error.to_string()))?;
         match tokio::time::timeout(PROPOSAL_TIMEOUT, self.group.raft.client_write(Payload(bytes.into()))).await {
-            Ok(Ok(response)) => Ok(response.log_id.index),
+            Ok(Ok(response)) => Ok(response.data.0),
             Ok(Err(error)) => Err(Rejection::unknown(error.to_string())),
             Err(_elapsed) => Err(Rejection::unknown("the meta group has no quorum")),
         }

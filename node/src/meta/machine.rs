@@ -1,14 +1,18 @@
-//! The meta group's state machine: one row that holds the map, published to watchers after each change is in.
+//! The meta group's state machine: a row that holds the map and one with the tokens, published together to watchers after
+//! each change is in.
 
 use bytes::Bytes;
 use rotunda_raft_storage::{Machine, MachineError, StateTxn, StateView};
 use tokio::sync::watch;
 
 use super::command::MetaCommand;
-use super::map::MetaState;
+use super::map::{Applied, MetaState};
 
 /// The map's row.
 const STATE_ROW: &[u8] = &[1];
+
+/// The tokens' row; not there before the first is issued.
+const TOKENS_ROW: &[u8] = &[2];
 
 /// [`Machine`] over [`MetaState`].
 pub struct MetaMachine {
@@ -28,8 +32,11 @@ impl MetaMachine {
         }
     }
 
-    fn digest(row: &[u8]) -> [u8; 16] {
-        xxhash_rust::xxh3::xxh3_128(row).to_be_bytes()
+    fn digest(map: &[u8], tokens: Option<&[u8]>) -> [u8; 16] {
+        let tokens = tokens.map_or(0, |row| {
+            xxhash_rust::xxh3::xxh3_128_with_seed(row, u64::from(TOKENS_ROW[0]))
+        });
+        (xxhash_rust::xxh3::xxh3_128(map) ^ tokens).to_be_bytes()
     }
 }
 
@@ -39,7 +46,12 @@ impl Machine for MetaMachine {
             Some(row) => {
                 self.state =
                     postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("the shard map: {error}")))?;
-                self.hash = Self::digest(&row);
+                let tokens = state.get(TOKENS_ROW)?;
+                self.hash = Self::digest(&row, tokens.as_deref());
+                if let Some(row) = tokens {
+                    self.state.tokens = postcard::from_bytes(&row)
+                        .map_err(|error| MachineError::new(format!("the tokens: {error}")))?;
+                }
             }
             None => {
                 self.state = MetaState::default();
@@ -58,12 +70,22 @@ impl Machine for MetaMachine {
         _want_reply: bool,
     ) -> Result<Bytes, MachineError> {
         let command = MetaCommand::decode(payload).map_err(|error| MachineError::new(error.to_string()))?;
-        if self.state.apply(index, command) {
-            let row = postcard::to_stdvec(&self.state).map_err(|error| MachineError::new(error.to_string()))?;
+        let Applied { changed, token } = self.state.apply(index, command);
+        if changed {
+            let broken = |error: postcard::Error| MachineError::new(error.to_string());
+            let row = postcard::to_stdvec(&self.state).map_err(broken)?;
             txn.put(STATE_ROW, &row);
-            self.hash = Self::digest(&row);
+            let tokens = match self.state.tokens.is_empty() {
+                true => None,
+                false => Some(postcard::to_stdvec(&self.state.tokens).map_err(broken)?),
+            };
+            // Other changes leave the tokens as they are stored.
+            if let (Some(tokens), Some(_)) = (&tokens, token) {
+                txn.put(TOKENS_ROW, tokens);
+            }
+            self.hash = Self::digest(&row, tokens.as_deref());
         }
-        Ok(Bytes::new())
+        Ok(token.map_or_else(Bytes::new, |outcome| Bytes::copy_from_slice(&[outcome as u8])))
     }
 
     fn state_hash(&self) -> [u8; 16] {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rotunda_protocol::proto::admin as proto;
+use rotunda_protocol::token::TokenOutcome;
 use serde::{Deserialize, Serialize};
 
 use super::command::{MetaCommand, NodeRecord};
+use super::tokens::Tokens;
 
 /// Replica ids of the meta group are node ids, so shards' replicas start far above them.
 const FIRST_REPLICA: u64 = 1_000;
@@ -25,6 +27,18 @@ pub struct MetaState {
     pub next_venue: u32,
     /// Next replica id; ids are never used again.
     pub next_replica: u64,
+    /// A row of their own: what was founded before there were tokens is still read.
+    #[serde(skip)]
+    pub tokens: Tokens,
+}
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Something changed.
+    pub changed: bool,
+    /// Of a token's command.
+    pub token: Option<TokenOutcome>,
 }
 
 /// A shard's place.
@@ -46,17 +60,24 @@ pub struct VenueRecord {
 }
 
 impl MetaState {
-    /// Applies a command; true where something changed.
-    pub fn apply(&mut self, index: u64, command: MetaCommand) -> bool {
+    /// Applies a command.
+    pub fn apply(&mut self, index: u64, command: MetaCommand) -> Applied {
+        let mut token = None;
+        let mut told = |(outcome, changed)| {
+            token = Some(outcome);
+            changed
+        };
         let changed = match command {
             MetaCommand::Bootstrap { nodes, shards } => self.bootstrap(nodes, shards),
             MetaCommand::RegisterNode(record) => self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record),
             MetaCommand::AssignVenues { slugs } => self.assign(slugs),
+            MetaCommand::CreateToken(grant) => told(self.tokens.create(grant)),
+            MetaCommand::RevokeToken { name, by, at } => told(self.tokens.revoke(&name, by, at)),
         };
         if changed {
             self.version = index;
         }
-        changed
+        Applied { changed, token }
     }
 
     fn bootstrap(&mut self, nodes: Vec<(u32, String)>, shards: Vec<Vec<u32>>) -> bool {
@@ -158,6 +179,7 @@ impl MetaState {
                     shard: venue.shard,
                 })
                 .collect(),
+            tokens: self.tokens.to_proto(),
         }
     }
 }
@@ -184,13 +206,11 @@ mod tests {
     fn founded(shards: u64) -> MetaState {
         let mut state = MetaState::default();
         let nodes = vec![(1, "a".into()), (2, "b".into()), (3, "c".into())];
-        assert!(state.apply(
-            1,
-            MetaCommand::Bootstrap {
-                nodes,
-                shards: spread(&[1, 2, 3], shards, 3)
-            }
-        ));
+        let founding = MetaCommand::Bootstrap {
+            nodes,
+            shards: spread(&[1, 2, 3], shards, 3),
+        };
+        assert!(state.apply(1, founding).changed);
         state
     }
 
@@ -213,34 +233,46 @@ mod tests {
     fn founding_twice_changes_nothing() {
         let mut state = founded(2);
         let before = state.clone();
-        assert!(!state.apply(
-            2,
-            MetaCommand::Bootstrap {
-                nodes: vec![(9, "x".into())],
-                shards: vec![vec![9]]
-            }
-        ));
+        assert!(
+            !state
+                .apply(
+                    2,
+                    MetaCommand::Bootstrap {
+                        nodes: vec![(9, "x".into())],
+                        shards: vec![vec![9]]
+                    }
+                )
+                .changed
+        );
         assert_eq!(state, before);
     }
 
     #[test]
     fn venues_go_to_the_emptiest_shard_and_keep_their_number() {
         let mut state = founded(2);
-        assert!(state.apply(
-            2,
-            MetaCommand::AssignVenues {
-                slugs: vec!["a".into(), "b".into(), "c".into()]
-            }
-        ));
+        assert!(
+            state
+                .apply(
+                    2,
+                    MetaCommand::AssignVenues {
+                        slugs: vec!["a".into(), "b".into(), "c".into()]
+                    }
+                )
+                .changed
+        );
         let shards: Vec<u64> = state.venues.values().map(|venue| venue.shard).collect();
         assert_eq!(shards, [1, 2, 1]);
         let before = state.clone();
-        assert!(!state.apply(
-            3,
-            MetaCommand::AssignVenues {
-                slugs: vec!["b".into()]
-            }
-        ));
+        assert!(
+            !state
+                .apply(
+                    3,
+                    MetaCommand::AssignVenues {
+                        slugs: vec!["b".into()]
+                    }
+                )
+                .changed
+        );
         assert_eq!(state, before);
     }
 

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, StatusCode};
-use rotunda_booking::command::{self, Channel, Command, HoldRequest, LineRequest, Operation};
+use rotunda_booking::command::{self, Channel, Command, HoldRequest, LineRequest, Operation, Role};
 use rotunda_booking::ids::{BookingId, SlotRef, is_slug};
 use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::{Answer, Query};
@@ -274,12 +274,14 @@ fn paid(call: &Call, payment: Payment, fingerprint: &mut Fingerprint) -> Result<
         (PaymentMethod::Cash, Some(_)) => return Err(wrong("a drawer's id has 1 to 40 of a-z, 0-9 and -")),
         (PaymentMethod::Cash, None) => return Err(wrong("name the drawer that the cash goes into")),
     };
-    if !call.caller.has_token() {
-        return Err(Problem::new(
-            Code::ChannelNeedsToken,
-            "Only the holder of a token takes money at a counter.",
-        )
-        .issue("/payment", "needs a token"));
+    if !is_staff(call.caller.role()) {
+        let code = if call.caller.has_token() {
+            Code::ChannelNotForRole
+        } else {
+            Code::ChannelNeedsToken
+        };
+        return Err(Problem::new(code, "Only a counter, a manager or an operator takes money.")
+            .issue("/payment", "needs a token of such a role"));
     }
     match &payment {
         command::Payment::Card => fingerprint.text("card"),
@@ -416,13 +418,31 @@ pub(super) fn lines(call: &Call, lines: Vec<HoldLine>) -> Result<Vec<LineRequest
 /// Counter, reseller and telephone sell under rules of their own (the counter may sell a slot that has begun), so whoever
 /// sells there must say who it is.
 fn may_sell(call: &Call, channel: Channel) -> Result<(), Problem> {
-    match channel {
-        Channel::Web | Channel::Kiosk => Ok(()),
-        Channel::Counter | Channel::Reseller | Channel::Phone if call.caller.has_token() => Ok(()),
-        Channel::Counter | Channel::Reseller | Channel::Phone => Err(Problem::new(
-            Code::ChannelNeedsToken,
-            format!("Only the holder of a token sells through `{}`.", channel_label(channel)),
-        )
-        .issue("/channel", "needs a token")),
+    let role = call.caller.role();
+    let may = match channel {
+        Channel::Web | Channel::Kiosk => true,
+        Channel::Counter | Channel::Phone => is_staff(role),
+        Channel::Reseller => is_staff(role) || role == Role::Reseller,
+    };
+    if may {
+        return Ok(());
     }
+    let channel = channel_label(channel);
+    if call.caller.has_token() {
+        let detail = format!(
+            "A token of the role {} does not sell through `{channel}`.",
+            role.as_str()
+        );
+        return Err(Problem::new(Code::ChannelNotForRole, detail).issue("/channel", "not for this role"));
+    }
+    Err(Problem::new(
+        Code::ChannelNeedsToken,
+        format!("Only the holder of a token sells through `{channel}`."),
+    )
+    .issue("/channel", "needs a token"))
+}
+
+/// Those who sit at a counter, and those who run it.
+fn is_staff(role: Role) -> bool {
+    matches!(role, Role::Counter | Role::Manager | Role::Operator)
 }

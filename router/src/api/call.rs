@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use rotunda_booking::command::Command;
-use rotunda_booking::ids::{BookingId, TicketId};
+use rotunda_booking::command::{Actor, Command};
+use rotunda_booking::ids::{BookingId, TicketId, VenueNo};
 use rotunda_booking::outcome::{Outcome, RefusalCode};
 use rotunda_booking::query::Query;
 use rotunda_protocol::error::ClientError;
@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::access::Rule;
 use crate::api::error::{Code, Problem};
 use crate::auth::{self, Caller};
 use crate::backend::{Answered, Submitted};
@@ -69,6 +70,8 @@ pub(crate) fn misfit(outcome: &Outcome) -> Problem {
 pub(crate) struct Call {
     pub(crate) door: Arc<Door>,
     pub(crate) caller: Caller,
+    /// The route's row of the matrix.
+    rule: Rule,
     pub(crate) deadline: Instant,
     pub(crate) headers: HeaderMap,
     query: String,
@@ -78,24 +81,26 @@ impl FromRequestParts<Arc<Door>> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let Some(admitted) = parts.extensions.remove::<Admitted>() else {
+        let admitted = parts.extensions.remove::<Admitted>();
+        let Some((admitted, rule)) = admitted.and_then(|admitted| admitted.rule.map(|rule| (admitted, rule))) else {
             return Err(Problem::new(
                 Code::Internal,
-                "The request came past the layers that name its caller.",
+                "The request came past the layers that name its caller and what they may.",
             ));
         };
         // Nothing that comes after this looks at the headers there.
         let headers = std::mem::take(&mut parts.headers);
-        Ok(Self::new(door.clone(), admitted, headers, &parts.uri))
+        Ok(Self::new(door.clone(), admitted, rule, headers, &parts.uri))
     }
 }
 
 impl Call {
-    pub(crate) fn new(door: Arc<Door>, admitted: Admitted, headers: HeaderMap, uri: &Uri) -> Self {
-        let Admitted { caller, deadline } = admitted;
+    pub(crate) fn new(door: Arc<Door>, admitted: Admitted, rule: Rule, headers: HeaderMap, uri: &Uri) -> Self {
+        let Admitted { caller, deadline, .. } = admitted;
         Self {
             door,
             caller,
+            rule,
             deadline,
             headers,
             query: uri.query().unwrap_or_default().to_owned(),
@@ -179,11 +184,6 @@ impl Call {
         ))
     }
 
-    /// Turns away whoever shows no token.
-    pub(crate) fn staff(&self) -> Result<(), Problem> {
-        auth::staff(&self.caller)
-    }
-
     /// The log index of `shard` that the caller has seen and wants to see again.
     pub(crate) fn at_least(&self, shard: u64) -> Result<Option<u64>, Problem> {
         let mut index = None;
@@ -208,11 +208,39 @@ impl Call {
         Ok(index)
     }
 
-    /// Has a command applied.
+    /// Turns the caller away where its token is not good for this venue. Commands and questions are held against it by
+    /// themselves; this is for what takes another way.
+    pub(crate) fn admit_at(&self, venue: VenueNo) -> Result<(), Problem> {
+        if self.caller.holder().is_none_or(|holder| holder.is_unbound()) {
+            return Ok(());
+        }
+        let map = self.map()?;
+        let slug = map.venue_no(venue).map_or("", |venue| &venue.slug);
+        auth::admit_at(&self.caller, self.rule, slug)
+    }
+
+    /// Who does it, where that is to stand in the audit log.
+    fn actor(&self) -> Option<Box<Actor>> {
+        let holder = self.caller.holder()?;
+        self.rule.records(holder.role).then(|| {
+            Box::new(Actor {
+                name: holder.name.to_string(),
+                role: holder.role,
+                address: self.caller.address.to_string(),
+            })
+        })
+    }
+
+    /// Has a command applied, under the caller's name where the route's row says so.
     pub(crate) async fn submit(&self, command: &Command) -> Result<Submitted, Problem> {
+        self.admit_at(command.venue)?;
+        let named = self.actor().map(|actor| Command {
+            actor: Some(actor),
+            ..command.clone()
+        });
         self.door
             .backend
-            .submit(command, self.deadline)
+            .submit(named.as_ref().unwrap_or(command), self.deadline)
             .await
             .map_err(|error| self.problem(error))
     }
@@ -253,6 +281,7 @@ impl Call {
 
     /// Asks a question of a state that the caller's commit token is in.
     pub(crate) async fn query(&self, query: &Query, shard: u64) -> Result<Answered, Problem> {
+        self.admit_at(query.venue())?;
         let at_least = self.at_least(shard)?;
         self.door
             .backend

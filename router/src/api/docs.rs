@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -14,7 +12,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::call::{Segments, json};
 use super::error::{Code, Problem, ProblemBody};
-use crate::server::Door;
+use crate::access::{ABOUT, Pages};
 
 /// What is not said beside the routes.
 #[derive(OpenApi)]
@@ -35,7 +33,7 @@ use crate::server::Door;
         (name = "gates", description = "Who goes through; needs a token"),
         (name = "counter", description = "Cash drawers; needs a token"),
         (name = "reports", description = "What happened, for managers; needs a token"),
-        (name = "operator", description = "Needs an admin token"),
+        (name = "operator", description = "Needs a token of an operator, or of a manager where the route says so"),
         (name = "about", description = "This document's friends"),
     ),
     modifiers(&AdminToken),
@@ -46,9 +44,9 @@ struct AdminToken;
 
 impl Modify for AdminToken {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An admin token of the router's configuration"));
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A token of the cluster (POST /v1/admin/tokens) or of the router's configuration, of a role that may",
+        ));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin", SecurityScheme::Http(scheme.build()));
         let scheme = HttpBuilder::new()
@@ -118,27 +116,26 @@ pub(crate) async fn root() -> Redirect {
 }
 
 /// `/openapi.json` and `/docs`.
-pub(crate) fn pages(mut document: utoipa::openapi::OpenApi) -> Router<Arc<Door>> {
+pub(crate) fn pages(pages: Pages, mut document: utoipa::openapi::OpenApi) -> Pages {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let text = document
         .to_pretty_json()
         .map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from);
-    let openapi = get(async move || {
+    let openapi = async move || {
         (
             [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             text.clone(),
         )
-    });
+    };
     let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
     let index = config.clone();
-    Router::new()
-        .route("/openapi.json", openapi)
-        .route("/docs", get(async || Redirect::permanent("/docs/")))
-        .route("/docs/", get(async move || page("", index.clone())))
-        .route(
-            "/docs/{*file}",
-            get(async move |Segments(file): Segments<String>| page(&file, config.clone())),
-        )
+    pages
+        .page(ABOUT, "/openapi.json", openapi)
+        .page(ABOUT, "/docs", async || Redirect::permanent("/docs/"))
+        .page(ABOUT, "/docs/", async move || page("", index.clone()))
+        .page(ABOUT, "/docs/{*file}", async move |Segments(file): Segments<String>| {
+            page(&file, config.clone())
+        })
 }
 
 fn page(file: &str, config: Arc<utoipa_swagger_ui::Config<'static>>) -> Result<Response, Problem> {

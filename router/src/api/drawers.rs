@@ -106,7 +106,6 @@ macro_rules! change {
             Segments((slug, drawer)): Segments<(String, String)>,
             bytes: Bytes,
         ) -> Result<Response, Problem> {
-            call.staff()?;
             let body: $body = body::read(&call.headers, &bytes)?;
             change(&call, &slug, drawer, stringify!($name), ($read)(body)).await
         }
@@ -192,7 +191,6 @@ async fn change(
     security(("token" = [])),
 )]
 pub(crate) async fn one(call: Call, Segments((slug, drawer)): Segments<(String, String)>) -> Result<Response, Problem> {
-    call.staff()?;
     call.parameters([])?;
     let venue = call.venue(&slug, "{venue}")?;
     let query = Query::Drawer {

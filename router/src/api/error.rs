@@ -172,9 +172,13 @@ codes! {
     IdempotencyKeyInvalid "idempotency_key_invalid" 400 ClientError false "Idempotency-Key cannot be used" "Send 1 to 255 printable ASCII characters; without a token at least 16, best a UUID.";
     UnsupportedMediaType "unsupported_media_type" 415 ClientError false "Content type not taken" "Send the content type that `detail` names.";
     BodyTooLarge "body_too_large" 413 ClientError false "The body is too large" "Send less; `detail` has the bound.";
-    Unauthorized "unauthorized" 401 ClientError false "Who are you?" "Send `Authorization: Bearer <token>` with a token of the router's configuration.";
+    Unauthorized "unauthorized" 401 ClientError false "Who are you?" "Send `Authorization: Bearer <token>` with a token of the cluster or of the router's configuration.";
     Forbidden "forbidden" 403 ClientError false "Not with this token" "Use a token that may.";
     ChannelNeedsToken "channel_needs_token" 403 ClientError false "This channel needs a token" "Send `Authorization: Bearer <token>`, or sell through `web` or `kiosk`.";
+    ChannelNotForRole "channel_not_for_role" 403 ClientError false "Not through this channel" "Sell through a channel of the token's role, or use another token.";
+    UnknownToken "unknown_token" 404 ClientError false "No such token" "GET /v1/admin/tokens lists them.";
+    TokenNameTaken "token_name_taken" 409 Conflict false "The name is taken" "Choose a name that no token has or had.";
+    TokenLimit "token_limit" 409 Conflict false "Too many tokens" "Revoke one that is not used.";
     NotFound "not_found" 404 ClientError false "Nothing is here" "/docs lists the routes.";
     MethodNotAllowed "method_not_allowed" 405 ClientError false "Not with this method" "Use a method of the `Allow` header.";
     RequestTimeout "request_timeout" 408 ClientError true "The body came too slowly" "Send it again with the same key.";

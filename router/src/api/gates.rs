@@ -71,7 +71,6 @@ pub(crate) struct Occupancy<'a> {
     security(("token" = [])),
 )]
 pub(crate) async fn bundle(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
-    call.staff()?;
     let [from, to] = call.parameters(["from", "to"])?;
     let (from, to) = service_days::read(from, to, MAX_BUNDLE_DAYS)?;
     let venue = call.venue(&slug, "{venue}")?;
@@ -106,7 +105,6 @@ pub(crate) async fn bundle(call: Call, Segments(slug): Segments<String>) -> Resu
     security(("token" = [])),
 )]
 pub(crate) async fn occupancy(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
-    call.staff()?;
     call.parameters([])?;
     let venue = call.venue(&slug, "{venue}")?;
     let known = known(&call, &slug).await?;

@@ -72,7 +72,7 @@ async fn the_openapi_document_has_every_route() {
             .as_object()
             .unwrap()
             .keys()
-            .filter(|key| ["get", "put", "post"].contains(&key.as_str()))
+            .filter(|key| ["get", "put", "post", "delete"].contains(&key.as_str()))
         {
             routes.push(format!("{} {path}", method.to_uppercase()));
         }
@@ -81,15 +81,18 @@ async fn the_openapi_document_has_every_route() {
     assert_eq!(
         routes,
         [
+            "DELETE /v1/admin/tokens/{name}",
             "GET /problems",
             "GET /problems/{code}",
             "GET /v1/admin/cluster",
+            "GET /v1/admin/tokens",
             "GET /v1/bookings/{booking}",
             "GET /v1/tickets/{ticket}",
             "GET /v1/tickets/{ticket}/qr.png",
             "GET /v1/tickets/{ticket}/qr.svg",
             "GET /v1/venues",
             "GET /v1/venues/{venue}",
+            "GET /v1/venues/{venue}/audit",
             "GET /v1/venues/{venue}/availability",
             "GET /v1/venues/{venue}/drawers/{drawer}",
             "GET /v1/venues/{venue}/gate-bundle",
@@ -101,6 +104,7 @@ async fn the_openapi_document_has_every_route() {
             "GET /v1/venues/{venue}/reports/no-shows",
             "GET /v1/venues/{venue}/reports/revenue",
             "GET /v1/venues/{venue}/ticket-keys",
+            "POST /v1/admin/tokens",
             "POST /v1/admin/venues/{venue}/ticket-keys",
             "POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire",
             "POST /v1/admissions",

@@ -16,7 +16,8 @@ use rotunda_booking::query::{Answer, Query};
 use rotunda_booking::rows::MapRows;
 use rotunda_booking::time::Timestamp;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
-use rotunda_router::backend::{Answered, Backend, ClientError, Filled, ShardMap, Submitted};
+use rotunda_protocol::token::{Holder, Mark, TokenInfo};
+use rotunda_router::backend::{Answered, Backend, ClientError, Filled, NewToken, ShardMap, Submitted, TokenOutcome};
 use rotunda_router::trace::Draw;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -33,6 +34,7 @@ struct Shard {
     index: u64,
     now: Timestamp,
     venues: Vec<VenueInfo>,
+    tokens: Vec<TokenInfo>,
 }
 
 /// What the next call meets.
@@ -71,6 +73,7 @@ impl Fake {
             index: 100,
             now: START.parse_time(),
             venues: Vec::new(),
+            tokens: Vec::new(),
         };
         Arc::new(Self {
             shard: Mutex::new(shard),
@@ -146,7 +149,8 @@ impl Backend for Fake {
             replicas,
         }];
         let version = 1 + shard.venues.len() as u64;
-        Arc::new(ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap())
+        let map = ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap();
+        Arc::new(map.with_tokens(shard.tokens.clone()))
     }
 
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
@@ -223,6 +227,60 @@ impl Backend for Fake {
                 }
             }
             Ok(self.map())
+        }
+        .boxed()
+    }
+
+    fn create_token(&self, token: NewToken, _deadline: Instant) -> BoxFuture<'_, Result<TokenOutcome, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            let mut shard = self.shard.lock();
+            if shard.tokens.iter().any(|known| *known.holder.name == *token.name) {
+                return Ok(TokenOutcome::NameTaken);
+            }
+            let created = Mark {
+                by: token.by,
+                at: shard.now,
+            };
+            shard.tokens.push(TokenInfo {
+                holder: Arc::new(Holder {
+                    name: token.name.into(),
+                    role: token.role,
+                    venues: token.venues,
+                }),
+                digest: Some(token.digest),
+                created,
+                revoked: None,
+            });
+            Ok(TokenOutcome::Done)
+        }
+        .boxed()
+    }
+
+    fn revoke_token<'a>(
+        &'a self,
+        name: &'a str,
+        by: &'a str,
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            let mut shard = self.shard.lock();
+            let at = shard.now;
+            let Some(token) = shard.tokens.iter_mut().find(|known| *known.holder.name == *name) else {
+                return Ok(TokenOutcome::Unknown);
+            };
+            token.digest = None;
+            token.holder = Arc::new(Holder {
+                venues: Vec::new(),
+                ..Holder::clone(&token.holder)
+            });
+            token.revoked.get_or_insert(Mark { by: by.to_owned(), at });
+            Ok(TokenOutcome::Done)
         }
         .boxed()
     }

@@ -37,6 +37,8 @@ pub(crate) fn config() -> Config {
             secret: Some("shop-secret".to_owned()),
             sha256: None,
             admin: false,
+            role: None,
+            venues: Vec::new(),
         }],
         claim_key: vec![ClaimKeySetting {
             name: "members".to_owned(),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod contract;
 mod fake;
 mod hostile;
@@ -60,8 +61,10 @@ scripts! {
     rebook_to_other_places
     refusals_of_the_rules
     replays_answer_the_same
+    staff_are_on_record
     staff_routes_need_a_token
     ticket_keys_are_rotated
     tickets_and_their_codes
+    tokens_are_issued_and_revoked
     tokens_open_what_they_may
 }

@@ -3,9 +3,9 @@
 //!
 //! A file is a list of exchanges between lines of `===`. Lines with `#` before a request are prose, lines with `>` tell
 //! the fake cluster something: `> advance 11` minutes, `> meet AnswerLost`, `> empty` (no catalogue). `$1` is the id of
-//! the first booking that came to be in the script, `$t1` that of the first ticket, `$qr1` the text of the first QR code;
-//! `$forged1` is that code with its last character changed;
-//! `$claim` is a claim of membership, `$endedclaim` one that has ended. Of the answer's headers those are shown that belong to the contract.
+//! the first booking, or the secret of the first token, that came to be in the script, `$t1` that of the first ticket, `$qr1`
+//! the text of the first QR code, `$forged1` that code with its last character changed; `$claim` is a claim of membership,
+//! `$endedclaim` one that has ended. Of the answer's headers those are shown that belong to the contract.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -75,6 +75,7 @@ impl Names {
         };
         if answer.status == 201 {
             note(&mut self.bookings, &json["id"]);
+            note(&mut self.bookings, &json["secret"]);
         }
         for ticket in json["tickets"].as_array().into_iter().flatten() {
             note(&mut self.tickets, &ticket["id"]);
@@ -142,7 +143,7 @@ async fn perform(house: &House, asked: &str, names: &Names) -> Answer {
     let mut headers = Vec::new();
     for line in lines.by_ref().take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").expect("a header is `name: value`");
-        headers.push((name.to_owned(), value.to_owned()));
+        headers.push((name.to_owned(), names.substitute(value)));
     }
     let body: Vec<&str> = lines.collect();
     let body = match body.as_slice() {

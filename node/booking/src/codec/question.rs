@@ -105,6 +105,12 @@ impl Wire for Query {
                 writer.put(venue);
                 writer.put(drawer);
             }
+            Self::Audit { venue, after, limit } => {
+                writer.put(&20u8);
+                writer.put(venue);
+                writer.put(after);
+                writer.put(limit);
+            }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -145,6 +151,11 @@ impl Wire for Query {
                 venue: reader.take()?,
                 from: reader.take()?,
                 to: reader.take()?,
+            },
+            20 => Self::Audit {
+                venue: reader.take()?,
+                after: reader.take()?,
+                limit: reader.take()?,
             },
             30 => Self::Drawer {
                 venue: reader.take()?,
@@ -231,6 +242,12 @@ impl Wire for Answer {
                 writer.put(&31u8);
                 writer.put(view);
             }
+            Self::Audit { lines, last, time } => {
+                writer.put(&20u8);
+                writer.put(lines);
+                writer.put(last);
+                writer.put(time);
+            }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -268,6 +285,11 @@ impl Wire for Answer {
             9 => Self::Sales {
                 currency: reader.take()?,
                 rows: reader.take()?,
+                time: reader.take()?,
+            },
+            20 => Self::Audit {
+                lines: reader.take()?,
+                last: reader.take()?,
                 time: reader.take()?,
             },
             30 => Self::NoShows {

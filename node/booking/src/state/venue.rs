@@ -148,6 +148,8 @@ pub(crate) struct Counters {
     pub(crate) spills: u64,
     /// No hold ends before this: a scan for due holds starts here and skips the graves of those before.
     pub(crate) expired_through: Timestamp,
+    /// Next line of the audit log.
+    pub(crate) next_audit: u64,
 }
 
 wire_struct!(Counters {
@@ -162,6 +164,7 @@ wire_struct!(Counters {
     spilled_keys,
     spills,
     expired_through,
+    next_audit,
 });
 
 impl Default for Counters {
@@ -178,6 +181,7 @@ impl Default for Counters {
             spilled_keys: 0,
             spills: 0,
             expired_through: Timestamp(i64::MIN),
+            next_audit: 1,
         }
     }
 }

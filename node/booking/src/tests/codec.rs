@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::codec_desk;
+use crate::audit_log::AuditLine;
 use crate::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::codec::*;
 use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
@@ -230,6 +231,21 @@ fn command() -> impl Strategy<Value = Command> {
         })
 }
 
+fn audit_line() -> impl Strategy<Value = AuditLine> {
+    let refused = prop::option::of(prop::sample::select(RefusalCode::ALL));
+    (any::<u64>(), any::<u64>(), time(), codec_desk::actor(), text(), text(), refused).prop_map(
+        |(number, index, at, actor, operation, about, refused)| AuditLine {
+            number,
+            index,
+            at,
+            actor: *actor,
+            operation,
+            about,
+            refused,
+        },
+    )
+}
+
 pub(super) fn booking_view() -> impl Strategy<Value = BookingView> {
     let status = prop::sample::select(vec![
         BookingStatus::Held,
@@ -361,6 +377,11 @@ fn query() -> impl Strategy<Value = Query> {
     prop_oneof![
         any::<u32>().prop_map(|venue| Query::Venue { venue: VenueNo(venue) }),
         booking_id().prop_map(|booking| Query::Booking { booking }),
+        (any::<u32>(), any::<u64>(), any::<u32>()).prop_map(|(venue, after, limit)| Query::Audit {
+            venue: VenueNo(venue),
+            after,
+            limit,
+        }),
         (any::<u32>(), prop::option::of(text()), day(), day()).prop_map(|(venue, product, from, to)| {
             Query::Availability {
                 venue: VenueNo(venue),
@@ -390,6 +411,8 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(time, slots)| Answer::Availability { time, slots }),
         Just(Answer::NotFound),
         codec_desk::answer(),
+        (prop::collection::vec(audit_line(), 0..4), any::<u64>(), time())
+            .prop_map(|(lines, last, time)| Answer::Audit { lines, last, time }),
     ]
 }
 

@@ -16,7 +16,8 @@
 //! capacity general@10:00 5, close general@10:00, open general@10:00, expire 100
 //! show b1, ticket b1#0, gates? 2027-01-15, footfall?, sales?, no-shows?, slots? general, ledger, outbox, restart
 //! ```
-//! Any command takes `key=` (else each has its own) and `venue=` (else 1). A line that begins with `+` joins the entry
+//! Any command takes `key=` (else each has its own), `venue=` (else 1) and `by=anna:counter` (a member of the staff; `audit`
+//! shows what they did). A line that begins with `+` joins the entry
 //! of the line before it. Times without a day are of 2027-01-15, UTC.
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use std::ops::ControlFlow;
 use crate::admission::{AdmissionView, Admit, Direction, Scan};
 use crate::catalogue::{self, Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
 use crate::command::{
-    Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, SlotChange, SlotPlan, SlotSpec,
+    Actor, Channel, Command, Entry, HoldRequest, LineRequest, Operation, Payment, Role, SlotChange, SlotPlan, SlotSpec,
 };
 use crate::idempotency::{KeyWindow, archive};
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
@@ -136,11 +137,13 @@ impl World {
     fn command(&mut self, line: &str) -> Option<(Command, Option<String>)> {
         let mut key = None;
         let mut venue = VenueNo(1);
+        let mut actor = None;
         let mut rest = Vec::new();
         for word in line.split_whitespace() {
             match word.split_once('=') {
                 Some(("key", name)) => key = Some(name.to_owned()),
                 Some(("venue", number)) => venue = VenueNo(number.parse().unwrap()),
+                Some(("by", who)) => actor = Some(Box::new(staff(who))),
                 _ => rest.push(word),
             }
         }
@@ -233,7 +236,7 @@ impl World {
                 key,
                 fingerprint,
                 venue,
-                actor: None,
+                actor,
                 operation,
             },
             name,
@@ -502,6 +505,27 @@ impl World {
                     .unwrap();
                 }
             }
+            "audit" => {
+                let (venue, after, limit) = (VenueNo(number), count("after").unwrap_or(0).into(), 100);
+                let Answer::Audit { lines, last, .. } = self.ask(&Query::Audit { venue, after, limit }) else {
+                    panic!("no audit log")
+                };
+                for line in lines {
+                    let at = line.at.to_rfc3339(0);
+                    let (name, role, address) = (&line.actor.name, line.actor.role.as_str(), &line.actor.address);
+                    write!(
+                        output,
+                        "{}/{last} @{} {at} {name} ({role}, {address})",
+                        line.number, line.index
+                    )
+                    .unwrap();
+                    write!(output, " {} {}", line.operation, line.about).unwrap();
+                    let refused = line
+                        .refused
+                        .map_or(String::new(), |code| format!(": refused, {}", code.as_str()));
+                    writeln!(output, "{refused}").unwrap();
+                }
+            }
             "due?" => match queries::next_deadline(&self.rows).unwrap() {
                 Some((venue, deadline)) => {
                     writeln!(output, "venue {} at {}", venue.0, deadline.to_rfc3339(0)).unwrap();
@@ -563,6 +587,16 @@ impl World {
             Answer::Availability { slots, .. } => slots.iter().for_each(|slot| show_slot(output, slot)),
             _ => output.push_str("not found\n"),
         }
+    }
+}
+
+/// `anna:counter`
+fn staff(who: &str) -> Actor {
+    let (name, role) = who.split_once(':').unwrap();
+    Actor {
+        name: name.to_owned(),
+        role: Role::ALL.iter().copied().find(|known| known.as_str() == role).unwrap(),
+        address: "10.0.0.7".to_owned(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::error::ClientError;
 use crate::proto::admin;
 use crate::rejection::Rejection;
 use crate::shard_map::{NodeInfo, ShardMap};
+use crate::token::{NewToken, TokenOutcome};
 
 /// The meta group's id, among the groups of a node.
 const META: u64 = 0;
@@ -47,6 +48,15 @@ fn refused(status: &Status) -> ClientError {
 /// Not the leader; the node that is, where it is known.
 struct NotLeader(u32);
 
+/// Version of the map and outcome.
+fn told(reply: admin::TokenReply) -> Result<(u64, u32), NotLeader> {
+    if reply.not_leader {
+        Err(NotLeader(reply.leader_node))
+    } else {
+        Ok((reply.version, reply.outcome))
+    }
+}
+
 impl ClusterClient {
     /// Numbers and shards for the venues that have none yet. Answers with a map that holds them all.
     ///
@@ -72,6 +82,60 @@ impl ClusterClient {
             .map
             .seek(|map| map.version() >= version && slugs.iter().all(|slug| map.venue(slug).is_some()));
         timeout_at(deadline, there).await.map_err(|_| ClientError::Unavailable)
+    }
+
+    /// Issues a token. Answers once this client's own map shows it.
+    ///
+    /// # Errors
+    /// `Unavailable` at the deadline (it may have been issued), `Rejected` for what cannot be a token.
+    pub async fn create_token(&self, token: NewToken, deadline: Instant) -> Result<TokenOutcome, ClientError> {
+        let name = token.name.clone();
+        let request = admin::CreateTokenRequest::from(token);
+        let asked = self.ask_leader(META, deadline, |mut node| {
+            let request = request.clone();
+            async move { Ok(told(node.create_token(request).await?.into_inner())) }
+        });
+        let told = asked.await?;
+        self.shown(told, |map| map.token(&name).is_some(), deadline).await
+    }
+
+    /// Takes a token back. Answers once this client's own map shows it.
+    ///
+    /// # Errors
+    /// `Unavailable` at the deadline: it may have been revoked; ask again.
+    pub async fn revoke_token(&self, name: &str, by: &str, deadline: Instant) -> Result<TokenOutcome, ClientError> {
+        let request = admin::RevokeTokenRequest {
+            name: name.to_owned(),
+            by: by.to_owned(),
+        };
+        let asked = self.ask_leader(META, deadline, |mut node| {
+            let request = request.clone();
+            async move { Ok(told(node.revoke_token(request).await?.into_inner())) }
+        });
+        let told = asked.await?;
+        let is_revoked = |map: &ShardMap| map.token(name).is_some_and(|token| token.revoked.is_some());
+        self.shown(told, is_revoked, deadline).await
+    }
+
+    /// What came of it, once the map shows what it must show then.
+    async fn shown(
+        &self,
+        (version, outcome): (u64, u32),
+        shows: impl Fn(&ShardMap) -> bool,
+        deadline: Instant,
+    ) -> Result<TokenOutcome, ClientError> {
+        let outcome = u8::try_from(outcome).ok().and_then(TokenOutcome::from_number);
+        let outcome =
+            outcome.ok_or_else(|| ClientError::Rejected("an outcome that this version does not know".to_owned()))?;
+        let is_done = outcome == TokenOutcome::Done;
+        let there = self
+            .inner
+            .map
+            .seek(|map| map.version() >= version && (!is_done || shows(map)));
+        timeout_at(deadline, there)
+            .await
+            .map_err(|_| ClientError::Unavailable)?;
+        Ok(outcome)
     }
 
     /// Has the slots of a venue's rolling window worked out and put in place.

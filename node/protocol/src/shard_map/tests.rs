@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::WireError;
 use crate::proto::admin;
+use crate::token::Mark;
+use rotunda_booking::command::Role;
+use rotunda_booking::time::Timestamp;
 
 fn node(id: u32) -> NodeInfo {
     NodeInfo {
@@ -150,8 +153,55 @@ fn any_map() -> impl Strategy<Value = ShardMap> {
             .into_iter()
             .map(|(number, shard)| venue(number, &format!("museum-{number}"), *shard.get(&ids)))
             .collect();
-        ShardMap::new(version, cluster, (1..=5).map(node).collect(), shards, venues).unwrap()
+        let map = ShardMap::new(version, cluster, (1..=5).map(node).collect(), shards, venues).unwrap();
+        map.with_tokens(vec![token("gate-1", Some([7; 32])), token("anna", None)])
     })
+}
+
+/// Without a digest it is revoked.
+fn token(name: &str, digest: Option<[u8; 32]>) -> TokenInfo {
+    let mark = |at| Mark {
+        by: "admin".to_owned(),
+        at: Timestamp(at),
+    };
+    TokenInfo {
+        holder: Arc::new(Holder {
+            name: name.into(),
+            role: Role::Gate,
+            venues: vec!["lisbon-tides".to_owned()],
+        }),
+        digest,
+        created: mark(1_000),
+        revoked: digest.is_none().then(|| mark(2_000)),
+    }
+}
+
+#[test]
+fn a_token_is_found_by_its_digest_until_it_is_revoked() {
+    let tokens = vec![token("gate-1", Some([7; 32])), token("anna", None)];
+    let map = map(vec![], vec![], vec![]).unwrap().with_tokens(tokens);
+    assert_eq!(map.holder(&[7; 32]).map(|holder| &*holder.name), Some("gate-1"));
+    assert_eq!(map.holder(&[0; 32]), None);
+    let names: Vec<&str> = map.tokens().iter().map(|token| &*token.holder.name).collect();
+    assert_eq!(names, ["anna", "gate-1"]);
+}
+
+#[test]
+fn a_role_that_only_newer_nodes_know_costs_nobody_the_map() {
+    let mut wire = admin::ShardMap::from(&map(vec![], vec![], vec![]).unwrap());
+    wire.tokens = vec![
+        admin::Token {
+            role: 99,
+            ..admin::Token::from(&token("curator", Some([1; 32])))
+        },
+        admin::Token::from(&token("gate-1", Some([7; 32]))),
+    ];
+    let map = ShardMap::try_from(wire).unwrap();
+    assert_eq!((map.tokens().len(), map.holder(&[1; 32])), (1, None));
+    // One of its own that makes no sense is a mistake.
+    let mut wire = admin::ShardMap::from(&map);
+    wire.tokens[0].digest = bytes::Bytes::from_static(b"short");
+    assert!(ShardMap::try_from(wire).is_err());
 }
 
 proptest! {
@@ -180,6 +230,7 @@ proptest! {
                 })
                 .collect(),
             venues: venues.into_iter().map(|(number, slug, shard)| admin::Venue { number, slug, shard }).collect(),
+            tokens: Vec::new(),
         };
         // Whoever holds a map relies on these.
         if let Ok(map) = ShardMap::try_from(wire) {

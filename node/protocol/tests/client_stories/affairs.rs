@@ -1,9 +1,12 @@
 //! The cluster's own affairs: the map, venues, status, logs.
 
+use rotunda_booking::command::Role;
 use rotunda_booking::ids::VenueNo;
+use rotunda_booking::time::Timestamp;
 use rotunda_protocol::client::ClientError;
-use rotunda_protocol::proto::admin::{AssignVenuesReply, LogEntry};
+use rotunda_protocol::proto::admin::{AssignVenuesReply, LogEntry, TokenReply};
 use rotunda_protocol::shard_map::ShardMap;
+use rotunda_protocol::token::{Holder, Mark, NewToken, TokenInfo, TokenOutcome};
 
 use crate::fake::{Cluster, EPOCH, SHARD, SLUG, VENUE};
 use crate::{FOR_EVER, client, patience};
@@ -148,4 +151,105 @@ async fn a_log_is_read_in_pages() {
     assert!(pages.len() > 1, "in pages: {pages:?}");
     assert!(matches!(client.read_log(2, 99, 1).await, Err(ClientError::Rejected(_))));
     assert_eq!(client.read_log(99, SHARD, 1).await, Err(ClientError::Unavailable));
+}
+
+const DIGEST: [u8; 32] = [7; 32];
+
+/// The map of this version with one token, good or revoked.
+fn map_with_token(cluster: &Cluster, version: u64, is_good: bool) -> ShardMap {
+    let mark = Mark {
+        by: "admin".to_owned(),
+        at: Timestamp(1_000),
+    };
+    let token = TokenInfo {
+        holder: std::sync::Arc::new(Holder {
+            name: "gate-1".into(),
+            role: Role::Gate,
+            venues: Vec::new(),
+        }),
+        digest: is_good.then_some(DIGEST),
+        created: mark.clone(),
+        revoked: (!is_good).then_some(mark),
+    };
+    cluster.map(version, EPOCH).with_tokens(vec![token])
+}
+
+fn publish(cluster: &Cluster, map: &ShardMap) {
+    cluster.nodes.iter().for_each(|node| node.publish(map));
+}
+
+#[tokio::test]
+async fn issuing_a_token_finds_the_meta_leader_and_waits_for_the_map() {
+    let cluster = Cluster::start();
+    let (leader, version) = (3, 20);
+    for id in [1, 2] {
+        cluster.node(id).on_token(move |_| TokenReply {
+            not_leader: true,
+            leader_node: leader,
+            ..Default::default()
+        });
+    }
+    cluster.node(leader).on_token(move |name| {
+        assert_eq!(name, "gate-1");
+        TokenReply {
+            version,
+            ..Default::default()
+        }
+    });
+    let client = client(&cluster, FOR_EVER).await;
+    let token = NewToken {
+        name: "gate-1".to_owned(),
+        role: Role::Gate,
+        venues: Vec::new(),
+        digest: DIGEST,
+        by: "admin".to_owned(),
+    };
+    let issuing = client.create_token(token, patience());
+    let publishing = async {
+        tokio::task::yield_now().await;
+        publish(&cluster, &map_with_token(&cluster, version, true));
+    };
+    let (outcome, ()) = tokio::join!(issuing, publishing);
+    assert_eq!(outcome, Ok(TokenOutcome::Done));
+    assert!(client.map().holder(&DIGEST).is_some(), "this router knows it already");
+}
+
+#[tokio::test]
+async fn a_token_that_one_router_revokes_is_unknown_to_the_next_map_of_another() {
+    let cluster = Cluster::start();
+    publish(&cluster, &map_with_token(&cluster, 20, true));
+    let (revoker, other) = (client(&cluster, FOR_EVER).await, client(&cluster, FOR_EVER).await);
+    let mut versions = other.map_versions();
+    versions.wait_for(|version| *version == 20).await.unwrap();
+    assert!(other.map().holder(&DIGEST).is_some());
+    for id in 1..=3 {
+        cluster.node(id).on_token(|_| TokenReply {
+            version: 21,
+            ..Default::default()
+        });
+    }
+    let revoking = revoker.revoke_token("gate-1", "admin", patience());
+    let publishing = async {
+        tokio::task::yield_now().await;
+        publish(&cluster, &map_with_token(&cluster, 21, false));
+    };
+    let (outcome, ()) = tokio::join!(revoking, publishing);
+    assert_eq!(outcome, Ok(TokenOutcome::Done));
+    assert!(revoker.map().holder(&DIGEST).is_none());
+    versions.wait_for(|version| *version == 21).await.unwrap();
+    assert!(other.map().holder(&DIGEST).is_none());
+}
+
+#[tokio::test]
+async fn a_refused_token_is_answered_as_such() {
+    let cluster = Cluster::start();
+    for id in 1..=3 {
+        cluster.node(id).on_token(|_| TokenReply {
+            outcome: TokenOutcome::Unknown as u32,
+            ..Default::default()
+        });
+    }
+    let client = client(&cluster, FOR_EVER).await;
+    let outcome = client.revoke_token("nobody", "admin", patience()).await;
+    assert_eq!(outcome, Ok(TokenOutcome::Unknown));
 }

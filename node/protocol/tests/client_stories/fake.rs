@@ -85,12 +85,14 @@ impl Latch {
 type OnCommand = Box<dyn FnMut(&CommandRecord) -> Do + Send>;
 type OnQuery = Box<dyn FnMut(&QueryRequest) -> Result<QueryReply, Status> + Send>;
 type OnAssign = Box<dyn FnMut(&[String]) -> admin::AssignVenuesReply + Send>;
+type OnToken = Box<dyn FnMut(&str) -> admin::TokenReply + Send>;
 
 /// What a node was asked, and what it does about it.
 pub(crate) struct Mind {
     on_command: Mutex<OnCommand>,
     on_query: Mutex<OnQuery>,
     on_assign: Mutex<OnAssign>,
+    on_token: Mutex<OnToken>,
     pub(crate) commands: Mutex<Vec<CommandRecord>>,
     pub(crate) queries: Mutex<Vec<QueryRequest>>,
     pub(crate) frames: watch::Sender<usize>,
@@ -119,6 +121,10 @@ impl FakeNode {
             on_command: Mutex::new(Box::new(|_| Do::Reject(Rejection::not_leader(None)))),
             on_query: Mutex::new(Box::new(|_| Ok(rejected(&Rejection::not_leader(None))))),
             on_assign: Mutex::new(Box::new(|_| admin::AssignVenuesReply {
+                not_leader: true,
+                ..Default::default()
+            })),
+            on_token: Mutex::new(Box::new(|_| admin::TokenReply {
                 not_leader: true,
                 ..Default::default()
             })),
@@ -174,6 +180,12 @@ impl FakeNode {
 
     pub(crate) fn on_assign(&self, does: impl FnMut(&[String]) -> admin::AssignVenuesReply + Send + 'static) -> &Self {
         *self.mind.on_assign.lock().unwrap() = Box::new(does);
+        self
+    }
+
+    /// A token of this name is issued or revoked.
+    pub(crate) fn on_token(&self, does: impl FnMut(&str) -> admin::TokenReply + Send + 'static) -> &Self {
+        *self.mind.on_token.lock().unwrap() = Box::new(does);
         self
     }
 
@@ -484,6 +496,23 @@ impl Admin for Door {
 
     async fn register_node(&self, _: Request<admin::Node>) -> Result<Response<admin::RegisterNodeReply>, Status> {
         Ok(Response::new(admin::RegisterNodeReply::default()))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<admin::CreateTokenRequest>,
+    ) -> Result<Response<admin::TokenReply>, Status> {
+        let request = request.into_inner();
+        let reply = (self.0.on_token.lock().unwrap())(&request.name);
+        Ok(Response::new(reply))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<admin::RevokeTokenRequest>,
+    ) -> Result<Response<admin::TokenReply>, Status> {
+        let reply = (self.0.on_token.lock().unwrap())(&request.into_inner().name);
+        Ok(Response::new(reply))
     }
 
     async fn transfer_leader(

@@ -1,0 +1,305 @@
+//! Who may do what: the matrix of rows by role, and the routes that stand under it.
+//!
+//! A row says which roles may, whether a token that is bound to venues must be bound to the venue in question, and whether
+//! what is done stands in the venue's audit log. [`Routes::route`] takes a row with each route and is the only way to
+//! register one, so a route without a row does not compile. The stack looks the row up before a handler runs
+//! (`auth::admit`); [`crate::api`] holds every command and question of the handler against it.
+//! `router/tests/door/access.rs` tries each route as each role, by this table.
+//!
+//! Left out: rights of single persons, and networks. The shard map knows venues and no networks, so a token is bound to
+//! venues only.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::get;
+use http::Method;
+use rotunda_booking::command::Role;
+use rotunda_protocol::token::Holder;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use crate::server::Door;
+
+/// Number of roles.
+const ROLES: usize = Role::ALL.len();
+
+/// What about a token that is bound to venues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Is like any other: what is shown is for everybody.
+    Any,
+    /// Must be bound to the venue that the request is about.
+    Venue,
+    /// Is refused: the request is about all venues, or about the cluster.
+    Cluster,
+}
+
+/// Whose commands stand in the venue's audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Nobody's: nothing is changed, or no venue is concerned.
+    Nobody,
+    /// The staff's: counter, manager, operator.
+    Staff,
+    /// That of everybody with a token.
+    Token,
+}
+
+/// A row of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// As in [`MATRIX`].
+    pub name: &'static str,
+    may: [bool; ROLES],
+    /// What about tokens that are bound.
+    pub scope: Scope,
+    /// What is recorded.
+    pub audit: Audit,
+}
+
+macro_rules! mark {
+    (x) => {
+        true
+    };
+    (-) => {
+        false
+    };
+}
+
+macro_rules! matrix {
+    ($( $name:ident [$($mark:tt)*] $scope:ident $audit:ident; )*) => {
+        $(
+            pub(crate) const $name: Rule = Rule {
+                name: stringify!($name),
+                may: [$(mark!($mark)),*],
+                scope: Scope::$scope,
+                audit: Audit::$audit,
+            };
+        )*
+
+        /// Every row.
+        pub const MATRIX: &[Rule] = &[$($name),*];
+    };
+}
+
+// In order of the columns: visitor (nobody in particular), kiosk, counter, gate, reseller, manager, operator.
+matrix! {
+    //              V K C G R M O   venue    audit
+    LIST_VENUES    [x x x x x x x]  Any      Nobody;
+    SEE_VENUE      [x x x x x x x]  Any      Nobody;
+    LIST_PRODUCTS  [x x x x x x x]  Any      Nobody;
+    SEE_SLOTS      [x x x x x x x]  Any      Nobody;
+    HOLD           [x x x - x x x]  Venue    Staff;
+    SEE_BOOKING    [x x x - x x x]  Venue    Nobody;
+    EXTEND         [x x x - x x x]  Venue    Staff;
+    CONFIRM        [x x x - x x x]  Venue    Staff;
+    RELEASE        [x x x - x x x]  Venue    Staff;
+    CANCEL         [x x x - x x x]  Venue    Staff;
+    REBOOK         [x x x - x x x]  Venue    Staff;
+    SEE_TICKET     [x x x x x x x]  Any      Nobody;
+    ADMIT          [- - x x - x x]  Venue    Staff;
+    MERGE_SCANS    [- - x x - x x]  Venue    Staff;
+    ANNUL          [- - x - - x x]  Venue    Token;
+    GATE_BUNDLE    [- - x x - x x]  Venue    Nobody;
+    OCCUPANCY      [- - x x - x x]  Venue    Nobody;
+    SEE_KEYS       [x x x x x x x]  Any      Nobody;
+    CHANGE_KEYS    [- - - - - x x]  Venue    Staff;
+    SEE_DRAWER     [- - x - - x x]  Venue    Nobody;
+    DRAWERS        [- - x - - x x]  Venue    Staff;
+    SEE_LEDGER     [- - - - - x x]  Venue    Nobody;
+    SEE_REPORTS    [- - - - - x x]  Venue    Nobody;
+    SEE_AUDIT      [- - - - - x x]  Venue    Nobody;
+    CHANGE_SLOT    [- - - - - x x]  Venue    Staff;
+    IMPORT         [- - - - - - x]  Cluster  Staff;
+    SEE_CLUSTER    [- - - - - - x]  Cluster  Nobody;
+    CREATE_TOKEN   [- - - - - - x]  Cluster  Nobody;
+    LIST_TOKENS    [- - - - - - x]  Cluster  Nobody;
+    REVOKE_TOKEN   [- - - - - - x]  Cluster  Nobody;
+    ABOUT          [x x x x x x x]  Any      Nobody;
+}
+
+impl Rule {
+    /// Whether a caller of this role may.
+    #[must_use]
+    pub const fn may(&self, role: Role) -> bool {
+        self.may[role as usize]
+    }
+
+    /// The roles that may, as in `manager, operator`.
+    #[must_use]
+    pub fn roles(&self) -> String {
+        let roles = Role::ALL.iter().filter(|role| self.may(**role));
+        roles.map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether the holder may where no venue is in question yet.
+    #[must_use]
+    pub fn admits(&self, holder: &Holder) -> bool {
+        self.may(holder.role) && (self.scope != Scope::Cluster || holder.is_unbound())
+    }
+
+    /// Whether the holder may at this venue.
+    #[must_use]
+    pub fn admits_at(&self, holder: &Holder, venue: &str) -> bool {
+        self.admits(holder) && (self.scope != Scope::Venue || holder.is_bound_to(venue))
+    }
+
+    /// Whether a command of this role stands in the audit log.
+    #[must_use]
+    pub const fn records(&self, role: Role) -> bool {
+        match self.audit {
+            Audit::Nobody => false,
+            Audit::Staff => matches!(role, Role::Counter | Role::Manager | Role::Operator),
+            Audit::Token => !matches!(role, Role::Visitor),
+        }
+    }
+}
+
+/// The row of each route.
+#[derive(Clone, Debug, Default)]
+pub struct Rules(HashMap<String, Vec<(Method, Rule)>>);
+
+impl Rules {
+    /// The row of the route with this path, where the route takes the method.
+    pub(crate) fn of(&self, method: &Method, path: &str) -> Option<Rule> {
+        // What answers GET answers HEAD.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let of_path = self.0.get(path)?;
+        of_path.iter().find(|(known, _)| known == method).map(|(_, rule)| *rule)
+    }
+
+    /// Every route and its row, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Method, &str, &Rule)> {
+        let paths = self.0.iter();
+        paths.flat_map(|(path, rules)| rules.iter().map(move |(method, rule)| (method, path.as_str(), rule)))
+    }
+
+    fn add(&mut self, method: Method, path: &str, rule: Rule) {
+        self.0.entry(path.to_owned()).or_default().push((method, rule));
+    }
+}
+
+/// Routes, each under its row.
+pub(crate) struct Routes {
+    router: OpenApiRouter<Arc<Door>>,
+    rules: Rules,
+}
+
+impl Routes {
+    /// None yet; `document` is what is said of them besides.
+    pub(crate) fn documented_in(document: OpenApi) -> Self {
+        Self {
+            router: OpenApiRouter::with_openapi(document),
+            rules: Rules::default(),
+        }
+    }
+
+    /// Adds what `routes!` makes of a handler.
+    pub(crate) fn route(mut self, rule: Rule, routes: UtoipaMethodRouter<Arc<Door>>) -> Self {
+        for (path, item) in &routes.1.paths {
+            for method in methods(item) {
+                self.rules.add(method, path, rule);
+            }
+        }
+        self.router = self.router.routes(routes);
+        self
+    }
+
+    /// The document of all routes so far, and what more can be added to them.
+    pub(crate) fn finish(self) -> (Pages, OpenApi) {
+        let (router, document) = self.router.split_for_parts();
+        let rules = self.rules;
+        (Pages { router, rules }, document)
+    }
+}
+
+/// [`Routes`], with pages that the document does not speak of.
+pub(crate) struct Pages {
+    router: Router<Arc<Door>>,
+    rules: Rules,
+}
+
+impl Pages {
+    /// Adds a page: it is only ever looked at.
+    pub(crate) fn page<H, T>(mut self, rule: Rule, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Door>>,
+        T: 'static,
+    {
+        self.rules.add(Method::GET, path, rule);
+        self.router = self.router.route(path, get(handler));
+        self
+    }
+
+    /// All of it.
+    pub(crate) fn finish(self) -> (Router<Arc<Door>>, Arc<Rules>) {
+        (self.router, Arc::new(self.rules))
+    }
+}
+
+fn methods(item: &PathItem) -> impl Iterator<Item = Method> {
+    let all = [
+        (&item.get, Method::GET),
+        (&item.put, Method::PUT),
+        (&item.post, Method::POST),
+        (&item.delete, Method::DELETE),
+        (&item.patch, Method::PATCH),
+        (&item.head, Method::HEAD),
+        (&item.options, Method::OPTIONS),
+        (&item.trace, Method::TRACE),
+    ];
+    let taken = all.into_iter().filter(|(operation, _)| operation.is_some());
+    taken.map(|(_, method)| method).collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(role: Role, venues: &[&str]) -> Holder {
+        Holder {
+            name: "anna".into(),
+            role,
+            venues: venues.iter().map(|venue| (*venue).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_column_of_the_matrix_is_the_role_of_its_number() {
+        for (column, role) in Role::ALL.iter().enumerate() {
+            assert_eq!(*role as usize, column);
+        }
+        assert_eq!(CHANGE_SLOT.roles(), "manager, operator");
+        assert_eq!(HOLD.roles(), "visitor, kiosk, counter, reseller, manager, operator");
+    }
+
+    #[test]
+    fn a_token_of_one_venue_is_good_for_that_venue_and_for_what_everybody_sees() {
+        let anna = holder(Role::Counter, &["lisbon-tides"]);
+        assert!(HOLD.admits_at(&anna, "lisbon-tides"));
+        assert!(!HOLD.admits_at(&anna, "porto-light"));
+        assert!(SEE_SLOTS.admits_at(&anna, "porto-light"));
+        assert!(HOLD.admits_at(&holder(Role::Counter, &[]), "porto-light"));
+    }
+
+    #[test]
+    fn what_concerns_the_cluster_is_not_for_tokens_that_are_bound() {
+        assert!(IMPORT.admits(&holder(Role::Operator, &[])));
+        assert!(!IMPORT.admits(&holder(Role::Operator, &["lisbon-tides"])));
+    }
+
+    #[test]
+    fn only_the_staff_are_recorded() {
+        let recorded = |rule: Rule| Role::ALL.iter().filter(|role| rule.records(**role)).count();
+        assert_eq!((recorded(HOLD), recorded(SEE_AUDIT)), (3, 0));
+        let everybodys = Rule {
+            audit: Audit::Token,
+            ..HOLD
+        };
+        assert_eq!(recorded(everybodys), Role::ALL.len() - 1);
+    }
+}

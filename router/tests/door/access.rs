@@ -1,0 +1,266 @@
+//! Who may: every route as every role, by the matrix that the door itself goes by, and what the matrix must say.
+
+use std::sync::Arc;
+
+use http::Method;
+use rotunda_booking::command::Role;
+use rotunda_router::access::{MATRIX, Rule, Scope};
+use rotunda_router::api;
+use rotunda_router::auth::{RoleName, TokenSetting};
+use rotunda_router::config::Config;
+use rotunda_router::server::Door;
+
+use crate::fake::CountingDraw;
+use crate::house::{ADMIN, Answer, House, config, hold, key};
+
+/// Where requests are about, and where the bound tokens are not.
+const HERE: &str = "lisbon-tides";
+const ELSEWHERE: &str = "tokyo-paper";
+
+/// With a token for each role, and one that is bound to another venue.
+fn staffed() -> Config {
+    let roles = [
+        RoleName::Kiosk,
+        RoleName::Counter,
+        RoleName::Gate,
+        RoleName::Reseller,
+        RoleName::Manager,
+        RoleName::Operator,
+    ];
+    let mut config = config();
+    for role in roles {
+        for venues in [vec![], vec![ELSEWHERE.to_owned()]] {
+            let (name, _) = credentials(role.into(), !venues.is_empty());
+            config.token.push(TokenSetting {
+                secret: Some(format!("{name}-secret")),
+                sha256: None,
+                admin: false,
+                role: Some(role),
+                venues,
+                name,
+            });
+        }
+    }
+    config
+}
+
+/// Name and header of a role's token.
+fn credentials(role: Role, is_bound: bool) -> (String, String) {
+    let name = format!("{}{}", role.as_str(), if is_bound { "-elsewhere" } else { "" });
+    let header = format!("Bearer {name}-secret");
+    (name, header)
+}
+
+/// The path with something in place of each of its names.
+fn example(path: &str, booking: &str) -> String {
+    [
+        ("{venue}", HERE),
+        ("{booking}", booking),
+        ("{slot}", "general@2026-12-01T10:00+00:00"),
+        ("{name}", "nobody"),
+        ("{code}", "sold_out"),
+        ("{ticket}", "000004000000000000000000000000000"),
+        ("{drawer}", "till-1"),
+        ("{key}", "1"),
+        ("{*file}", "index.html"),
+    ]
+    .iter()
+    .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
+/// A body that gets as far as the venue, where the path does not name it.
+fn body(method: &Method, path: &str) -> String {
+    match (method.as_str(), path) {
+        ("POST", "/v1/bookings") => hold(1),
+        ("PUT", "/v1/admin/venues/{venue}/slots/{slot}") => r#"{"capacity":150}"#.to_owned(),
+        ("GET" | "DELETE", _) => String::new(),
+        _ => "{}".to_owned(),
+    }
+}
+
+async fn send(house: &House, method: &Method, path: &str, booking: &str, token: Option<&str>) -> Answer {
+    let drawn = uuid_like(house);
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("idempotency-key", drawn.as_str()),
+    ];
+    headers.extend(token.map(|token| ("authorization", token)));
+    let example = example(path, booking);
+    assert!(
+        !example.contains('{'),
+        "say in `example` what stands for the names in {path}"
+    );
+    house
+        .request(method.as_str(), &example, &headers, body(method, path))
+        .await
+}
+
+/// A new key for each request.
+fn uuid_like(house: &House) -> String {
+    key(u32::try_from(house.fake.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed)).unwrap())
+}
+
+async fn booked(house: &House) -> String {
+    let held = house.post("/v1/bookings", &key(9_999), &hold(1)).await;
+    held.json()["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_route_admits_the_roles_of_its_row_and_nobody_else() {
+    let house = House::furnished(staffed()).await;
+    let booking = booked(&house).await;
+    let mut tried = 0;
+    for (method, path, rule) in house.app.rules().iter() {
+        for role in Role::ALL {
+            let (_, token) = credentials(*role, false);
+            let token = Some(token.as_str()).filter(|_| *role != Role::Visitor);
+            let answer = send(&house, method, path, &booking, token).await;
+            let status = answer.status.as_u16();
+            let what = format!("{method} {path} as {}: {status}", role.as_str());
+            match (rule.may(*role), role) {
+                (true, _) => assert!(status != 401 && status != 403, "{what}"),
+                (false, Role::Visitor) => assert_eq!((status, answer.code().as_str()), (401, "unauthorized"), "{what}"),
+                (false, _) => assert_eq!((status, answer.code().as_str()), (403, "forbidden"), "{what}"),
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 18 * Role::ALL.len(), "{tried}");
+}
+
+#[tokio::test]
+async fn a_token_of_another_venue_is_good_only_for_what_everybody_sees() {
+    let house = House::furnished(staffed()).await;
+    let booking = booked(&house).await;
+    for (method, path, rule) in house.app.rules().iter() {
+        for role in Role::ALL
+            .iter()
+            .filter(|role| **role != Role::Visitor && rule.may(**role))
+        {
+            let (_, token) = credentials(*role, true);
+            let status = send(&house, method, path, &booking, Some(&token)).await.status.as_u16();
+            let what = format!("{method} {path} as {} of another venue: {status}", role.as_str());
+            match rule.scope {
+                Scope::Any => assert!(status != 401 && status != 403, "{what}"),
+                Scope::Venue | Scope::Cluster => assert_eq!(status, 403, "{what}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_row_has_a_route() {
+    let house = House::empty(config());
+    for row in MATRIX {
+        assert!(house.app.rules().iter().any(|(_, _, rule)| rule == row), "{}", row.name);
+    }
+}
+
+/// By hand: a slip in the matrix is not found by tests that go by it.
+#[tokio::test]
+async fn what_the_matrix_must_say() {
+    let house = House::empty(config());
+    let row = |wanted: &str| -> Rule {
+        let mut rows = house.app.rules().iter();
+        let found = rows.find(|(method, path, _)| format!("{method} {path}") == wanted);
+        *found.unwrap_or_else(|| panic!("no route {wanted}")).2
+    };
+    for wanted in [
+        "PUT /v1/admin/network",
+        "GET /v1/admin/cluster",
+        "POST /v1/admin/tokens",
+        "GET /v1/admin/tokens",
+        "DELETE /v1/admin/tokens/{name}",
+    ] {
+        assert_eq!(row(wanted).roles(), "operator", "{wanted}");
+    }
+    assert!(!row("POST /v1/bookings").may(Role::Gate));
+    for buyer in [Role::Visitor, Role::Kiosk, Role::Counter, Role::Reseller] {
+        for wanted in [
+            "POST /v1/bookings",
+            "POST /v1/bookings/{booking}/confirm",
+            "GET /v1/venues",
+        ] {
+            assert!(row(wanted).may(buyer), "{wanted} as {}", buyer.as_str());
+        }
+        assert!(!row("PUT /v1/admin/venues/{venue}/slots/{slot}").may(buyer));
+        assert!(!row("GET /v1/venues/{venue}/audit").may(buyer));
+    }
+}
+
+#[tokio::test]
+async fn head_is_held_against_the_row_of_get() {
+    let house = House::furnished(staffed()).await;
+    let head = async |token: &str| {
+        let headers = [("authorization", token)];
+        let answer = house.request("HEAD", "/v1/admin/tokens", &headers, String::new()).await;
+        answer.status.as_u16()
+    };
+    assert_eq!((head("Bearer gate-secret").await, head(ADMIN).await), (403, 200));
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_unknown_on_every_router() {
+    let house = House::furnished(config()).await;
+    let neighbour = Door::new(&config(), house.fake.clone(), Arc::new(CountingDraw::default())).unwrap();
+    let neighbour = House {
+        fake: house.fake.clone(),
+        app: api::app(neighbour.clone()),
+        door: neighbour,
+    };
+    let admin = [("authorization", ADMIN), ("content-type", "application/json")];
+    let grant = r#"{"name":"gate-1","role":"gate"}"#.to_owned();
+    let issued = house.request("POST", "/v1/admin/tokens", &admin, grant).await;
+    assert_eq!(issued.status, 201);
+    let secret = issued.json()["secret"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("rt_") && secret.len() >= 3 + 32, "at least 128 bits");
+    let header = format!("Bearer {secret}");
+    let looks = async |house: &House| {
+        let headers = [("authorization", header.as_str())];
+        let answer = house.request("GET", "/v1/venues", &headers, String::new()).await;
+        answer.status.as_u16()
+    };
+    assert_eq!((looks(&house).await, looks(&neighbour).await), (200, 200));
+    let revoked = house
+        .request("DELETE", "/v1/admin/tokens/gate-1", &admin, String::new())
+        .await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!((looks(&house).await, looks(&neighbour).await), (401, 401));
+    let list = neighbour
+        .request("GET", "/v1/admin/tokens", &admin, String::new())
+        .await;
+    let text = String::from_utf8(list.body.to_vec()).unwrap();
+    assert!(text.contains("gate-1") && !text.contains(&secret), "{text}");
+}
+
+#[tokio::test]
+async fn an_issued_token_does_not_share_the_keys_of_a_configured_one_of_its_name() {
+    let house = House::furnished(config()).await;
+    // Another router, whose settings know nothing of `shop`, issues one.
+    let mut settings = config();
+    settings.token.clear();
+    let neighbour = Door::new(&settings, house.fake.clone(), Arc::new(CountingDraw::default())).unwrap();
+    let neighbour = House {
+        fake: house.fake.clone(),
+        app: api::app(neighbour.clone()),
+        door: neighbour,
+    };
+    let admin = [("authorization", ADMIN), ("content-type", "application/json")];
+    let grant = r#"{"name":"shop","role":"counter"}"#.to_owned();
+    let here = house.request("POST", "/v1/admin/tokens", &admin, grant.clone()).await;
+    assert_eq!((here.status.as_u16(), here.code().as_str()), (409, "token_name_taken"));
+    let issued = neighbour.request("POST", "/v1/admin/tokens", &admin, grant).await;
+    let secret = issued.json()["secret"].as_str().unwrap().to_owned();
+    let book = async |secret: &str| {
+        let authorization = format!("Bearer {secret}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "order-1"),
+        ];
+        let booked = house.request("POST", "/v1/bookings", &headers, hold(1)).await;
+        booked.json()["id"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(book("shop-secret").await, book(&secret).await);
+    assert_eq!(book(&secret).await, book(&secret).await);
+}
