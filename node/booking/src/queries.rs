@@ -1,5 +1,6 @@
 //! Answers to queries: pure functions of rows, without caches, so that many run beside apply on snapshots of the store.
 
+mod events;
 mod reports;
 mod tickets;
 
@@ -47,6 +48,7 @@ pub fn answer(rows: &impl ReadRows, query: &Query) -> Result<Answer, RowsError> 
         Query::Sales { venue, from, to } => reports::sales(rows, *venue, *from, *to)?,
         Query::NoShows { venue, from, to } => reports::no_shows(rows, *venue, *from, *to)?,
         Query::Drawer { venue, drawer } => reports::drawer(rows, *venue, drawer)?,
+        Query::Events { venue, after, limit } => events::events(rows, *venue, *after, *limit)?,
     };
     Ok(answer.unwrap_or(Answer::NotFound))
 }
@@ -122,7 +124,7 @@ fn availability(
 
 /// The slots of a product whose service day is one of `days`. A day's openings may begin in UTC up to a day before it,
 /// and have slots up to two days after.
-fn slots_of(
+pub(crate) fn slots_of(
     rows: &impl ReadRows,
     venue: VenueNo,
     catalogue: &Catalogue,
@@ -184,13 +186,13 @@ fn scan_rows<T: Row>(
 }
 
 /// The pools over time, read in two sweeps: a look-up per slot and hour would cost more than the slots themselves.
-struct HoursRead {
+pub(crate) struct HoursRead {
     building: BTreeMap<HourId, Hour>,
     guides: BTreeMap<GuideHourId, GuideHour>,
 }
 
 impl HoursRead {
-    fn around<'a>(
+    pub(crate) fn around<'a>(
         rows: &impl ReadRows,
         venue: VenueNo,
         slots: impl Iterator<Item = &'a (SlotId, Slot)>,

@@ -12,7 +12,7 @@ use crate::outcome::{
     BookingStatus, BookingView, LineProblem, LineView, Outcome, Refusal, RefusalCode, Reply, SlotStatus, SlotView,
     TicketStatus, TicketView,
 };
-use crate::query::{Answer, Query};
+use crate::query::{Answer, EventKind, EventPosition, EventView, Query};
 use crate::state::decode_row;
 use crate::time::{ServiceDay, Timestamp};
 
@@ -370,7 +370,29 @@ fn query() -> impl Strategy<Value = Query> {
             }
         }),
         codec_desk::query(),
+        (any::<u32>(), any::<[u64; 2]>(), any::<u32>()).prop_map(|(venue, [row, next], limit)| Query::Events {
+            venue: VenueNo(venue),
+            after: EventPosition { row, next },
+            limit,
+        }),
     ]
+}
+
+fn event() -> impl Strategy<Value = EventView> {
+    let kind = prop::sample::select(vec![EventKind::Held, EventKind::SlotChanged, EventKind::PartCancelled]);
+    let numbers = any::<[u64; 4]>();
+    (numbers, time(), kind, prop::option::of(text()), any::<Option<u16>>()).prop_map(
+        |([number, row, next, index], at, kind, booking, ticket)| EventView {
+            number,
+            end: EventPosition { row, next },
+            at,
+            index,
+            kind,
+            booking,
+            ticket,
+            slot: None,
+        },
+    )
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -390,6 +412,14 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(time, slots)| Answer::Availability { time, slots }),
         Just(Answer::NotFound),
         codec_desk::answer(),
+        (prop::collection::vec(event(), 0..4), any::<[u64; 2]>(), any::<bool>(), time()).prop_map(
+            |(events, [row, next], more, time)| Answer::Events {
+                events,
+                end: EventPosition { row, next },
+                more,
+                time,
+            }
+        ),
     ]
 }
 
@@ -402,6 +432,7 @@ fn decode_everything(bytes: &[u8]) {
     let _ = decode_reply(bytes);
     let _ = decode_query(bytes);
     let _ = decode_answer(bytes);
+    let _ = decode_news(bytes);
     let _ = split_replies(Bytes::copy_from_slice(bytes));
     let _ = decode_row::<crate::state::Record>(&[], bytes);
     let _ = decode_row::<crate::state::Slot>(&[], bytes);
