@@ -12,6 +12,7 @@ mod bookings;
 mod call;
 mod cluster;
 mod docs;
+mod events;
 mod network;
 mod slots;
 mod venues;
@@ -121,6 +122,8 @@ pub fn app(door: Arc<Door>) -> App {
         .routes(routes!(venues::one)) //                 GET  /v1/venues/{venue}
         .routes(routes!(venues::products)) //            GET  /v1/venues/{venue}/products
         .routes(routes!(availability::slots)) //         GET  /v1/venues/{venue}/availability
+        .routes(routes!(availability::stream::stream)) // GET  /v1/venues/{venue}/availability/stream
+        .routes(routes!(events::list)) //                GET  /v1/events
         .routes(routes!(bookings::hold)) //              POST /v1/bookings
         .routes(routes!(bookings::one)) //               GET  /v1/bookings/{booking}
         .routes(routes!(bookings::extend)) //            POST /v1/bookings/{booking}/extend

@@ -15,6 +15,7 @@ pub mod catalogue_cache;
 pub mod config;
 mod header_timer;
 pub mod idempotency;
+pub mod live;
 pub mod metrics;
 pub mod rate_limit;
 pub mod request_body;

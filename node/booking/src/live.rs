@@ -12,13 +12,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use crate::catalogue::VenueDefinition;
+use crate::catalogue::{ProductDefinition, ProductKind, VenueDefinition};
 use crate::codec::wire::wire_struct;
 use crate::ids::VenueNo;
 use crate::inventory::{read_catalogue, read_clock};
 use crate::keys::Key;
 use crate::outbox::{Event, OutboxRow};
-use crate::outcome::SlotView;
+use crate::outcome::{SlotStatus, SlotView};
 use crate::pools;
 use crate::queries::{self, HoursRead, slots_of};
 use crate::rows::{ReadRows, RowsError};
@@ -360,4 +360,31 @@ pub(crate) fn each_event(
         ControlFlow::Continue(())
     })?;
     broken.map_or(Ok(()), Err)
+}
+
+/// Whether a hold of these units (id and quantity of each) of one slot would be granted as it stands, in the web shop and to
+/// those who can show what a unit requires. Mirrors what `hold` checks; it decides nothing.
+#[must_use]
+pub fn fits(product: &ProductDefinition, party: &[(String, u32)], slot: &SlotView, now: Timestamp) -> bool {
+    if !matches!(slot.status, SlotStatus::Available | SlotStatus::Limited) {
+        return false;
+    }
+    if product.kind != ProductKind::Day && now >= slot.slot.start {
+        return false;
+    }
+    let (mut units, mut places) = (0u64, 0u64);
+    for (slug, quantity) in party {
+        let Some(unit) = product.units.iter().find(|unit| unit.slug == *slug) else {
+            return false;
+        };
+        let alone = !unit.accompanied_by.is_empty()
+            && !party.iter().any(|(other, quantity)| *quantity > 0 && unit.accompanied_by.contains(other));
+        if alone || unit.max_quantity.is_some_and(|most| *quantity > most) {
+            return false;
+        }
+        units += u64::from(*quantity);
+        places += u64::from(*quantity) * u64::from(unit.pax);
+    }
+    let bounds = u64::from(product.min_units_per_booking)..=u64::from(product.max_units_per_booking);
+    bounds.contains(&units) && units > 0 && places <= u64::from(slot.vacancies)
 }

@@ -255,7 +255,7 @@ impl Call {
     }
 
     /// As [`Call::problem`], of a question: there was nothing to do that could have been left undone.
-    fn read_problem(&self, error: ClientError) -> Problem {
+    pub(crate) fn read_problem(&self, error: ClientError) -> Problem {
         match error {
             ClientError::Unavailable | ClientError::Unknown => {
                 unavailable("The venue's shard did not answer in time. Ask again.")
@@ -308,7 +308,7 @@ impl Call {
     }
 }
 
-fn unavailable(detail: &'static str) -> Problem {
+pub(crate) fn unavailable(detail: &'static str) -> Problem {
     Problem::new(Code::Unavailable, detail).header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

@@ -7,6 +7,8 @@ mod fake;
 mod hostile;
 mod house;
 mod limits;
+mod live;
+mod live_streams;
 mod replay;
 mod script;
 mod sockets;
@@ -44,6 +46,7 @@ scripts! {
     bad_headers_are_refused
     booking_from_hold_to_cancel
     catalogue_is_listed_and_paged
+    changes_are_fed_to_staff
     cluster_trouble_says_what_to_do
     hold_runs_out
     import_is_validated_whole
