@@ -136,7 +136,7 @@ pub const MAX_LEDGER_LINES: u32 = 1_000;
 /// Events in one answer at most.
 pub const MAX_EVENTS: u32 = 1_000;
 
-/// How far a reader of the events has come. They are numbered from 0 within the venue and lie in rows, one for each entry:
+/// How far a reader of the events has come. They are numbered from 1 within the venue and lie in rows, one for each entry:
 /// both numbers find the next event without looking at those before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventPosition {
@@ -238,7 +238,7 @@ pub enum Answer {
 /// Something that happened. It names the booking by its reference, which finds a booking and does not open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventView {
-    /// Counts from 0 within the venue.
+    /// Counts from 1 within the venue.
     pub number: u64,
     /// Behind it.
     pub end: EventPosition,
