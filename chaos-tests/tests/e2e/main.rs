@@ -14,6 +14,7 @@ mod failover;
 mod failpoints;
 mod forgery;
 mod memory;
+mod looking;
 mod metrics;
 mod operator_input;
 mod visitor_input;
