@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::{Config, Instant as _};
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::{Config, Instant as _};
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
@@ -97,7 +97,12 @@ impl<M: Machine> Group<M> {
             id,
             replica,
             reads: Reads::spawn(raft.clone(), Arc::clone(&leadership)),
-            facing: Arc::new(Replica::new(replica, raft.clone(), opened.snapshots, Arc::clone(&heard))),
+            facing: Arc::new(Replica::new(
+                replica,
+                raft.clone(),
+                opened.snapshots,
+                Arc::clone(&heard),
+            )),
             heard,
             reader: opened.reader,
             checkpoint: opened.checkpoint,

@@ -144,7 +144,11 @@ pub async fn measure(looking: &Looking, progress: impl Fn(&str)) -> Result<Outco
     };
     let mut ground = run::found(&plan).await?;
     let cluster = &mut ground.cluster;
-    let day = |days: i64| (Timestamp::now() + (days * 24).hours()).strftime("%Y-%m-%d").to_string();
+    let day = |days: i64| {
+        (Timestamp::now() + (days * 24).hours())
+            .strftime("%Y-%m-%d")
+            .to_string()
+    };
     let last = day(1 + i64::from(looking.days.saturating_sub(1)));
     let path = format!("/v1/venues/{VENUE}/availability?from={}&to={last}", day(1));
     let body = until_watched(cluster, &path).await?;
@@ -152,7 +156,14 @@ pub async fn measure(looking: &Looking, progress: impl Fn(&str)) -> Result<Outco
 
     progress("the router");
     let before = questions(cluster).await?;
-    let router = serve(looking, "router".to_owned(), cluster.http_address(), &path, &[cluster.router().pid()]).await;
+    let router = serve(
+        looking,
+        "router".to_owned(),
+        cluster.http_address(),
+        &path,
+        &[cluster.router().pid()],
+    )
+    .await;
     let after = questions(cluster).await?;
     let questions = after
         .into_iter()
@@ -195,7 +206,9 @@ async fn until_watched(cluster: &Cluster, path: &str) -> Result<Vec<u8>, NotOnOf
             return Ok(body.to_vec());
         }
         if begun.elapsed() > WATCHED {
-            return Err(wrong(format!("no answer out of a change stream in {WATCHED:?}, but {status}")));
+            return Err(wrong(format!(
+                "no answer out of a change stream in {WATCHED:?}, but {status}"
+            )));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -99,7 +99,10 @@ async fn ten_thousand_lookers_cost_the_leader_nothing() {
         live += looker.await.unwrap();
     }
     let after = counters(&cluster, "rotunda_queries_total ").await;
-    let asked: BTreeMap<u32, u64> = after.iter().map(|(node, count)| (*node, count - before[node])).collect();
+    let asked: BTreeMap<u32, u64> = after
+        .iter()
+        .map(|(node, count)| (*node, count - before[node]))
+        .collect();
     tell(format!(
         "{LOOKERS} looked at a month of {} slots, {live} out of change streams; questions that reached each node meanwhile: \
          {asked:?}, node {leader} leads; change streams: {watches:?}",
@@ -107,8 +110,14 @@ async fn ten_thousand_lookers_cost_the_leader_nothing() {
     ));
     // Where the machine stood still for a second the router has asked, once for all who waited; else nobody has.
     let fell_back = LOOKERS - live;
-    assert!(fell_back < LOOKERS / 100, "{fell_back} answers were not out of a change stream");
-    assert!(asked[&leader] <= 2 * fell_back as u64, "{asked:?} with {fell_back} that were asked for");
+    assert!(
+        fell_back < LOOKERS / 100,
+        "{fell_back} answers were not out of a change stream"
+    );
+    assert!(
+        asked[&leader] <= 2 * fell_back as u64,
+        "{asked:?} with {fell_back} that were asked for"
+    );
 
     // A sale shows, wherever the stream comes from, also when that node is gone.
     for round in 0..2 {
@@ -132,7 +141,11 @@ async fn ten_thousand_lookers_cost_the_leader_nothing() {
         }
         if round == 0 {
             let watches = counters(&cluster, "rotunda_watches ").await;
-            let node = watches.iter().find(|(_, open)| **open > 0).map(|(node, _)| *node).unwrap();
+            let node = watches
+                .iter()
+                .find(|(_, open)| **open > 0)
+                .map(|(node, _)| *node)
+                .unwrap();
             cluster.kill(node);
             cluster.start_node(node);
             cluster.until_settled().await;
@@ -147,7 +160,11 @@ async fn the_change_feed_is_read_on_over_a_failover() {
     let (mut cluster, hot, _) = selling_cluster_of(Cluster::builder()).await;
     let visitor = Visitor::new(&cluster.door());
     let read = async |cluster: &Cluster, after: &str| {
-        let after = if after.is_empty() { String::new() } else { format!("&after={after}") };
+        let after = if after.is_empty() {
+            String::new()
+        } else {
+            format!("&after={after}")
+        };
         let url = format!("{}/v1/events?limit=3&venue={HOT_VENUE}{after}", cluster.door());
         let answer = cluster::http()
             .request(Method::GET, url)
@@ -201,5 +218,9 @@ async fn the_change_feed_is_read_on_over_a_failover() {
         assert_eq!(of, ["booking.held", "booking.released"]);
     }
     let ids: BTreeSet<&String> = told.iter().map(|(id, ..)| id).collect();
-    assert_eq!(ids.len(), told.len(), "nothing is told twice to whoever goes on with the cursor");
+    assert_eq!(
+        ids.len(),
+        told.len(),
+        "nothing is told twice to whoever goes on with the cursor"
+    );
 }

@@ -131,9 +131,7 @@ impl Watcher {
         let Some(definition) = rows.get(&Key::catalogue(self.venue))? else {
             return Ok(Seen::NoVenue);
         };
-        let next_event = read_row::<Counters>(rows, self.venue)?
-            .unwrap_or_default()
-            .next_event;
+        let next_event = read_row::<Counters>(rows, self.venue)?.unwrap_or_default().next_event;
         if let Some(mut told) = told
             && told.definition == definition
             && time < told.next_turn
@@ -263,7 +261,10 @@ impl Watcher {
             }
             days.insert(slot.day);
             let until = slot.occupies_until.max(slot.end);
-            let touched = told.days.iter().filter(|(_, (from, to))| *from <= until && start <= *to);
+            let touched = told
+                .days
+                .iter()
+                .filter(|(_, (from, to))| *from <= until && start <= *to);
             days.extend(touched.map(|(day, _)| *day));
         }
         Ok(Some(days))
@@ -332,7 +333,9 @@ fn runs(days: &BTreeSet<ServiceDay>) -> Vec<std::ops::RangeInclusive<ServiceDay>
 
 fn plans(rows: &impl ReadRows, venue: VenueNo, catalogue: &Catalogue) -> Result<Vec<Option<PlanRow>>, RowsError> {
     let products = catalogue.product_numbers.iter();
-    products.map(|product| read_row::<PlanRow>(rows, (venue, *product))).collect()
+    products
+        .map(|product| read_row::<PlanRow>(rows, (venue, *product)))
+        .collect()
 }
 
 /// Calls `each` with the number, the row and the event of every event from the row that begins with number `from` on,
@@ -378,7 +381,9 @@ pub fn fits(product: &ProductDefinition, party: &[(String, u32)], slot: &SlotVie
             return false;
         };
         let alone = !unit.accompanied_by.is_empty()
-            && !party.iter().any(|(other, quantity)| *quantity > 0 && unit.accompanied_by.contains(other));
+            && !party
+                .iter()
+                .any(|(other, quantity)| *quantity > 0 && unit.accompanied_by.contains(other));
         if alone || unit.max_quantity.is_some_and(|most| *quantity > most) {
             return false;
         }

@@ -42,10 +42,10 @@ use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
+pub use self::watch::Heard;
 use crate::alarm::Alarms;
 pub use crate::convert::{NodeStatus, ReplicaStatus};
 use crate::dial::{Dial, Tcp};
-pub use self::watch::Heard;
 pub use crate::error::ClientError;
 use crate::shard_map::ShardMap;
 

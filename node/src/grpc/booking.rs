@@ -122,10 +122,9 @@ impl BookingDoor {
         let bytes = match query {
             Query::Booking { .. } | Query::Ticket { .. } | Query::TicketKeys { .. } | Query::Drawer { .. } => 8 << 10,
             Query::Venue { .. } | Query::Ledger { .. } | Query::Sales { .. } | Query::Events { .. } => 256 << 10,
-            Query::Availability { .. }
-            | Query::GateBundle { .. }
-            | Query::Footfall { .. }
-            | Query::NoShows { .. } => 1 << 20,
+            Query::Availability { .. } | Query::GateBundle { .. } | Query::Footfall { .. } | Query::NoShows { .. } => {
+                1 << 20
+            }
         };
         let units = u32::try_from(bytes / QUERY_UNIT_BYTES).unwrap_or(u32::MAX);
         let room = Arc::clone(self.budget.queries()).acquire_many_owned(units).await;

@@ -155,7 +155,9 @@ impl Watch {
             let Some(age) = age.filter(|_| applied >= self.from_index) else {
                 if last.is_some() || opened.elapsed() > CATCH_UP {
                     dropped("behind");
-                    return Err(Status::unavailable("this replica hears no leader or is behind; ask another one"));
+                    return Err(Status::unavailable(
+                        "this replica hears no leader or is behind; ask another one",
+                    ));
                 }
                 continue;
             };

@@ -299,9 +299,9 @@ async fn ask(
     let units = party.map(Party::into_units);
     let show = |slot: &'_ SlotView| {
         let product = products.iter().find(|(product, _)| product.slug == slot.slot.product);
-        let fits = units.as_ref().map(|units| {
-            product.is_some_and(|(product, _)| fits(product, units, slot, time))
-        });
+        let fits = units
+            .as_ref()
+            .map(|units| product.is_some_and(|(product, _)| fits(product, units, slot, time)));
         (product.map(|(_, prices)| prices.as_slice()), fits)
     };
     let (shard, index) = (answered.shard, answered.index);

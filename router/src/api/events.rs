@@ -141,36 +141,43 @@ impl From<EventKind> for FeedEventType {
 )]
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     if !call.caller.has_token() {
-        return Err(
-            Problem::new(Code::Unauthorized, "The feed is for staff: send `Authorization: Bearer <token>`.")
-                .header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\""),
-        );
+        return Err(Problem::new(
+            Code::Unauthorized,
+            "The feed is for staff: send `Authorization: Bearer <token>`.",
+        )
+        .header(WWW_AUTHENTICATE, "Bearer realm=\"rotunda\""));
     }
     let [after, limit, venue] = call.parameters(["after", "limit", "venue"])?;
     let limit = match limit.as_deref().map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_EVENTS)) => limit,
-        Some(_) => return Err(parameter("limit", format!("it must be a number from 1 to {MAX_EVENTS}"))),
+        Some(_) => {
+            return Err(parameter(
+                "limit",
+                format!("it must be a number from 1 to {MAX_EVENTS}"),
+            ));
+        }
     };
     let mut cursor = match after {
         None => Cursor::default(),
-        Some(text) => {
-            Cursor::unseal(&text).ok_or_else(|| parameter("after", "send back `next_cursor` as it came"))?
-        }
+        Some(text) => Cursor::unseal(&text).ok_or_else(|| parameter("after", "send back `next_cursor` as it came"))?,
     };
     let venues: Vec<VenueInfo> = match venue {
         Some(slug) => vec![call.venue(&slug, "?venue")?],
         None => {
             let map = call.map()?;
             if map.venues().len() > MAX_VENUES {
-                let detail = format!("it is needed where there are more than {MAX_VENUES} venues; read them one by one");
+                let detail =
+                    format!("it is needed where there are more than {MAX_VENUES} venues; read them one by one");
                 return Err(parameter("venue", detail));
             }
             map.venues().to_vec()
         }
     };
     // Positions elsewhere would make the cursor longer and longer.
-    cursor.0.retain(|number, _| venues.iter().any(|venue| venue.number == *number));
+    cursor
+        .0
+        .retain(|number, _| venues.iter().any(|venue| venue.number == *number));
     let asked = venues.iter().map(|venue| {
         let query = Query::Events {
             venue: venue.number,
@@ -247,7 +254,9 @@ impl Cursor {
     }
 
     fn unseal(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("e1").filter(|hex| hex.is_ascii() && hex.len() % 2 == 0)?;
+        let hex = text
+            .strip_prefix("e1")
+            .filter(|hex| hex.is_ascii() && hex.len() % 2 == 0)?;
         if text.len() > Self::MAX_TEXT {
             return None;
         }
@@ -305,7 +314,17 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_refused() {
-        for wrong in ["", "e", "e2", "e1f", "e1zz", "e101", "e10102", "e1ffffffffffffffffffffff", "e1ä"] {
+        for wrong in [
+            "",
+            "e",
+            "e2",
+            "e1f",
+            "e1zz",
+            "e101",
+            "e10102",
+            "e1ffffffffffffffffffffff",
+            "e1ä",
+        ] {
             assert_eq!(Cursor::unseal(wrong), None, "{wrong}");
         }
         assert_eq!(Cursor::unseal(&format!("e1{}", "01".repeat(10_000))), None);

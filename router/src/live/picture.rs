@@ -203,7 +203,8 @@ impl Picture {
         if !changed {
             return false;
         }
-        self.gone.retain(|gone| !slots.iter().any(|shown| shown.view.slot == gone.slot));
+        self.gone
+            .retain(|gone| !slots.iter().any(|shown| shown.view.slot == gone.slot));
         let fragment = Fragment {
             slots,
             changed: index,

@@ -98,7 +98,11 @@ impl Streams {
         let mut open = self.open.lock();
         let refused = if open.all >= self.most {
             Some(Reason::Full)
-        } else if open.by_caller.get(&whose).is_some_and(|count| *count >= self.per_caller) {
+        } else if open
+            .by_caller
+            .get(&whose)
+            .is_some_and(|count| *count >= self.per_caller)
+        {
             Some(Reason::CallersShare)
         } else {
             None

@@ -78,7 +78,9 @@ pub struct Venue {
 
 impl std::fmt::Debug for Venue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Venue").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Venue")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 

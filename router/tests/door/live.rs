@@ -62,7 +62,11 @@ async fn ten_thousand_lookers_ask_the_cluster_nothing() {
         assert_eq!(answer.body, first.body);
     }
     assert_eq!(house.fake.calls.load(Ordering::Relaxed), before);
-    assert_eq!(house.fake.opened.load(Ordering::Relaxed), 1, "one stream for all of them");
+    assert_eq!(
+        house.fake.opened.load(Ordering::Relaxed),
+        1,
+        "one stream for all of them"
+    );
 }
 
 #[tokio::test]
@@ -82,7 +86,11 @@ async fn what_streams_show_is_what_the_cluster_answers() {
     // Days before the picture's first are asked for.
     let past = house.get("/v1/venues/lisbon-tides/availability?from=2026-11-01").await;
     assert!(past.status == 200 && !is_live(&past));
-    for wrong in ["?from=2026-12-01&product=nothing", "?from=2026-12-01&units=dragon:1", "?from=2026-12-01&units=x"] {
+    for wrong in [
+        "?from=2026-12-01&product=nothing",
+        "?from=2026-12-01&units=dragon:1",
+        "?from=2026-12-01&units=x",
+    ] {
         let path = format!("/v1/venues/lisbon-tides/availability{wrong}");
         let (live, answer) = (house.get(&path).await, asked.get(&path).await);
         assert_eq!((live.status, live.code()), (answer.status, answer.code()), "{wrong}");
@@ -101,7 +109,13 @@ async fn a_sale_shows_and_a_commit_token_shows_it_at_once() {
         assert_eq!(ten(&seen), before - 2 * u64::from(n));
     }
     let answer = until(&house, DAY, |answer| is_live(answer) && ten(answer) == before - 38).await;
-    let index: u64 = answer.header("rotunda-commit").split_once(':').unwrap().1.parse().unwrap();
+    let index: u64 = answer
+        .header("rotunda-commit")
+        .split_once(':')
+        .unwrap()
+        .1
+        .parse()
+        .unwrap();
     assert_eq!(answer.json()["as_of"]["index"], index);
 }
 
@@ -119,7 +133,10 @@ async fn a_tag_outlives_what_happens_elsewhere() {
     assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
     // A sale here is another matter, and on another day it is not.
     assert_eq!(house.post("/v1/bookings", &key(2), &hold(1)).await.status, 201);
-    until(&house, DAY, |answer| is_live(answer) && answer.header("etag") != first.header("etag")).await;
+    until(&house, DAY, |answer| {
+        is_live(answer) && answer.header("etag") != first.header("etag")
+    })
+    .await;
     let again = house.request("GET", DAY, &known, String::new()).await;
     assert_eq!(again.status, 200);
 }
@@ -173,7 +190,16 @@ async fn whether_a_party_fits_is_what_its_hold_would_be_told() {
         slots.iter().find(|found| found["id"] == slot).unwrap()["fits"].clone()
     };
     let slot = "general@2026-12-01T10:00+00:00";
-    let parties = ["adult:1", "adult:2,child:1", "child:1", "adult:10", "adult:11", "adult:40", "family:1", "family:3"];
+    let parties = [
+        "adult:1",
+        "adult:2,child:1",
+        "child:1",
+        "adult:10",
+        "adult:11",
+        "adult:40",
+        "family:1",
+        "family:3",
+    ];
     for (n, party) in (1..).zip(parties) {
         let answer = house.get(&format!("{DAY}&units={party}")).await;
         if answer.status == 404 {
@@ -192,7 +218,13 @@ async fn whether_a_party_fits_is_what_its_hold_would_be_told() {
         if held.status == 201 {
             let path = format!("/v1/bookings/{}/release", held.json()["id"].as_str().unwrap());
             assert_eq!(house.post(&path, &key(100 + n), "{}").await.status, 200);
-            let index: u64 = held.header("rotunda-commit").split_once(':').unwrap().1.parse().unwrap();
+            let index: u64 = held
+                .header("rotunda-commit")
+                .split_once(':')
+                .unwrap()
+                .1
+                .parse()
+                .unwrap();
             until(&house, DAY, |answer| {
                 is_live(answer) && answer.json()["as_of"]["index"].as_u64() > Some(index)
             })
@@ -216,7 +248,11 @@ async fn the_feed_tells_everything_once_however_it_is_cut_and_opens_no_booking()
     let read = async |limit: u32| {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {
-            let after = if cursor.is_empty() { String::new() } else { format!("&after={cursor}") };
+            let after = if cursor.is_empty() {
+                String::new()
+            } else {
+                format!("&after={cursor}")
+            };
             let path = format!("/v1/events?limit={limit}{after}");
             let answer = house.request("GET", &path, &token, String::new()).await;
             assert_eq!(answer.status, 200);

@@ -74,7 +74,10 @@ fn parse(text: &str) -> Event {
 
 fn left_at_ten(event: &Event) -> Option<u64> {
     let slots = event.data["slots"].as_array().unwrap();
-    slots.iter().find(|slot| slot["id"] == TEN).map(|slot| slot["vacancies"].as_u64().unwrap())
+    slots
+        .iter()
+        .find(|slot| slot["id"] == TEN)
+        .map(|slot| slot["vacancies"].as_u64().unwrap())
 }
 
 #[tokio::test]
@@ -100,7 +103,12 @@ async fn all_slots_come_first_and_then_what_changes() {
     assert_eq!(house.post("/v1/bookings", &key(51), &hold(1)).await.status, 201);
     let event = stream.event().await.unwrap();
     let slots = event.data["slots"].as_array().unwrap();
-    assert!(slots.iter().all(|slot| slot["id"].as_str().unwrap().contains("@2026-12-01T")), "{event:?}");
+    assert!(
+        slots
+            .iter()
+            .all(|slot| slot["id"].as_str().unwrap().contains("@2026-12-01T")),
+        "{event:?}"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +134,9 @@ async fn a_reader_that_comes_back_misses_nothing_and_hears_nothing_twice() {
     }
     drop(stream);
     // With the newest id there is nothing to tell until something happens.
-    let mut stream = Stream::open(&house, &[("last-event-id", &last.to_string())]).await.unwrap();
+    let mut stream = Stream::open(&house, &[("last-event-id", &last.to_string())])
+        .await
+        .unwrap();
     assert_eq!(house.post("/v1/bookings", &key(6), &hold(1)).await.status, 201);
     let event = stream.event().await.unwrap();
     assert_eq!((event.kind.as_str(), left_at_ten(&event)), ("slots", Some(before - 6)));
@@ -154,7 +164,10 @@ async fn streams_outlive_the_break_of_what_they_come_from() {
     house.fake.streams.store(true, Ordering::Relaxed);
     let event = stream.event().await.unwrap();
     assert_eq!((event.kind.as_str(), left_at_ten(&event)), ("slots", Some(before - 3)));
-    assert_eq!(event.data["slots"].as_array().unwrap().len(), changed_by_one_visit(&event));
+    assert_eq!(
+        event.data["slots"].as_array().unwrap().len(),
+        changed_by_one_visit(&event)
+    );
 }
 
 /// A visit takes places in the building from all slots that overlap it, where the building is what is short.
@@ -174,10 +187,16 @@ async fn there_is_a_bound_for_each_caller_and_for_all() {
     house.fake.streams.store(true, Ordering::Relaxed);
     let one = Stream::open(&house, &[]).await.unwrap();
     let _two = Stream::open(&house, &[]).await.unwrap();
-    assert_eq!(Stream::open(&house, &[]).await.err(), Some(StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!(
+        Stream::open(&house, &[]).await.err(),
+        Some(StatusCode::TOO_MANY_REQUESTS)
+    );
     let token = [("authorization", "Bearer shop-secret")];
     let _three = Stream::open(&house, &token).await.unwrap();
-    assert_eq!(Stream::open(&house, &token).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(
+        Stream::open(&house, &token).await.err(),
+        Some(StatusCode::SERVICE_UNAVAILABLE)
+    );
     assert_eq!(house.door.live.streams.now(), 3);
     drop(one);
     assert_eq!(house.door.live.streams.now(), 2);
@@ -191,7 +210,10 @@ async fn without_a_change_stream_none_is_opened() {
         ..config()
     })
     .await;
-    assert_eq!(Stream::open(&house, &[]).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(
+        Stream::open(&house, &[]).await.err(),
+        Some(StatusCode::SERVICE_UNAVAILABLE)
+    );
     assert_eq!(house.door.live.streams.now(), 0);
 }
 
@@ -205,7 +227,10 @@ async fn a_comment_comes_where_nothing_happens_and_a_reader_that_stops_is_droppe
     // It takes nothing for a while.
     tokio::time::advance(Duration::from_secs(60)).await;
     let event = stream.event().await.unwrap();
-    assert_eq!((event.kind.as_str(), event.data["reason"].as_str()), ("closed", Some("slow_reader")));
+    assert_eq!(
+        (event.kind.as_str(), event.data["reason"].as_str()),
+        ("closed", Some("slow_reader"))
+    );
     assert!(stream.bytes().await.is_none());
 }
 
@@ -243,7 +268,10 @@ async fn five_thousand_open_streams_all_see_a_change() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let needed = 2 * MANY as u64 + 500;
     if files < needed {
-        assert!(std::env::var_os("CI").is_none(), "{needed} open files are needed and {files} allowed");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{needed} open files are needed and {files} allowed"
+        );
         eprintln!("skipped: {needed} open files are needed and {files} allowed; raise `ulimit -n`");
         return;
     }
@@ -276,7 +304,11 @@ async fn five_thousand_open_streams_all_see_a_change() {
         read_until(stream, &mut text, "event: slots").await;
         read_until(stream, &mut text, &format!("\"id\":\"{TEN}\"")).await;
     }
-    assert_eq!(house.fake.calls.load(Ordering::Relaxed), asked + 1, "the hold, and nothing else");
+    assert_eq!(
+        house.fake.calls.load(Ordering::Relaxed),
+        asked + 1,
+        "the hold, and nothing else"
+    );
     // A request among them is answered.
     assert_eq!(house.get("/v1/venues").await.status, 200);
     drop(streams);

@@ -412,14 +412,18 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(time, slots)| Answer::Availability { time, slots }),
         Just(Answer::NotFound),
         codec_desk::answer(),
-        (prop::collection::vec(event(), 0..4), any::<[u64; 2]>(), any::<bool>(), time()).prop_map(
-            |(events, [row, next], more, time)| Answer::Events {
+        (
+            prop::collection::vec(event(), 0..4),
+            any::<[u64; 2]>(),
+            any::<bool>(),
+            time()
+        )
+            .prop_map(|(events, [row, next], more, time)| Answer::Events {
                 events,
                 end: EventPosition { row, next },
                 more,
                 time,
-            }
-        ),
+            }),
     ]
 }
 

@@ -238,7 +238,12 @@ impl Onlooker {
             let news = codec::decode_news(&codec::encode_news(&news)).unwrap();
             if let Some(venue) = news.venue {
                 self.slots.clear();
-                self.products = venue.definition.products.into_iter().map(|product| product.slug).collect();
+                self.products = venue
+                    .definition
+                    .products
+                    .into_iter()
+                    .map(|product| product.slug)
+                    .collect();
             }
             self.slots.retain(|(day, _), _| !news.days.contains(day));
             self.slots

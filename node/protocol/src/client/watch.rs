@@ -91,10 +91,17 @@ async fn open(inner: &Inner, venue: VenueNo, from_index: u64) -> Result<(u64, St
     Err(ClientError::Unavailable)
 }
 
-async fn open_at(inner: &Inner, map: &ShardMap, node: u32, request: WatchRequest) -> Result<Streaming<WatchNews>, String> {
+async fn open_at(
+    inner: &Inner,
+    map: &ShardMap,
+    node: u32,
+    request: WatchRequest,
+) -> Result<Streaming<WatchNews>, String> {
     let connection = inner.connections.to(map, node).ok_or("the map has no such node")?;
     let stream = connection.watches().watch(request).await;
-    stream.map(tonic::Response::into_inner).map_err(|status| status.to_string())
+    stream
+        .map(tonic::Response::into_inner)
+        .map_err(|status| status.to_string())
 }
 
 async fn next(shard: u64, stream: &mut Streaming<WatchNews>) -> Result<Heard, String> {

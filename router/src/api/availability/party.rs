@@ -26,7 +26,9 @@ impl Party {
             });
             let shown: String = part.chars().take(40).collect();
             let unit = unit.ok_or_else(|| {
-                wrong(format!("`{shown}` is no unit and quantity; write adult:2,child:1, each from 1 to {MAX_QUANTITY}"))
+                wrong(format!(
+                    "`{shown}` is no unit and quantity; write adult:2,child:1, each from 1 to {MAX_QUANTITY}"
+                ))
             })?;
             if units.iter().any(|(known, _)| *known == unit.0) {
                 return Err(wrong(format!("`{shown}` is there twice; add the quantities")));
@@ -77,7 +79,17 @@ mod tests {
 
     #[test]
     fn what_is_no_party_is_refused() {
-        for wrong in ["", "adult", "adult:", "adult:0", ":2", "adult:2,", "adult:1,adult:2", "adult:10001", "a:-1"] {
+        for wrong in [
+            "",
+            "adult",
+            "adult:",
+            "adult:0",
+            ":2",
+            "adult:2,",
+            "adult:1,adult:2",
+            "adult:10001",
+            "a:-1",
+        ] {
             assert!(Party::read(wrong).is_err(), "{wrong}");
         }
         let many: Vec<String> = (0..17).map(|n| format!("u{n}:1")).collect();

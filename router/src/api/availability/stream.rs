@@ -81,7 +81,12 @@ pub(crate) async fn stream(call: Call, Segments(slug): Segments<String>) -> Resu
     let asked = Asked::new(product, from, to)?;
     let last_id = last_event_id(&call)?;
     let info = call.venue(&slug, "{venue}")?;
-    let place = call.door.live.streams.enter(&call.caller).map_err(|reason| refused(&call, reason))?;
+    let place = call
+        .door
+        .live
+        .streams
+        .enter(&call.caller)
+        .map_err(|reason| refused(&call, reason))?;
     let Some(venue) = call.door.live.watched(&info) else {
         return Err(Problem::new(
             Code::Overloaded,
@@ -101,7 +106,9 @@ pub(crate) async fn stream(call: Call, Segments(slug): Segments<String>) -> Resu
         let look = Instant::now() + Duration::from_millis(100);
         let _ = timeout_at(look, changes.changed()).await;
         if Instant::now() >= deadline {
-            return Err(unavailable("The venue's changes cannot be followed just now. Open the stream again."));
+            return Err(unavailable(
+                "The venue's changes cannot be followed just now. Open the stream again.",
+            ));
         }
     };
     let Some(range) = asked.range(&slug, &view)? else {
@@ -165,7 +172,8 @@ fn refused(call: &Call, reason: Reason) -> Problem {
     match reason {
         Reason::CallersShare => {
             let most = call.door.live.streams.per_caller();
-            let detail = format!("You have {most} event streams open, which is the most. Close one, then open this one.");
+            let detail =
+                format!("You have {most} event streams open, which is the most. Close one, then open this one.");
             Problem::new(Code::RateLimited, detail).header(RETRY_AFTER, seconds)
         }
         _ => Problem::new(

@@ -108,7 +108,9 @@ fn first() -> Picture {
 /// Starts and vacancies of the slots that changed after an index.
 fn changed(picture: &Picture, range: &Range, after: u64) -> Vec<(Timestamp, u32)> {
     let changes = picture.changes(range, after);
-    changes.map(|(_, shown)| (shown.view.slot.start, shown.view.vacancies)).collect()
+    changes
+        .map(|(_, shown)| (shown.view.slot.start, shown.view.vacancies))
+        .collect()
 }
 
 #[test]
@@ -126,7 +128,10 @@ fn a_change_is_told_to_those_who_have_not_seen_it_and_moves_its_own_day_alone() 
     assert!(any);
     assert_eq!(changed(&picture, &both(), 104), [(slot(MONDAY, 11, 7).slot.start, 7)]);
     assert!(changed(&picture, &both(), 105).is_empty());
-    assert_eq!((picture.changed(&on(MONDAY)), picture.changed(&on(TUESDAY))), (105, 100));
+    assert_eq!(
+        (picture.changed(&on(MONDAY)), picture.changed(&on(TUESDAY))),
+        (105, 100)
+    );
     // The same again is no change.
     let (again, any) = Picture::after(Some(&picture), 106, news).unwrap();
     assert!(!any && again.serial == picture.serial && again.changed(&both()) == 105);
@@ -158,7 +163,10 @@ fn a_slot_that_is_no_more_is_named_until_it_comes_back() {
     assert_eq!(changed(&picture, &both(), 105).len(), 1);
     // All of a day.
     let (picture, _) = Picture::after(Some(&picture), 109, all(1, vec![slot(MONDAY, 10, 9)])).unwrap();
-    assert_eq!((picture.gone(&both(), 107).count(), picture.changed(&on(TUESDAY))), (2, 109));
+    assert_eq!(
+        (picture.gone(&both(), 107).count(), picture.changed(&on(TUESDAY))),
+        (2, 109)
+    );
 }
 
 #[test]
@@ -168,6 +176,10 @@ fn more_that_have_gone_than_are_remembered_cost_those_who_are_far_behind_everyth
     let (picture, _) = Picture::after(Some(&picture), 2, some(&[MONDAY], many(GONE as i64 + 1))).unwrap();
     assert_eq!(picture.base, 1);
     let (picture, _) = Picture::after(Some(&picture), 3, some(&[MONDAY], Vec::new())).unwrap();
-    assert!(picture.base >= 2, "whoever has seen less than {} is told everything", picture.base);
+    assert!(
+        picture.base >= 2,
+        "whoever has seen less than {} is told everything",
+        picture.base
+    );
     assert!(picture.gone(&both(), 0).count() <= GONE);
 }
