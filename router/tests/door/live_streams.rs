@@ -252,7 +252,7 @@ async fn a_router_that_stops_says_so_and_does_not_wait_for_streams() {
 
 async fn read_until(stream: &mut TcpStream, text: &mut String, wanted: &str) {
     while !text.contains(wanted) {
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = vec![0; 16 << 10];
         let n = timeout(PATIENCE, stream.read(&mut buffer))
             .await
             .expect("it is told")

@@ -46,7 +46,7 @@ pub(super) fn watch(
 ) -> impl Stream<Item = Result<Heard, ClientError>> + Send {
     enum Stage {
         Closed,
-        Open(u64, Streaming<WatchNews>),
+        Open(u64, Box<Streaming<WatchNews>>),
         Over,
     }
     unfold((inner, Stage::Closed), move |(inner, stage)| async move {
@@ -54,7 +54,7 @@ pub(super) fn watch(
             Stage::Over => return None,
             Stage::Open(shard, stream) => (shard, stream),
             Stage::Closed => match open(&inner, venue, from_index).await {
-                Ok(opened) => opened,
+                Ok((shard, stream)) => (shard, Box::new(stream)),
                 Err(error) => return Some((Err(error), (inner, Stage::Over))),
             },
         };
