@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -21,6 +21,8 @@ MUTANTS_ARGS ?=
 BENCH_ARGS ?= hot
 # Arguments for `rotunda-bench peers`, as in: make bench-peers PEERS_ARGS="--seconds 60"
 PEERS_ARGS ?=
+# Arguments for `rotunda-bench look`, as in: make look LOOK_ARGS="--seconds 60"
+LOOK_ARGS ?=
 # Arguments for `rotunda-bench goals`, as in: make goals GOALS_ARGS="--only s1,s5 --seconds 20"
 GOALS_ARGS ?=
 
@@ -76,6 +78,11 @@ bench-peers: setup ## PostgreSQL, Redis, etcd and Rotunda on this machine, one a
 	@.ci/setup peers || true
 	@$(CARGO) build $(FLAGS) --bins
 	@'$(BIN)/rotunda-bench' peers $(PEERS_ARGS)
+
+look: setup ## visitors look at one museum's month, at the router and at nginx, with the ratio
+	@.ci/setup peers || true
+	@$(CARGO) build $(FLAGS) --bins
+	@'$(BIN)/rotunda-bench' look $(LOOK_ARGS)
 
 goals: setup ## the goals for speed, S1 to S9, in one run of an hour, beside what is reached
 	@.ci/setup peers || true

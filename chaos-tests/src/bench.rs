@@ -9,6 +9,7 @@
 //! | [`load`] | how many at once or at which times; from when on it counts |
 //! | [`samples`] | what was measured: latencies and counts, over the whole and by the second |
 //! | [`cpu`] | processor time of each process |
+//! | [`look`] | visitors who only look, at the router and at nginx |
 //! | [`peers`] | PostgreSQL, Redis and etcd, in the same run on the same machine |
 //! | [`audit`] | whether what was acknowledged is there, and nothing was sold twice |
 //! | [`run`] | one run from beginning to end |
@@ -24,6 +25,7 @@ pub mod cpu;
 pub mod door;
 pub mod goals;
 pub mod load;
+pub mod look;
 pub mod market;
 pub mod onsale;
 pub mod page;

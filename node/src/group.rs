@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::Config;
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::{Config, Instant as _};
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
@@ -21,6 +21,7 @@ use crate::config::Checkpoints;
 use crate::raft::network::Network;
 use crate::raft::peer::Peers;
 use crate::raft::{PeerFacing, Raft, Replica};
+use crate::shards::freshness::Heard;
 use crate::shards::leadership::Leadership;
 use crate::shards::reads::Reads;
 use crate::vital;
@@ -65,6 +66,8 @@ pub struct Group<M: Machine> {
     pub reads: Reads,
     /// The applied state.
     pub reader: StateReader,
+    /// What leaders said last.
+    heard: Arc<Heard>,
     /// Towards the peers.
     pub facing: Arc<dyn PeerFacing>,
     checkpoint: Checkpoint,
@@ -89,11 +92,18 @@ impl<M: Machine> Group<M> {
             raft.runtime_config().elect(false);
         }
         let leadership = Arc::new(Leadership::new(replicas));
+        let heard = Arc::new(Heard::default());
         let group = Arc::new(Self {
             id,
             replica,
             reads: Reads::spawn(raft.clone(), Arc::clone(&leadership)),
-            facing: Arc::new(Replica::new(replica, raft.clone(), opened.snapshots)),
+            facing: Arc::new(Replica::new(
+                replica,
+                raft.clone(),
+                opened.snapshots,
+                Arc::clone(&heard),
+            )),
+            heard,
             reader: opened.reader,
             checkpoint: opened.checkpoint,
             raft,
@@ -176,6 +186,18 @@ impl<M: Machine> Group<M> {
         self.reader.view().map_or((0, [0; 16]), |view| {
             (view.applied_index().unwrap_or(0), view.state_hash())
         })
+    }
+
+    /// How old the applied state may be: it holds everything that was acknowledged longer ago. `None` where that is not
+    /// known, as before the first leader. A leader that was deposed without its knowing, and a follower that hears such a
+    /// one, are told apart from others by a quorum's acknowledgements; what is in between is the time of a heartbeat.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        if self.leadership.leads() {
+            let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
+            return acked.map(|at| at.elapsed());
+        }
+        self.heard.age(self.reader.applied_index().unwrap_or(0))
     }
 
     /// How it stands.

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod booking;
 pub mod incoming;
+pub mod news;
 pub mod raft;
 
 use tokio::sync::watch;

@@ -89,6 +89,18 @@ fn describe() {
         "rotunda_holds_expired_total",
         "Holds that ended without being confirmed."
     );
+    describe_counter!(
+        "rotunda_queries_total",
+        "Questions asked of this node, those included that it sent elsewhere."
+    );
+    describe_gauge!(
+        "rotunda_watches",
+        "Open change streams, each of one venue to one router."
+    );
+    describe_counter!(
+        "rotunda_watches_dropped_total",
+        "Change streams that this node ended, by reason."
+    );
     describe_gauge!(
         "rotunda_clock_offset_seconds",
         Unit::Seconds,

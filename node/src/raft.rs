@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use openraft::raft::AppendEntriesResponse;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{Config, ConfigError, SnapshotPolicy};
 use rotunda_raft_storage::{KEEP_LOG_UNTIL_CHECKPOINT, Machine, SnapshotReceiver, StateMachine, TypeConfig};
+use tokio::time::Instant;
 
 use crate::config::Timing;
 use crate::mutant::mutant;
+use crate::shards::freshness::Heard;
 
 /// A running group over machine `M`.
 pub type Raft<M> = openraft::Raft<TypeConfig, StateMachine<M>>;
@@ -97,12 +99,19 @@ pub struct Replica<M: Machine> {
     raft: Raft<M>,
     id: u64,
     receiver: SnapshotReceiver<M>,
+    heard: Arc<Heard>,
 }
 
 impl<M: Machine> Replica<M> {
     /// Wraps a running group. `receiver` writes incoming snapshots beside the live state.
-    pub fn new(id: u64, raft: Raft<M>, receiver: SnapshotReceiver<M>) -> Self {
-        Self { raft, id, receiver }
+    /// `heard` is told what leaders say.
+    pub fn new(id: u64, raft: Raft<M>, receiver: SnapshotReceiver<M>, heard: Arc<Heard>) -> Self {
+        Self {
+            raft,
+            id,
+            receiver,
+            heard,
+        }
     }
 }
 
@@ -112,15 +121,23 @@ impl<M: Machine> PeerFacing for Replica<M> {
     }
 
     fn append(&self, body: Bytes) -> BoxFuture<'static, Result<Bytes, Unavailable>> {
-        let raft = self.raft.clone();
+        let (raft, heard) = (self.raft.clone(), Arc::clone(&self.heard));
         Box::pin(async move {
-            let request = wire::decode(&body).map_err(Unavailable::because)?;
+            let came = Instant::now();
+            let request: AppendEntriesRequest<TypeConfig> = wire::decode(&body).map_err(Unavailable::because)?;
+            let committed = request.leader_commit.map_or(0, |log_id| log_id.index);
             if mutant!(AckedOnArrival) {
                 rotunda_raft_storage::scope::spawn(async move { drop(raft.append_entries(request).await) });
                 let response = AppendEntriesResponse::<TypeConfig>::Success;
                 return wire::encode(&response).map_err(Unavailable::because);
             }
             let response = raft.append_entries(request).await.map_err(Unavailable::because)?;
+            if matches!(
+                response,
+                AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)
+            ) {
+                heard.leader_said(came, committed);
+            }
             wire::encode(&response).map_err(Unavailable::because)
         })
     }

@@ -1,6 +1,7 @@
 //! The shards that this node hosts: [`Shard`] runs one replica, [`Shards`] finds it by id.
 
 pub mod batcher;
+pub mod freshness;
 pub mod leadership;
 pub mod reads;
 pub mod shard;

@@ -112,6 +112,7 @@ matrix! {
     DRAWERS        [- - x - - x x]  Venue    Staff;
     SEE_LEDGER     [- - - - - x x]  Venue    Nobody;
     SEE_REPORTS    [- - - - - x x]  Venue    Nobody;
+    SEE_EVENTS     [- - - - - x x]  Cluster  Nobody;
     SEE_AUDIT      [- - - - - x x]  Venue    Nobody;
     CHANGE_SLOT    [- - - - - x x]  Venue    Staff;
     IMPORT         [- - - - - - x]  Cluster  Staff;

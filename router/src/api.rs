@@ -16,6 +16,7 @@ mod call;
 mod cluster;
 mod docs;
 mod drawers;
+mod events;
 mod gates;
 mod ledger;
 mod network;
@@ -138,6 +139,8 @@ pub fn app(door: Arc<Door>) -> App {
         .route(access::SEE_VENUE, routes!(venues::one)) //         GET  /v1/venues/{venue}
         .route(access::LIST_PRODUCTS, routes!(venues::products)) // GET  /v1/venues/{venue}/products
         .route(access::SEE_SLOTS, routes!(availability::slots)) // GET  /v1/venues/{venue}/availability
+        .route(access::SEE_SLOTS, routes!(availability::stream::stream)) // GET /v1/venues/{venue}/availability/stream
+        .route(access::SEE_EVENTS, routes!(events::list)) //       GET  /v1/events
         .route(access::SEE_AUDIT, routes!(audit::lines)) //        GET  /v1/venues/{venue}/audit
         .route(access::HOLD, routes!(bookings::hold)) //           POST /v1/bookings
         .route(access::SEE_BOOKING, routes!(bookings::one)) //     GET  /v1/bookings/{booking}

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
 use rotunda_booking::command::Command;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
 use rotunda_protocol::client::ClusterClient;
-pub use rotunda_protocol::client::{Answered, Filled, NodeStatus, Submitted};
+pub use rotunda_protocol::client::{Answered, Filled, Heard, NodeStatus, Submitted};
 pub use rotunda_protocol::error::ClientError;
 pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
 pub use rotunda_protocol::token::{NewToken, TokenOutcome};
@@ -52,6 +54,11 @@ pub trait Backend: Send + Sync + 'static {
         by: &'a str,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>>;
+    /// How a venue's slots stand and what changes, from a replica that has applied `from_index`; ends with an error when it
+    /// breaks. A backend without change streams breaks at once, and availability is asked for.
+    fn watch(&self, _venue: VenueNo, _from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {
+        stream::iter([Err(ClientError::Unavailable)]).boxed()
+    }
 
     /// Asks every node of the map how it stands. A backend without real nodes says that none answers.
     fn node_status(&self, _deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {
@@ -106,6 +113,10 @@ impl Backend for ClusterClient {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>> {
         Box::pin(ClusterClient::revoke_token(self, name, by, deadline))
+    }
+
+    fn watch(&self, venue: VenueNo, from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {
+        ClusterClient::watch(self, venue, from_index).boxed()
     }
 
     fn node_status(&self, deadline: Instant) -> BoxFuture<'_, Vec<(NodeInfo, Result<NodeStatus, ClientError>)>> {

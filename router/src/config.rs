@@ -56,6 +56,13 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Open connections; the next one is told 503 and closed.
     pub max_connections: usize,
+    /// Venues whose change streams are followed at once, because somebody looks at them; availability of others is asked
+    /// for at each look.
+    pub live_venues: usize,
+    /// Event streams of availability open at once; the next one is refused with 503.
+    pub live_streams: usize,
+    /// Of these, open to one caller; the next one is refused with 429.
+    pub live_streams_per_caller: usize,
     /// How long a request may take, the router's retries included.
     pub request_deadline: Span,
     /// How long a catalogue import may take.
@@ -92,6 +99,9 @@ impl Default for Config {
             rate_limit_loopback: Quota::per(1_000_000, Duration::from_secs(10)),
             max_in_flight: 4_096,
             max_connections: 10_000,
+            live_venues: 256,
+            live_streams: 8_000,
+            live_streams_per_caller: 64,
             request_deadline: Span(Duration::from_secs(10)),
             import_deadline: Span(Duration::from_secs(120)),
             header_timeout: Span(Duration::from_secs(10)),
@@ -171,6 +181,18 @@ struct Flags {
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_connections: Option<usize>,
+    /// Venues whose change streams are followed at once [default: 256]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_venues: Option<usize>,
+    /// Event streams open at once; more are refused with 503 [default: 8000]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_streams: Option<usize>,
+    /// Event streams open to one caller; more are refused with 429 [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_streams_per_caller: Option<usize>,
     /// How long a request may take, retries inside the router included [default: 10s]
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -222,6 +244,9 @@ const VARIABLES: &[&str] = &[
     "rate_limit_loopback",
     "max_in_flight",
     "max_connections",
+    "live_venues",
+    "live_streams",
+    "live_streams_per_caller",
     "request_deadline",
     "import_deadline",
     "header_timeout",
@@ -331,6 +356,14 @@ impl Config {
         if self.claim_key.len() > MAX_CLAIM_KEYS {
             return Err(ConfigError::Setting(format!(
                 "at most {MAX_CLAIM_KEYS} keys of claims can be configured; take those out that nobody signs with any more"
+            )));
+        }
+        if [self.live_venues, self.live_streams, self.live_streams_per_caller]
+            .iter()
+            .any(|count| *count > MAX_COUNT)
+        {
+            return Err(ConfigError::Setting(format!(
+                "live_venues, live_streams and live_streams_per_caller must be 0 to {MAX_COUNT}"
             )));
         }
         if self.request_deadline.0.is_zero() || self.import_deadline.0.is_zero() || self.header_timeout.0.is_zero() {

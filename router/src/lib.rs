@@ -17,6 +17,7 @@ pub mod claim_keys;
 pub mod config;
 mod header_timer;
 pub mod idempotency;
+pub mod live;
 pub mod metrics;
 pub mod rate_limit;
 pub mod request_body;

@@ -34,6 +34,7 @@ use crate::catalogue_cache::CatalogueCache;
 use crate::claim_keys::ClaimKeys;
 use crate::config::Config;
 use crate::header_timer::HeaderTimer;
+use crate::live::Live;
 use crate::metrics::{Metrics, Page, ShedReason};
 use crate::rate_limit::Limits;
 use crate::stack::{InFlight, Origin};
@@ -83,6 +84,8 @@ pub struct Door {
     pub ticket_keys: TicketKeyCache,
     /// Whose claims of membership are believed.
     pub claim_keys: ClaimKeys,
+    /// How venues stand that somebody looks at.
+    pub live: Arc<Live>,
     /// Where booking secrets come from.
     pub draw: Arc<dyn Draw>,
     /// How long a request may take.
@@ -118,7 +121,14 @@ impl Door {
     /// # Errors
     /// Where a configured token cannot be used.
     pub fn new(config: &Config, backend: Arc<dyn Backend>, draw: Arc<dyn Draw>) -> Result<Arc<Self>, TokenError> {
+        let live = Live::new(
+            backend.clone(),
+            config.live_venues,
+            config.live_streams,
+            config.live_streams_per_caller,
+        );
         Ok(Arc::new(Self {
+            live,
             backend,
             tokens: Tokens::new(config)?,
             trusted_proxies: config.trusted_proxy.clone(),
@@ -140,9 +150,10 @@ impl Door {
         }))
     }
 
-    /// From now on `/readyz` says 503.
+    /// From now on `/readyz` says 503, and event streams end with a word: they would outlast any drain.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.live.close();
     }
 
     /// True once [`Door::drain`] was called.

@@ -77,6 +77,16 @@ fn output(command: &mut Command) -> Result<String, String> {
     Err(format!("{name}: {}", said.trim()))
 }
 
+/// As [`output`], of a program that says what is wanted on its standard error.
+pub(super) fn said(command: &mut Command) -> Result<String, String> {
+    let name = format!("{command:?}");
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{name}: {error}; `make bench-peers` installs what is missing"))?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 fn seconds(span: Duration) -> String {
     span.as_secs().max(1).to_string()
 }

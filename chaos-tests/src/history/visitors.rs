@@ -153,7 +153,11 @@ pub fn answered(sent: Op, answer: &Answer) -> Op {
         replayed: answer.replayed,
         status: Some(answer.status),
         digest: Some(digest(&[&answer.status.to_be_bytes(), &answer.body])),
-        response: Some(Told::of_body(&answer.body)),
+        response: Some(Told {
+            // By the contract of the route: it is at most a second old.
+            stale: sent.op == Act::Availability,
+            ..Told::of_body(&answer.body)
+        }),
         ..sent
     }
 }

@@ -273,7 +273,10 @@ fn a_sound_history_passes() {
         60 + HOLD_FOR,
         first,
         2,
-        Operation::Cancel { booking: first, lines: Vec::new() },
+        Operation::Cancel {
+            booking: first,
+            lines: Vec::new(),
+        },
         BookingStatus::Cancelled,
     );
     // Nobody is left in the slot.
@@ -382,7 +385,11 @@ fn a_confirm_after_its_hold_expired_is_caught() {
         20 + HOLD_FOR,
         id,
         1,
-        Operation::Confirm { booking: id, nonce: 0, payment: None },
+        Operation::Confirm {
+            booking: id,
+            nonce: 0,
+            payment: None,
+        },
         BookingStatus::Confirmed,
     );
     caught(&story, "was confirmed although it was Expired");
@@ -404,7 +411,15 @@ fn a_confirm_with_too_few_tickets_is_caught() {
     let id = story.hold(10, 1, 0, 2);
     let (_, mut view) = held(20, 1, 0, 2);
     view.status = BookingStatus::Confirmed;
-    story.tell(20, Operation::Confirm { booking: id, nonce: 0, payment: None }, Outcome::Booking(view));
+    story.tell(
+        20,
+        Operation::Confirm {
+            booking: id,
+            nonce: 0,
+            payment: None,
+        },
+        Outcome::Booking(view),
+    );
     caught(&story, "2 persons got 0 tickets");
 }
 

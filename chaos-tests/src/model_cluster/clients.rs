@@ -36,15 +36,41 @@ impl Client {
             let ask = |dice: &mut Dice, operation| Question::Command(command(dice, booking.venue, operation));
             let nonce = dice.any();
             let question = match (status, dice.below(100)) {
-                (BookingStatus::Held, 0..30) => ask(dice, Operation::Confirm { booking, nonce, payment: None }),
+                (BookingStatus::Held, 0..30) => ask(
+                    dice,
+                    Operation::Confirm {
+                        booking,
+                        nonce,
+                        payment: None,
+                    },
+                ),
                 (BookingStatus::Held, 30..45) => ask(dice, Operation::Release { booking }),
                 (BookingStatus::Held, 45..55) => ask(dice, Operation::Extend { booking }),
-                (BookingStatus::Held, 55..60) => ask(dice, Operation::Cancel { booking, lines: Vec::new() }),
+                (BookingStatus::Held, 55..60) => ask(
+                    dice,
+                    Operation::Cancel {
+                        booking,
+                        lines: Vec::new(),
+                    },
+                ),
                 (_, 60..75) => Question::Read(Query::Booking { booking }),
                 // Twice, by mistake: refused, as it has been done.
                 (_, 75..80) => ask(dice, Operation::Release { booking }),
-                (BookingStatus::Confirmed, 0..50) => ask(dice, Operation::Cancel { booking, lines: Vec::new() }),
-                (BookingStatus::Confirmed, 50..60) => ask(dice, Operation::Confirm { booking, nonce, payment: None }),
+                (BookingStatus::Confirmed, 0..50) => ask(
+                    dice,
+                    Operation::Cancel {
+                        booking,
+                        lines: Vec::new(),
+                    },
+                ),
+                (BookingStatus::Confirmed, 50..60) => ask(
+                    dice,
+                    Operation::Confirm {
+                        booking,
+                        nonce,
+                        payment: None,
+                    },
+                ),
                 (BookingStatus::Held, _) => Question::Read(Query::Booking { booking }),
                 // Enough of it.
                 _ => {

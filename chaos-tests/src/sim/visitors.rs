@@ -153,7 +153,13 @@ impl Visitor {
                 .await
             }
             52..60 => self.change(|booking, _| Operation::Release { booking }).await,
-            60..65 => self.change(|booking, _| Operation::Cancel { booking, lines: Vec::new() }).await,
+            60..65 => {
+                self.change(|booking, _| Operation::Cancel {
+                    booking,
+                    lines: Vec::new(),
+                })
+                .await
+            }
             65..70 => self.change(|booking, _| Operation::Extend { booking }).await,
             70..76 => self.again().await,
             76..78 => self.reuse().await,

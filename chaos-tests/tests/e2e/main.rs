@@ -13,6 +13,7 @@ mod demo;
 mod failover;
 mod failpoints;
 mod forgery;
+mod looking;
 mod memory;
 mod metrics;
 mod operator_input;

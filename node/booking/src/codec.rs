@@ -21,6 +21,7 @@ pub(crate) use self::outcome::OUTCOME_BOOKING;
 use self::wire::{Reader, Wire, Writer};
 use crate::command::Command;
 use crate::ids::VenueNo;
+use crate::live::News;
 use crate::outcome::Reply;
 use crate::query::{Answer, Query};
 
@@ -134,5 +135,19 @@ pub fn encode_answer(answer: &Answer) -> Bytes {
 /// # Errors
 /// Where the bytes are no answer.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, CodecError> {
+    decode(bytes)
+}
+
+/// News of a venue as a node sends them.
+#[must_use]
+pub fn encode_news(news: &News) -> Bytes {
+    encode(news, 4_096)
+}
+
+/// The inverse of [`encode_news`].
+///
+/// # Errors
+/// Where the bytes are no news.
+pub fn decode_news(bytes: &[u8]) -> Result<News, CodecError> {
     decode(bytes)
 }

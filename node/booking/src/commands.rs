@@ -105,6 +105,7 @@ pub(crate) fn execute(transaction: &mut Transaction<'_>, command: &Command) -> R
 }
 
 /// What the rules of a command came to.
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, on the stack")]
 enum Step {
     Held(RecordId),
     Outcome(Outcome),

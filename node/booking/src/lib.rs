@@ -6,7 +6,7 @@
 //!
 //! Three kinds of modules:
 //! - the language: [`command`], [`outcome`], [`query`], [`catalogue`], [`ids`], [`time`], [`money`], [`claim`], and [`codec`];
-//! - the rules: [`inventory`], `commands`, `pools`, [`idempotency`], `ledger`, `outbox`, [`queries`], over [`rows`];
+//! - the rules: [`inventory`], `commands`, `pools`, [`idempotency`], `ledger`, `outbox`, [`queries`], [`live`], over [`rows`];
 //! - what proposers and importers work out before anything enters the log: validation, slot plans.
 //!
 //! Apply opens no table that comes with a library (time zones, currencies, Unicode): replicas may run different ones.
@@ -24,6 +24,7 @@ pub mod ids;
 pub mod inventory;
 mod keys;
 pub mod ledger;
+pub mod live;
 pub mod money;
 mod mutant;
 mod outbox;

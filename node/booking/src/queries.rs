@@ -1,6 +1,7 @@
 //! Answers to queries: pure functions of rows, without caches, so that many run beside apply on snapshots of the store.
 
 mod audit;
+mod events;
 mod reports;
 mod tickets;
 
@@ -49,6 +50,7 @@ pub fn answer(rows: &impl ReadRows, query: &Query) -> Result<Answer, RowsError> 
         Query::NoShows { venue, from, to } => reports::no_shows(rows, *venue, *from, *to)?,
         Query::Drawer { venue, drawer } => reports::drawer(rows, *venue, drawer)?,
         Query::Audit { venue, after, limit } => audit::lines(rows, *venue, *after, *limit)?,
+        Query::Events { venue, after, limit } => events::events(rows, *venue, *after, *limit)?,
     };
     Ok(answer.unwrap_or(Answer::NotFound))
 }
@@ -124,7 +126,7 @@ fn availability(
 
 /// The slots of a product whose service day is one of `days`. A day's openings may begin in UTC up to a day before it,
 /// and have slots up to two days after.
-fn slots_of(
+pub(crate) fn slots_of(
     rows: &impl ReadRows,
     venue: VenueNo,
     catalogue: &Catalogue,
@@ -186,13 +188,13 @@ fn scan_rows<T: Row>(
 }
 
 /// The pools over time, read in two sweeps: a look-up per slot and hour would cost more than the slots themselves.
-struct HoursRead {
+pub(crate) struct HoursRead {
     building: BTreeMap<HourId, Hour>,
     guides: BTreeMap<GuideHourId, GuideHour>,
 }
 
 impl HoursRead {
-    fn around<'a>(
+    pub(crate) fn around<'a>(
         rows: &impl ReadRows,
         venue: VenueNo,
         slots: impl Iterator<Item = &'a (SlotId, Slot)>,

@@ -4,7 +4,7 @@ use crate::admission::{FootfallView, TicketScans};
 use crate::audit_log::AuditLine;
 use crate::catalogue::VenueDefinition;
 use crate::command::Channel;
-use crate::ids::{BookingId, TicketId, VenueNo};
+use crate::ids::{BookingId, SlotRef, TicketId, VenueNo};
 use crate::ledger::LedgerLine;
 use crate::outcome::{BookingView, DrawerView, SlotView};
 use crate::ticket_key::TicketKeyView;
@@ -105,6 +105,15 @@ pub enum Query {
         /// At most so many lines.
         limit: u32,
     },
+    /// What happened at the venue, from after an event.
+    Events {
+        /// Which venue.
+        venue: VenueNo,
+        /// The last event that the caller has.
+        after: EventPosition,
+        /// At most so many events.
+        limit: u32,
+    },
 }
 
 impl Query {
@@ -121,7 +130,8 @@ impl Query {
             | Self::Sales { venue, .. }
             | Self::NoShows { venue, .. }
             | Self::Drawer { venue, .. }
-            | Self::Audit { venue, .. } => *venue,
+            | Self::Audit { venue, .. }
+            | Self::Events { venue, .. } => *venue,
             Self::Booking { booking } => booking.venue,
             Self::Ticket { ticket } => ticket.venue,
         }
@@ -133,6 +143,19 @@ pub const MAX_REPORT_DAYS: i32 = 366;
 
 /// Lines of the journal in one answer at most.
 pub const MAX_LEDGER_LINES: u32 = 1_000;
+
+/// Events in one answer at most.
+pub const MAX_EVENTS: u32 = 1_000;
+
+/// How far a reader of the events has come. They are numbered from 1 within the venue and lie in rows, one for each entry:
+/// both numbers find the next event without looking at those before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventPosition {
+    /// Number of the first event in the row of the next event, or 0.
+    pub row: u64,
+    /// Number of the next event.
+    pub next: u64,
+}
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +242,68 @@ pub enum Answer {
         /// Log time of the state.
         time: Timestamp,
     },
+    /// In order of number.
+    Events {
+        /// Events.
+        events: Vec<EventView>,
+        /// Behind the last of them.
+        end: EventPosition,
+        /// True where there are more behind it.
+        more: bool,
+        /// Log time of the state.
+        time: Timestamp,
+    },
+}
+
+/// Something that happened. It names the booking by its reference, which finds a booking and does not open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventView {
+    /// Counts from 1 within the venue.
+    pub number: u64,
+    /// Behind it.
+    pub end: EventPosition,
+    /// Log time of the entry.
+    pub at: Timestamp,
+    /// Log index of the entry.
+    pub index: u64,
+    /// What.
+    pub kind: EventKind,
+    /// Reference of the booking that it is about.
+    pub booking: Option<String>,
+    /// Number of the booking's ticket that it is about.
+    pub ticket: Option<u16>,
+    /// The slot that it is about. One that is no more is named by the offset 0.
+    pub slot: Option<SlotRef>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EventKind {
+    /// Places were taken for a while.
+    Held = 0,
+    /// The hold was made longer.
+    Extended = 1,
+    /// The hold was sold.
+    Confirmed = 2,
+    /// The hold was given back.
+    Released = 3,
+    /// The hold ran out.
+    Expired = 4,
+    /// A confirmed booking was cancelled.
+    Cancelled = 5,
+    /// Capacity or closing of a slot.
+    SlotChanged = 6,
+    /// A ticket was let in.
+    Admitted = 7,
+    /// Its visitor left.
+    Left = 8,
+    /// What its scans had come to is no longer so.
+    AdmissionChanged = 9,
+    /// The booking got other places.
+    Rebooked = 10,
+    /// Some of its lines were cancelled.
+    PartCancelled = 11,
 }
 
 /// What was sold of one unit through one channel, less what was taken back.

@@ -11,6 +11,7 @@
 //! | `leader_cache` | who led a shard when last heard of |
 //! | `retry` | where a call goes next and after which pause; pure |
 //! | `submit`, `query`, `admin` | the loops: commands, questions, the cluster's own affairs |
+//! | `watch` | change streams: what happens to a venue's slots, from any replica |
 //! | `connection`, `session` | channels to the nodes; one command stream per node, many calls in it |
 
 mod admin;
@@ -22,13 +23,16 @@ mod query;
 mod retry;
 mod session;
 mod submit;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::Stream;
 use rotunda_booking::codec;
 use rotunda_booking::command::Command;
+use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Reply;
 use rotunda_booking::query::{Answer, Query};
 use tokio::time::{Instant, timeout_at};
@@ -38,6 +42,7 @@ use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
+pub use self::watch::Heard;
 use crate::alarm::Alarms;
 pub use crate::convert::{NodeStatus, ReplicaStatus};
 use crate::dial::{Dial, Tcp};
@@ -197,6 +202,18 @@ impl ClusterClient {
             deadline,
         )
         .await
+    }
+}
+
+impl ClusterClient {
+    /// How the venue's slots stand and what changes, from any replica that has applied `from_index`, followers first. The
+    /// first message with news tells everything. It ends with an error when it breaks: open another one.
+    pub fn watch(
+        &self,
+        venue: VenueNo,
+        from_index: u64,
+    ) -> impl Stream<Item = Result<Heard, ClientError>> + Send + use<> {
+        watch::watch(self.inner.clone(), venue, from_index)
     }
 }
 

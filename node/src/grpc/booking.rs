@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures::{Stream, StreamExt};
+use metrics::{Counter, counter};
 use rotunda_booking::codec;
 use rotunda_booking::query::Query;
 use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES};
 use rotunda_protocol::proto::booking::booking_server::Booking;
-use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame};
+use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame, WatchRequest};
 use rotunda_protocol::rejection::Rejection;
 use rotunda_raft_storage::scope;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Stop;
+use super::news::{NewsStream, Watches};
 use crate::budget::{Budget, Ceiling, QUERY_UNIT_BYTES};
 use crate::meta::controller::Meta;
 use crate::shards::batcher::{Answered, ReplyTo, Submission};
@@ -39,6 +41,8 @@ pub struct BookingDoor {
     shards: Shards,
     meta: Arc<Meta>,
     budget: Arc<Budget>,
+    watches: Watches,
+    queries: Counter,
     stop: Stop,
 }
 
@@ -50,6 +54,8 @@ impl BookingDoor {
             shards,
             meta,
             budget,
+            watches: Watches::default(),
+            queries: counter!("rotunda_queries_total"),
             stop,
         }
     }
@@ -87,6 +93,7 @@ impl Booking for BookingDoor {
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
         let request = request.into_inner();
+        self.queries.increment(1);
         let reply = match self.answer(request).await {
             Ok((index, answer)) => QueryReply {
                 index,
@@ -101,6 +108,12 @@ impl Booking for BookingDoor {
         };
         Ok(Response::new(reply))
     }
+
+    type WatchStream = NewsStream;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<NewsStream>, Status> {
+        self.watches.open(&request.into_inner(), &self.shards, &self.stop)
+    }
 }
 
 impl BookingDoor {
@@ -108,11 +121,14 @@ impl BookingDoor {
     async fn share_of(&self, query: &Query) -> Result<OwnedSemaphorePermit, Rejection> {
         let bytes = match query {
             Query::Booking { .. } | Query::Ticket { .. } | Query::TicketKeys { .. } | Query::Drawer { .. } => 8 << 10,
-            Query::Venue { .. } | Query::Ledger { .. } | Query::Sales { .. } | Query::Audit { .. } => 256 << 10,
-            Query::Availability { .. }
-            | Query::GateBundle { .. }
-            | Query::Footfall { .. }
-            | Query::NoShows { .. } => 1 << 20,
+            Query::Venue { .. }
+            | Query::Ledger { .. }
+            | Query::Sales { .. }
+            | Query::Audit { .. }
+            | Query::Events { .. } => 256 << 10,
+            Query::Availability { .. } | Query::GateBundle { .. } | Query::Footfall { .. } | Query::NoShows { .. } => {
+                1 << 20
+            }
         };
         let units = u32::try_from(bytes / QUERY_UNIT_BYTES).unwrap_or(u32::MAX);
         let room = Arc::clone(self.budget.queries()).acquire_many_owned(units).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rotunda_booking::codec;
 use rotunda_booking::command::{Command, Operation};
 use rotunda_booking::ids::VenueNo;
+use rotunda_booking::live::{Seen, Watcher};
 use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
@@ -97,6 +98,22 @@ impl Shard {
         #[cfg(feature = "mutants")]
         let answer = self.expired_by_own_clock(answer);
         Ok((view.applied_index().unwrap_or(0), answer))
+    }
+
+    /// Shows the applied state as it is to a watcher, and says at which index it is. Blocks on the store.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn show(&self, watcher: &mut Watcher) -> Result<(u64, Seen), ShardError> {
+        let view = self
+            .group
+            .reader
+            .view()
+            .map_err(|error| ShardError::Broken(error.to_string()))?;
+        let seen = watcher
+            .look(&ViewRows(&view))
+            .map_err(|error| ShardError::Broken(error.to_string()))?;
+        Ok((view.applied_index().unwrap_or(0), seen))
     }
 
     /// A seeded bug: time frees places in the eyes of whoever looks.

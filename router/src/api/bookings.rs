@@ -280,8 +280,10 @@ fn paid(call: &Call, payment: Payment, fingerprint: &mut Fingerprint) -> Result<
         } else {
             Code::ChannelNeedsToken
         };
-        return Err(Problem::new(code, "Only a counter, a manager or an operator takes money.")
-            .issue("/payment", "needs a token of such a role"));
+        return Err(
+            Problem::new(code, "Only a counter, a manager or an operator takes money.")
+                .issue("/payment", "needs a token of such a role"),
+        );
     }
     match &payment {
         command::Payment::Card => fingerprint.text("card"),

@@ -355,7 +355,7 @@ impl Call {
     }
 }
 
-fn unavailable(detail: &'static str) -> Problem {
+pub(crate) fn unavailable(detail: &'static str) -> Problem {
     Problem::new(Code::Unavailable, detail).header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

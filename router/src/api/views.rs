@@ -333,6 +333,9 @@ pub(crate) struct Slot<'a> {
     capacity: u32,
     /// What a booking of one could get, over all the pools of the slot.
     vacancies: u32,
+    /// Where units were asked for: whether a hold of them all, of this slot, would be granted as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fits: Option<bool>,
     /// Of each unit of the product.
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<&'a [UnitPrice]>,
@@ -354,8 +357,14 @@ impl<'a> Slot<'a> {
             },
             capacity: slot.capacity,
             vacancies: slot.vacancies,
+            fits: None,
             prices,
         }
+    }
+
+    /// With the word whether the units that were asked for fit.
+    pub(crate) fn fitting(self, fits: Option<bool>) -> Self {
+        Self { fits, ..self }
     }
 }
 

@@ -1,15 +1,18 @@
 //! The cluster in a variable: one shard, an inventory over a map, a clock that stands still until it is told to move.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use rotunda_booking::calendar;
 use rotunda_booking::command::{Command, Entry, Operation};
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::inventory::{Inventory, Limits};
+use rotunda_booking::live::{Seen, Watcher};
 use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries;
 use rotunda_booking::query::{Answer, Query};
@@ -17,7 +20,9 @@ use rotunda_booking::rows::MapRows;
 use rotunda_booking::time::Timestamp;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
 use rotunda_protocol::token::{Holder, Mark, TokenInfo};
-use rotunda_router::backend::{Answered, Backend, ClientError, Filled, NewToken, ShardMap, Submitted, TokenOutcome};
+use rotunda_router::backend::{
+    Answered, Backend, ClientError, Filled, Heard, NewToken, ShardMap, Submitted, TokenOutcome,
+};
 use rotunda_router::trace::Draw;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -57,7 +62,13 @@ pub(crate) enum Trouble {
 }
 
 pub(crate) struct Fake {
-    shard: Mutex<Shard>,
+    shard: Arc<Mutex<Shard>>,
+    /// Change streams are there; without them availability is asked for. Not at first.
+    pub(crate) streams: Arc<AtomicBool>,
+    /// How old the state is that streams show, in milliseconds.
+    pub(crate) age: Arc<AtomicU64>,
+    /// Streams that were opened.
+    pub(crate) opened: AtomicU64,
     trouble: Mutex<Vec<Trouble>>,
     /// Calls wait for a permit here; plenty at first.
     pub(crate) gate: Semaphore,
@@ -76,7 +87,10 @@ impl Fake {
             tokens: Vec::new(),
         };
         Arc::new(Self {
-            shard: Mutex::new(shard),
+            shard: Arc::new(Mutex::new(shard)),
+            streams: Arc::default(),
+            age: Arc::default(),
+            opened: AtomicU64::new(0),
             trouble: Mutex::new(Vec::new()),
             gate: Semaphore::new(1_000_000),
             calls: AtomicU64::new(0),
@@ -202,6 +216,37 @@ impl Backend for Fake {
             })
         }
         .boxed()
+    }
+
+    fn watch(&self, venue: VenueNo, from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let (shard, streams, age) = (self.shard.clone(), self.streams.clone(), self.age.clone());
+        let looks = stream::unfold(Watcher::new(venue), move |mut watcher| {
+            let (shard, streams, age) = (shard.clone(), streams.clone(), age.clone());
+            async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if !streams.load(Ordering::Relaxed) {
+                    return None;
+                }
+                let heard = {
+                    let shard = shard.lock();
+                    let told = match watcher.look(&shard.rows).unwrap() {
+                        Seen::NoVenue => None,
+                        Seen::Same { time } => Some((time, None)),
+                        Seen::Changed { time, news } => Some((time, Some(*news))),
+                    };
+                    told.filter(|_| shard.index >= from_index).map(|(time, news)| Heard {
+                        shard: SHARD,
+                        index: shard.index,
+                        time,
+                        age: Duration::from_millis(age.load(Ordering::Relaxed)),
+                        news,
+                    })
+                };
+                Some((heard.ok_or(ClientError::Unavailable), watcher))
+            }
+        });
+        looks.boxed()
     }
 
     fn assign_venues<'a>(

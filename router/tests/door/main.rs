@@ -8,6 +8,8 @@ mod fake;
 mod hostile;
 mod house;
 mod limits;
+mod live;
+mod live_streams;
 mod qr;
 mod replay;
 mod reports;
@@ -48,6 +50,7 @@ scripts! {
     booking_from_hold_to_cancel
     cancel_some_lines
     catalogue_is_listed_and_paged
+    changes_are_fed_to_staff
     cluster_trouble_says_what_to_do
     counter_takes_cash
     gates_admit

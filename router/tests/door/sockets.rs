@@ -17,17 +17,17 @@ use tokio_util::sync::CancellationToken;
 use crate::house::{House, config, hold, key};
 
 /// Longer than anything here takes on the slowest machine; only a hang gets that far.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Running {
-    house: House,
-    http: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) house: House,
+    pub(crate) http: SocketAddr,
     admin: SocketAddr,
-    stop: CancellationToken,
-    served: JoinHandle<()>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) served: JoinHandle<()>,
 }
 
-async fn start(config: Config) -> Running {
+pub(crate) async fn start(config: Config) -> Running {
     let config = Config {
         http: ([127, 0, 0, 1], 0).into(),
         admin: ([127, 0, 0, 1], 0).into(),

@@ -65,7 +65,15 @@ impl Grpc {
 
     pub(super) async fn confirm(&mut self, booking: BookingId) -> Told {
         let nonce = self.random.u64(..);
-        self.submit(booking.venue, Operation::Confirm { booking, nonce, payment: None }).await
+        self.submit(
+            booking.venue,
+            Operation::Confirm {
+                booking,
+                nonce,
+                payment: None,
+            },
+        )
+        .await
     }
 
     pub(super) async fn release(&mut self, booking: BookingId) -> Told {

@@ -58,15 +58,24 @@ impl Http {
     /// A client that calls from an address of its own, in the eyes of a router that trusts this machine as a proxy.
     #[must_use]
     pub fn new(door: SocketAddr, client: usize, random: fastrand::Rng) -> Self {
-        let [.., a, b, c] = client.to_be_bytes();
         Http {
             door,
-            about: format!(" HTTP/1.1\r\nhost: {door}\r\nx-forwarded-for: 10.{a}.{b}.{c}\r\n"),
+            about: about(door, client),
             random,
             stream: None,
             request: Vec::new(),
             inbox: BytesMut::new(),
         }
+    }
+
+    /// From now on it calls from another address.
+    pub fn call_from(&mut self, client: usize) {
+        self.about = about(self.door, client);
+    }
+
+    /// Reads a page to its end; `None` where no answer came.
+    pub async fn get(&mut self, path: &str) -> Option<Ending> {
+        self.send(Method::GET, path, &[]).await.map(|answer| answer.ending())
     }
 
     pub(super) async fn look(&mut self, stall: &Stall) -> Told {
@@ -174,6 +183,12 @@ impl Http {
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
     }
+}
+
+/// What a request has between its path and what is its own.
+fn about(door: SocketAddr, client: usize) -> String {
+    let [.., a, b, c] = client.to_be_bytes();
+    format!(" HTTP/1.1\r\nhost: {door}\r\nx-forwarded-for: 10.{a}.{b}.{c}\r\n")
 }
 
 /// The head at the begin of `bytes`, once all of it is there; nothing at all where it is none.

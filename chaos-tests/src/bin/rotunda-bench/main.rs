@@ -1,6 +1,7 @@
 //! `rotunda-bench`: how fast places are sold, with an audit of what was sold. The library's `bench` does the work.
 
 mod goals;
+mod look;
 mod peers;
 mod run;
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use goals::GoalsArguments;
+use look::LookArguments;
 use peers::PeersArguments;
 use run::RunArguments;
 use tempfile::TempDir;
@@ -35,6 +37,8 @@ enum Command {
     Run(Box<RunArguments>),
     /// Measure PostgreSQL, Redis, etcd and Rotunda, one after the other on this machine, and tell the ratios.
     Peers(PeersArguments),
+    /// Let visitors look at one museum's month, at the router and at nginx with the same bytes, and tell the ratio.
+    Look(LookArguments),
     /// Measure the goals for speed, S1 to S9, in one run, and tell which are met.
     Goals(GoalsArguments),
 }
@@ -56,6 +60,7 @@ async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Peers(arguments) => peers::peers(&arguments).await,
+        Command::Look(arguments) => look::look(&arguments).await,
         Command::Goals(arguments) => goals::goals(&arguments).await,
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::admission::{FootfallView, TicketScans};
 use crate::codec::CodecError;
-use crate::codec::wire::{Reader, Wire, Writer, wire_struct};
-use crate::query::{Answer, NoShowRow, Query, SalesRow};
+use crate::codec::wire::{Reader, Wire, Writer, wire_struct, wire_tag};
+use crate::query::{Answer, EventKind, EventPosition, EventView, NoShowRow, Query, SalesRow};
 
 wire_struct!(TicketScans {
     ticket,
@@ -37,6 +37,32 @@ wire_struct!(NoShowRow {
     product,
     sold,
     admitted
+});
+
+wire_struct!(EventPosition { row, next });
+wire_struct!(EventView {
+    number,
+    end,
+    at,
+    index,
+    kind,
+    booking,
+    ticket,
+    slot
+});
+wire_tag!(EventKind {
+    Held,
+    Extended,
+    Confirmed,
+    Released,
+    Expired,
+    Cancelled,
+    SlotChanged,
+    Admitted,
+    Left,
+    AdmissionChanged,
+    Rebooked,
+    PartCancelled
 });
 
 impl Wire for Query {
@@ -100,6 +126,12 @@ impl Wire for Query {
                 writer.put(from);
                 writer.put(to);
             }
+            Self::Events { venue, after, limit } => {
+                writer.put(&10u8);
+                writer.put(venue);
+                writer.put(after);
+                writer.put(limit);
+            }
             Self::Drawer { venue, drawer } => {
                 writer.put(&30u8);
                 writer.put(venue);
@@ -151,6 +183,11 @@ impl Wire for Query {
                 venue: reader.take()?,
                 from: reader.take()?,
                 to: reader.take()?,
+            },
+            10 => Self::Events {
+                venue: reader.take()?,
+                after: reader.take()?,
+                limit: reader.take()?,
             },
             20 => Self::Audit {
                 venue: reader.take()?,
@@ -233,6 +270,18 @@ impl Wire for Answer {
                 writer.put(rows);
                 writer.put(time);
             }
+            Self::Events {
+                events,
+                end,
+                more,
+                time,
+            } => {
+                writer.put(&10u8);
+                writer.put(events);
+                writer.put(end);
+                writer.put(more);
+                writer.put(time);
+            }
             Self::NoShows { rows, time } => {
                 writer.put(&30u8);
                 writer.put(rows);
@@ -285,6 +334,12 @@ impl Wire for Answer {
             9 => Self::Sales {
                 currency: reader.take()?,
                 rows: reader.take()?,
+                time: reader.take()?,
+            },
+            10 => Self::Events {
+                events: reader.take()?,
+                end: reader.take()?,
+                more: reader.take()?,
                 time: reader.take()?,
             },
             20 => Self::Audit {

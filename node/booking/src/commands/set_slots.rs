@@ -40,6 +40,9 @@ pub(super) fn set_slots(transaction: &mut Transaction<'_>, venue: VenueNo, plan:
     let product = catalogue.product_numbers[position];
     let id_at = |start| SlotId { venue, product, start };
 
+    let before = transaction.plan(venue, product)?;
+    // What fills a day for the first time is told by how far the plan has come.
+    let planned_before = before.is_some_and(|row| row.revision == revision && plan.day <= row.through);
     let (mut added, mut removed, mut kept) = (0, 0, 0);
     for spec in &plan.slots {
         let id = id_at(spec.start);
@@ -48,7 +51,7 @@ pub(super) fn set_slots(transaction: &mut Transaction<'_>, venue: VenueNo, plan:
         let after = planned(before, spec, plan);
         if before != Some(after) {
             transaction.set_slot(id, Some(after))?;
-            if before.is_some_and(|before| before.is_closed() != after.is_closed()) {
+            if before.is_some() || planned_before {
                 outbox::tell_slot(transaction, id);
             }
         }
@@ -61,6 +64,7 @@ pub(super) fn set_slots(transaction: &mut Transaction<'_>, venue: VenueNo, plan:
         }
         if slot.used() == 0 {
             transaction.set_slot(id, None)?;
+            outbox::tell_slot(transaction, id);
             removed += 1;
         } else {
             kept += 1;

@@ -21,6 +21,10 @@ pub(crate) struct RecordId {
 }
 
 /// What is under a sequence number.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all records are bookings, and a box would cost each an allocation"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Booking(Booking),

@@ -13,7 +13,7 @@ use crate::outcome::{
     BookingStatus, BookingView, LineProblem, LineView, Outcome, Refusal, RefusalCode, Reply, SlotStatus, SlotView,
     TicketStatus, TicketView,
 };
-use crate::query::{Answer, Query};
+use crate::query::{Answer, EventKind, EventPosition, EventView, Query};
 use crate::state::decode_row;
 use crate::time::{ServiceDay, Timestamp};
 
@@ -233,8 +233,16 @@ fn command() -> impl Strategy<Value = Command> {
 
 fn audit_line() -> impl Strategy<Value = AuditLine> {
     let refused = prop::option::of(prop::sample::select(RefusalCode::ALL));
-    (any::<u64>(), any::<u64>(), time(), codec_desk::actor(), text(), text(), refused).prop_map(
-        |(number, index, at, actor, operation, about, refused)| AuditLine {
+    (
+        any::<u64>(),
+        any::<u64>(),
+        time(),
+        codec_desk::actor(),
+        text(),
+        text(),
+        refused,
+    )
+        .prop_map(|(number, index, at, actor, operation, about, refused)| AuditLine {
             number,
             index,
             at,
@@ -242,8 +250,7 @@ fn audit_line() -> impl Strategy<Value = AuditLine> {
             operation,
             about,
             refused,
-        },
-    )
+        })
 }
 
 pub(super) fn booking_view() -> impl Strategy<Value = BookingView> {
@@ -391,7 +398,29 @@ fn query() -> impl Strategy<Value = Query> {
             }
         }),
         codec_desk::query(),
+        (any::<u32>(), any::<[u64; 2]>(), any::<u32>()).prop_map(|(venue, [row, next], limit)| Query::Events {
+            venue: VenueNo(venue),
+            after: EventPosition { row, next },
+            limit,
+        }),
     ]
+}
+
+fn event() -> impl Strategy<Value = EventView> {
+    let kind = prop::sample::select(vec![EventKind::Held, EventKind::SlotChanged, EventKind::PartCancelled]);
+    let numbers = any::<[u64; 4]>();
+    (numbers, time(), kind, prop::option::of(text()), any::<Option<u16>>()).prop_map(
+        |([number, row, next, index], at, kind, booking, ticket)| EventView {
+            number,
+            end: EventPosition { row, next },
+            at,
+            index,
+            kind,
+            booking,
+            ticket,
+            slot: None,
+        },
+    )
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -413,6 +442,18 @@ fn answer() -> impl Strategy<Value = Answer> {
         codec_desk::answer(),
         (prop::collection::vec(audit_line(), 0..4), any::<u64>(), time())
             .prop_map(|(lines, last, time)| Answer::Audit { lines, last, time }),
+        (
+            prop::collection::vec(event(), 0..4),
+            any::<[u64; 2]>(),
+            any::<bool>(),
+            time()
+        )
+            .prop_map(|(events, [row, next], more, time)| Answer::Events {
+                events,
+                end: EventPosition { row, next },
+                more,
+                time,
+            }),
     ]
 }
 
@@ -425,6 +466,7 @@ fn decode_everything(bytes: &[u8]) {
     let _ = decode_reply(bytes);
     let _ = decode_query(bytes);
     let _ = decode_answer(bytes);
+    let _ = decode_news(bytes);
     let _ = split_replies(Bytes::copy_from_slice(bytes));
     let _ = decode_row::<crate::state::Record>(&[], bytes);
     let _ = decode_row::<crate::state::Slot>(&[], bytes);

@@ -15,7 +15,8 @@ use crate::idempotency::KeyWindow;
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::inventory::{Inventory, Limits};
 use crate::keys::Table;
-use crate::outcome::{BookingStatus, BookingView, Outcome, RefusalCode, Reply, TicketStatus};
+use crate::live::{Seen, Watcher};
+use crate::outcome::{BookingStatus, BookingView, Outcome, RefusalCode, Reply, SlotView, TicketStatus};
 use crate::queries;
 use crate::query::{Answer, Query};
 use crate::rows::MapRows;
@@ -216,6 +217,54 @@ fn plan(revision: u64, product: u8, variant: u8) -> SlotPlan {
     }
 }
 
+/// Who is told of changes, and knows by them alone how all slots stand.
+struct Onlooker {
+    watcher: Watcher,
+    products: Vec<String>,
+    slots: BTreeMap<(ServiceDay, SlotRef), SlotView>,
+}
+
+impl Onlooker {
+    fn new() -> Self {
+        Self {
+            watcher: Watcher::new(VENUE),
+            products: Vec::new(),
+            slots: BTreeMap::new(),
+        }
+    }
+
+    fn look(&mut self, rows: &MapRows) {
+        if let Seen::Changed { news, .. } = self.watcher.look(rows).unwrap() {
+            let news = codec::decode_news(&codec::encode_news(&news)).unwrap();
+            if let Some(venue) = news.venue {
+                self.slots.clear();
+                self.products = venue
+                    .definition
+                    .products
+                    .into_iter()
+                    .map(|product| product.slug)
+                    .collect();
+            }
+            self.slots.retain(|(day, _), _| !news.days.contains(day));
+            self.slots
+                .extend(news.slots.into_iter().map(|slot| ((slot.day, slot.slot.clone()), slot)));
+        }
+        let query = Query::Availability {
+            venue: VENUE,
+            product: None,
+            from: DAY,
+            to: DAY,
+        };
+        let Answer::Availability { slots, .. } = queries::answer(rows, &query).unwrap() else {
+            assert!(self.slots.is_empty());
+            return;
+        };
+        let mut told: Vec<SlotView> = self.slots.values().cloned().collect();
+        told.sort_by_key(|slot| self.products.iter().position(|product| *product == slot.slot.product));
+        assert_eq!(told, slots, "what was told is what a question shows");
+    }
+}
+
 /// One replica.
 struct Replica {
     rows: MapRows,
@@ -269,6 +318,7 @@ struct Walk {
     latest: BTreeMap<BookingId, BookingView>,
     revision: u64,
     counted: Counted,
+    onlooker: Onlooker,
 }
 
 impl Walk {
@@ -287,6 +337,7 @@ impl Walk {
             latest: BTreeMap::new(),
             revision: 0,
             counted: Counted::default(),
+            onlooker: Onlooker::new(),
         };
         walk.step(&Step::Import(0));
         walk.step(&Step::Plan(0, 0));
@@ -512,6 +563,10 @@ impl Walk {
         }
         self.counted = audit(&self.first.rows, &self.first.inventory, &self.counted);
         self.check_views();
+        // Not at every entry: what several have changed is told at once.
+        if !self.index.is_multiple_of(3) {
+            self.onlooker.look(&self.first.rows);
+        }
         if let Some(Outcome::Expired { more: false, .. }) = replies.last().map(|reply| &reply.outcome) {
             let now = self.first.inventory.now();
             let due = |booking: &Booking| booking.status == BookingStatus::Held && booking.deadline <= now;
@@ -640,8 +695,11 @@ proptest! {
     }
 }
 
+/// Ticket, device, number of the scan, exit, minutes by the device's clock.
+type Batch = Vec<(usize, u8, u8, bool, i64)>;
+
 /// Scans of two tickets by three gates that could not ask, each in one batch or more.
-fn batches() -> impl Strategy<Value = Vec<Vec<(usize, u8, u8, bool, i64)>>> {
+fn batches() -> impl Strategy<Value = Vec<Batch>> {
     let scan = (0..2usize, 0..3u8, 0..6u8, any::<bool>(), 2890..2950i64);
     prop::collection::vec(prop::collection::vec(scan, 1..4), 1..5)
 }

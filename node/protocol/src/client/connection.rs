@@ -1,7 +1,7 @@
 //! The connections to the nodes, one of each kind per node, made when first needed and kept.
 //!
-//! Commands and queries share one HTTP/2 connection; the cluster's own affairs (status, logs, the map) have another, so
-//! that a long log for an auditor never holds up a sale. A dead node shows as a refused connection or a broken stream
+//! Commands and queries share one HTTP/2 connection; the cluster's own affairs (status, logs, the map) have another, and
+//! change streams a third, so that a long log for an auditor never holds up a sale. A dead node shows as a refused connection or a broken stream
 //! at once; a paused one, whose sockets stay open, by unanswered pings. An attempt to open a command stream is shared by
 //! all calls that want it, and after a failure there is a short pause in which calls fail at once and go elsewhere.
 
@@ -76,6 +76,8 @@ pub(crate) struct Connection {
     address: String,
     work: Line,
     affairs: Line,
+    /// Of its own: there may be a stream for each venue that is looked at, and queries must not wait for their end.
+    watches: Line,
     stream: Mutex<StreamState>,
     metrics: Arc<Metrics>,
 }
@@ -116,6 +118,7 @@ impl Connection {
             address: node.grpc.clone(),
             work: line()?,
             affairs: line()?,
+            watches: line()?,
             stream: Mutex::new(StreamState {
                 stage: Stage::Closed,
                 cooling: Backoff::between(COOL_MIN, COOL_MAX),
@@ -129,6 +132,11 @@ impl Connection {
         BookingClient::new(self.work.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// For change streams.
+    pub(crate) fn watches(&self) -> BookingClient<Line> {
+        BookingClient::new(self.watches.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// For the cluster's own affairs.

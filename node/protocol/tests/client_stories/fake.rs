@@ -15,7 +15,7 @@ use rotunda_booking::query::{Answer, Query};
 use rotunda_protocol::frame::{self, CommandRecord};
 use rotunda_protocol::proto::admin::admin_server::{Admin, AdminServer};
 use rotunda_protocol::proto::booking::booking_server::{Booking, BookingServer};
-use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame};
+use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame, WatchNews, WatchRequest};
 use rotunda_protocol::proto::{admin, booking};
 use rotunda_protocol::rejection::Rejection;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, ShardMap, VenueInfo};
@@ -406,6 +406,12 @@ type Messages<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 
 #[tonic::async_trait]
 impl Booking for Door {
+    type WatchStream = futures::stream::Empty<Result<WatchNews, Status>>;
+
+    async fn watch(&self, _request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("nobody watches in these stories"))
+    }
+
     type SubmitStream = ReceiverStream<Result<ReplyFrame, Status>>;
 
     async fn submit(&self, request: Request<Streaming<CommandFrame>>) -> Result<Response<Self::SubmitStream>, Status> {

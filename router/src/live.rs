@@ -1,0 +1,246 @@
+//! What visitors look at: how the slots of venues stand, kept fresh by the nodes' change streams, so that ten thousand who
+//! look at one museum cost its leader nothing.
+//!
+//! A venue is watched while somebody looks at it: [`Live::watched`] begins a task that follows a change stream from any
+//! replica of its shard and keeps a [`venue::Venue`] up to date; a minute after the last look it ends. Where a stream is not
+//! there, or broken, or older than a second, [`Live::ask`] asks the cluster instead, once for all who ask the same at the
+//! same time. Nothing here decides a sale. Bytes are cached here and made in `api`.
+
+pub mod picture;
+pub mod streams;
+pub mod venue;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, StreamExt};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use parking_lot::Mutex;
+use rotunda_booking::ids::VenueNo;
+use rotunda_booking::query::Query;
+use rotunda_booking::time::ServiceDay;
+use rotunda_protocol::error::ClientError;
+use rotunda_protocol::shard_map::VenueInfo;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::streams::Streams;
+use self::venue::Venue;
+use crate::backend::{Answered, Backend};
+
+/// How old a state may be that is shown.
+pub const FRESH: Duration = Duration::from_secs(1);
+
+/// A venue that nobody looks at is watched for so long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How often a task asks itself whether anybody still looks.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
+
+/// Pause before the next stream is opened, from the first to the second, growing while none comes about.
+const REOPEN_MIN: Duration = Duration::from_millis(50);
+const REOPEN_MAX: Duration = Duration::from_secs(1);
+
+/// Answers that are kept rendered, in bytes over all venues. Beyond it an answer is put together for each who asks.
+const RENDERED_BYTES: usize = 64 << 20;
+
+/// Questions under way that others may join. Beyond it everybody asks alone; the requests in flight bound how many.
+const FLIGHTS: usize = 4_096;
+
+/// What is asked: venue, product, first and last service day.
+pub type Asked = (VenueNo, Option<String>, ServiceDay, ServiceDay);
+
+type Flight = Shared<BoxFuture<'static, Result<Arc<Answered>, ClientError>>>;
+
+/// See the module.
+pub struct Live {
+    backend: Arc<dyn Backend>,
+    venues: Mutex<HashMap<VenueNo, Arc<Venue>>>,
+    /// Venues that may be watched at once.
+    most: usize,
+    flights: Mutex<HashMap<Asked, (Instant, Flight)>>,
+    rendered: Arc<AtomicUsize>,
+    /// Open event streams.
+    pub streams: Streams,
+    closing: CancellationToken,
+    watched: Gauge,
+    /// Answers out of what is watched, and those that were asked for.
+    pub(crate) shown: Counter,
+    asked: Counter,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Watches at most `venues` at once, and has at most `streams` event streams open, `per_caller` of them to one caller.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, venues: usize, streams: usize, per_caller: usize) -> Arc<Self> {
+        describe();
+        Arc::new(Self {
+            backend,
+            venues: Mutex::default(),
+            most: venues,
+            flights: Mutex::default(),
+            rendered: Arc::default(),
+            streams: Streams::new(streams, per_caller),
+            closing: CancellationToken::new(),
+            watched: gauge!("rotunda_router_watched_venues"),
+            shown: counter!("rotunda_router_availability_total", "source" => "stream"),
+            asked: counter!("rotunda_router_availability_total", "source" => "asked"),
+        })
+    }
+
+    /// The venue, which is watched from now on; `None` where as many are watched as may be.
+    pub fn watched(self: &Arc<Self>, info: &VenueInfo) -> Option<Arc<Venue>> {
+        let mut venues = self.venues.lock();
+        if let Some(venue) = venues.get(&info.number) {
+            venue.looked_at();
+            return Some(venue.clone());
+        }
+        if venues.len() >= self.most || self.closing.is_cancelled() {
+            return None;
+        }
+        let venue = Arc::new(Venue::new(info.number, self.rendered.clone(), RENDERED_BYTES));
+        venues.insert(info.number, venue.clone());
+        self.watched.set(venues.len() as f64);
+        tokio::spawn(follow(self.clone(), venue.clone()));
+        Some(venue)
+    }
+
+    /// Ends all event streams with a word, and watches nothing any more.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Ready once [`Live::close`] was called.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Asks the cluster, together with whoever asks the same just now. Shows at least `at_least`.
+    ///
+    /// # Errors
+    /// As the cluster's.
+    pub async fn ask(
+        &self,
+        asked: Asked,
+        at_least: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Arc<Answered>, ClientError> {
+        self.asked.increment(1);
+        let (venue, product, from, to) = asked.clone();
+        let query = Query::Availability {
+            venue,
+            product,
+            from,
+            to,
+        };
+        let now = Instant::now();
+        let (began, flight) = {
+            let mut flights = self.flights.lock();
+            match flights.get(&asked) {
+                // One that began longer ago might show what is too old by now.
+                Some((began, flight)) if now.duration_since(*began) < FRESH => (*began, flight.clone()),
+                _ => {
+                    let (backend, query) = (self.backend.clone(), query.clone());
+                    let asking = async move { backend.query(&query, at_least, deadline).await.map(Arc::new) };
+                    let flight = asking.boxed().shared();
+                    if flights.len() < FLIGHTS || flights.contains_key(&asked) {
+                        flights.insert(asked.clone(), (now, flight.clone()));
+                    }
+                    (now, flight)
+                }
+            }
+        };
+        let _landing = Landing {
+            live: self,
+            asked: &asked,
+            began,
+        };
+        let answered = flight.await?;
+        if at_least.is_none_or(|index| answered.index >= index) {
+            return Ok(answered);
+        }
+        self.backend.query(&query, at_least, deadline).await.map(Arc::new)
+    }
+
+    /// Forgets a venue that nobody looks at, unless somebody has begun to.
+    fn forget_if_idle(&self, venue: &Venue) -> bool {
+        let mut venues = self.venues.lock();
+        let idle = venue.is_idle(IDLE) || self.closing.is_cancelled();
+        if idle {
+            venues.remove(&venue.number);
+            self.watched.set(venues.len() as f64);
+        }
+        idle
+    }
+}
+
+/// Takes a flight off the list when it is over, or when the first who waited for it has gone: others have it in hand.
+struct Landing<'a> {
+    live: &'a Live,
+    asked: &'a Asked,
+    began: Instant,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.live.flights.lock();
+        if flights.get(self.asked).is_some_and(|(began, _)| *began == self.began) {
+            flights.remove(self.asked);
+        }
+    }
+}
+
+/// Follows one venue until nobody looks at it.
+async fn follow(live: Arc<Live>, venue: Arc<Venue>) {
+    let mut pause = REOPEN_MIN;
+    loop {
+        let mut stream = live.backend.watch(venue.number, venue.index());
+        loop {
+            match timeout(IDLE_CHECK, stream.next()).await {
+                Ok(Some(Ok(heard))) => {
+                    pause = REOPEN_MIN;
+                    venue.take(heard);
+                }
+                Ok(Some(Err(_)) | None) => break,
+                Err(_) => {}
+            }
+            if venue.ask_whether_idle(IDLE_CHECK) && live.forget_if_idle(&venue) {
+                return;
+            }
+        }
+        drop(stream);
+        if live.forget_if_idle(&venue) {
+            return;
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = live.closing.cancelled() => {}
+        }
+        pause = (pause * 2).min(REOPEN_MAX);
+    }
+}
+
+fn describe() {
+    describe_gauge!(
+        "rotunda_router_watched_venues",
+        "Venues whose change streams this router follows."
+    );
+    describe_counter!(
+        "rotunda_router_availability_total",
+        "Answers about availability: out of a change stream, or asked of the cluster."
+    );
+    describe_gauge!("rotunda_router_event_streams", "Open event streams of availability.");
+    describe_counter!(
+        "rotunda_router_event_streams_dropped_total",
+        "Event streams that this router ended or refused, by reason."
+    );
+}
