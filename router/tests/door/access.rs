@@ -59,19 +59,43 @@ fn example(path: &str, booking: &str) -> String {
         ("{slot}", "general@2026-12-01T10:00+00:00"),
         ("{name}", "nobody"),
         ("{code}", "sold_out"),
-        ("{ticket}", "000004000000000000000000000000000"),
+        ("{ticket}", "00000400000000000000000000000000"),
         ("{drawer}", "till-1"),
         ("{key}", "1"),
         ("{*file}", "index.html"),
     ]
     .iter()
-    .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
+    .fold(path.to_owned() + query(path), |path, (name, value)| {
+        path.replace(name, value)
+    })
 }
+
+/// What a path is not asked for without.
+fn query(path: &str) -> &'static str {
+    if path.contains("/reports/") || path.ends_with("/gate-bundle") {
+        "?from=2026-12-01"
+    } else {
+        ""
+    }
+}
+
+/// A scan of a ticket that is none.
+const SCAN: &str = r#""ticket":"00000400000000000000000000000000","gate":"main","device":"north","device_seq":1"#;
 
 /// A body that gets as far as the venue, where the path does not name it.
 fn body(method: &Method, path: &str) -> String {
     match (method.as_str(), path) {
         ("POST", "/v1/bookings") => hold(1),
+        ("POST", "/v1/admissions") => format!("{{\"venue\":\"{HERE}\",{SCAN}}}"),
+        ("POST", "/v1/admissions/batch") => {
+            format!("{{\"venue\":\"{HERE}\",\"scans\":[{{{SCAN},\"scanned_at\":\"2026-12-01T10:00:00Z\"}}]}}")
+        }
+        ("POST", "/v1/admissions/annul") => format!("{{\"venue\":\"{HERE}\",\"device\":\"north\",\"device_seq\":1}}"),
+        ("POST", "/v1/venues/{venue}/drawers/{drawer}/open") => r#"{"float":{"amount":0,"currency":"EUR"}}"#.to_owned(),
+        ("POST", "/v1/venues/{venue}/drawers/{drawer}/close") => {
+            r#"{"counted":{"amount":0,"currency":"EUR"}}"#.to_owned()
+        }
+        ("POST", "/v1/bookings/{booking}/rebook") => r#"{"slot":"general@2026-12-01T10:15+00:00"}"#.to_owned(),
         ("PUT", "/v1/admin/venues/{venue}/slots/{slot}") => r#"{"capacity":150}"#.to_owned(),
         ("GET" | "DELETE", _) => String::new(),
         _ => "{}".to_owned(),

@@ -13,7 +13,7 @@ use rotunda_booking::claim::Claim;
 use rotunda_booking::ticket_key::public_key;
 use rotunda_booking::time::Timestamp;
 use rotunda_router::api::{self, App};
-use rotunda_router::auth::TokenSetting;
+use rotunda_router::auth::{RoleName, TokenSetting};
 use rotunda_router::claim_keys::{ClaimKeySetting, PublicKey};
 use rotunda_router::config::{Config, Span};
 use rotunda_router::server::Door;
@@ -23,7 +23,8 @@ use crate::fake::{CountingDraw, Fake};
 
 pub(crate) const NETWORK: &str = include_str!("../../../deploy/config/meridian.yaml");
 pub(crate) const ADMIN: &str = "Bearer open-sesame";
-pub(crate) const SHOP: &str = "Bearer shop-secret";
+/// A manager of all venues.
+pub(crate) const BOSS: &str = "Bearer boss-secret";
 
 /// The private key of whoever keeps the members.
 const MEMBERS: [u8; 32] = [7; 32];
@@ -32,14 +33,24 @@ const MEMBERS: [u8; 32] = [7; 32];
 pub(crate) fn config() -> Config {
     Config {
         admin_token: vec!["open-sesame".to_owned()],
-        token: vec![TokenSetting {
-            name: "shop".to_owned(),
-            secret: Some("shop-secret".to_owned()),
-            sha256: None,
-            admin: false,
-            role: None,
-            venues: Vec::new(),
-        }],
+        token: vec![
+            TokenSetting {
+                name: "shop".to_owned(),
+                secret: Some("shop-secret".to_owned()),
+                sha256: None,
+                admin: false,
+                role: None,
+                venues: Vec::new(),
+            },
+            TokenSetting {
+                name: "boss".to_owned(),
+                secret: Some("boss-secret".to_owned()),
+                sha256: None,
+                admin: false,
+                role: Some(RoleName::Manager),
+                venues: Vec::new(),
+            },
+        ],
         claim_key: vec![ClaimKeySetting {
             name: "members".to_owned(),
             public: PublicKey(public_key(&MEMBERS)),

@@ -244,7 +244,7 @@ async fn the_feed_tells_everything_once_however_it_is_cut_and_opens_no_booking()
     let confirm = format!("/v1/bookings/{}/confirm", secrets[0]);
     assert_eq!(house.post(&confirm, &key(50), "{}").await.status, 200);
     house.fake.advance(11);
-    let token = [("authorization", "Bearer shop-secret")];
+    let token = [("authorization", "Bearer boss-secret")];
     let read = async |limit: u32| {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {

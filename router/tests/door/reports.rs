@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::house::{Answer, House, SHOP, config, key};
+use crate::house::{Answer, BOSS, House, config, key};
 
 impl House {
     async fn staff_get(&self, path: &str) -> Answer {
         let answer = self
-            .request("GET", path, &[("authorization", SHOP)], String::new())
+            .request("GET", path, &[("authorization", BOSS)], String::new())
             .await;
         assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer
@@ -18,7 +18,7 @@ impl House {
 
     async fn staff_post(&self, path: &str, key: &str, body: &str) -> Answer {
         let headers = [
-            ("authorization", SHOP),
+            ("authorization", BOSS),
             ("idempotency-key", key),
             ("content-type", "application/json"),
         ];
