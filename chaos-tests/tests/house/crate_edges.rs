@@ -56,6 +56,7 @@ const GUARDED: &[(&str, &[&str])] = &[
 const BOOKING_LEANS_ON: &[&str] = &[
     "bytes",
     // A table of positions that is never walked, so its order decides nothing.
+    "ed25519-dalek",
     "hashbrown",
     "iso_currency",
     "jiff",

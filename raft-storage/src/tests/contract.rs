@@ -290,13 +290,13 @@ async fn opened_in_format(place: &Place, format: u32) -> OpenError {
 }
 
 async fn a_newer_format_is_refused(place: Place) {
-    let refused = opened_in_format(&place, 3).await;
+    let refused = opened_in_format(&place, 4).await;
     assert!(
         matches!(
             refused,
             OpenError::NewerFormat {
-                found: 3,
-                supported: 2,
+                found: 4,
+                supported: 3,
                 ..
             }
         ),
@@ -305,13 +305,13 @@ async fn a_newer_format_is_refused(place: Place) {
 }
 
 async fn an_older_format_is_refused(place: Place) {
-    let refused = opened_in_format(&place, 1).await;
+    let refused = opened_in_format(&place, 2).await;
     assert!(
         matches!(
             refused,
             OpenError::OlderFormat {
-                found: 1,
-                oldest: 2,
+                found: 2,
+                oldest: 3,
                 ..
             }
         ),

@@ -1,3 +1,5 @@
+//! What a picture shows: slots as they were told, whole days at a time, and how old it is.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rotunda_booking::catalogue::{ProductDefinition, ProductKind, VenueDefinition};
