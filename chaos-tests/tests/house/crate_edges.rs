@@ -55,8 +55,9 @@ const GUARDED: &[(&str, &[&str])] = &[
 /// no build but the simulator's own (see [`OPTIONAL`]).
 const BOOKING_LEANS_ON: &[&str] = &[
     "bytes",
-    // A table of positions that is never walked, so its order decides nothing.
+    // Signatures that are the same each time (RFC 8032): it draws nothing.
     "ed25519-dalek",
+    // A table of positions that is never walked, so its order decides nothing.
     "hashbrown",
     "iso_currency",
     "jiff",
