@@ -2,7 +2,7 @@
 //!
 //! `commands` writes a line in the entry that decides about the command, where the command names its actor; the door says
 //! who is named. A command that was decided before is answered from its record and leaves no second line. A command
-//! without a key (an import) leaves one where it changed something: repeated, it changes nothing.
+//! without a key leaves one where it is an import that changed something, or takes back a scan or a key.
 //!
 //! A booking stands here by its reference, never by its id: whoever reads the log must not be able to change bookings.
 
@@ -67,8 +67,14 @@ pub(crate) fn decided(
     outcome: &Outcome,
 ) -> Result<(), RowsError> {
     let Some(actor) = &command.actor else { return Ok(()) };
-    let is_repeatable = command.key.is_none();
-    if is_repeatable && !matches!(outcome, Outcome::Imported { changed: true, .. }) {
+    // What the staff do to a scan or a key has no key of its own either, and must not go unrecorded: repeated, it is told again.
+    let is_recorded = command.key.is_some()
+        || matches!(outcome, Outcome::Imported { changed: true, .. })
+        || matches!(
+            command.operation,
+            Operation::Annul { .. } | Operation::RetireTicketKey { .. }
+        );
+    if !is_recorded {
         return Ok(());
     }
     let about = about(&slug(transaction, command)?, &command.operation, outcome);

@@ -16,7 +16,7 @@
 //! capacity general@10:00 5, close general@10:00, open general@10:00, expire 100
 //! show b1, ticket b1#0, gates? 2027-01-15, footfall?, sales?, no-shows?, slots? general, ledger, outbox, restart
 //! ```
-//! Any command takes `key=` (else each has its own), `venue=` (else 1) and `by=anna:counter` (a member of the staff; `audit`
+//! Any command takes `key=` (else each has its own, but for those that come without one), `venue=` (else 1) and `by=anna:counter` (a member of the staff; `audit`
 //! shows what they did). A line that begins with `+` joins the entry
 //! of the line before it. Times without a day are of 2027-01-15, UTC.
 
@@ -220,14 +220,18 @@ impl World {
             },
             _ => return None,
         };
-        let proposers = matches!(
+        let keyless = matches!(
             operation,
-            Operation::ImportVenue(_) | Operation::SetSlots(_) | Operation::Expire { .. }
+            Operation::ImportVenue(_)
+                | Operation::SetSlots(_)
+                | Operation::Expire { .. }
+                | Operation::Annul { .. }
+                | Operation::RetireTicketKey { .. }
         );
         self.keys += 1;
         let key = match key {
             Some(name) => Some(name),
-            None => (!proposers).then(|| format!("own {}", self.keys)),
+            None => (!keyless).then(|| format!("own {}", self.keys)),
         };
         let fingerprint = xxh3_64(rest.join(" ").as_bytes());
         let key = key.map(|key| CommandKey(xxh3_128(key.as_bytes()).to_be_bytes()));
