@@ -54,6 +54,10 @@ pub fn raft_config(cluster: &str, timing: &Timing) -> Result<Arc<Config>, Config
         // 0.10 replicates before its own fsync: a leader that resumes its term with a shorter log
         // could give an index away twice.
         enable_leader_restore: Some(mutant!(LeaderRestored)),
+        // A follower whose disk lost what it had acknowledged starts all the same where its mark does not tell (see
+        // raft-storage's `mark`). Asked for what it once had, it says that it has not, and is sent all of it again. Without
+        // this the leader asks for ever: the replica stays behind, votes, and the next fault finds one copy less.
+        allow_log_reversion: Some(true),
         ..Config::default()
     };
     config.validate().map(Arc::new)

@@ -355,4 +355,13 @@ impl MarkFile {
             Self::Sim(file) => file.sync_data(),
         }
     }
+
+    /// Before [`Self::sync_data`] on a task: waits for as long as a simulated disk is told to take.
+    pub(crate) async fn sync_takes_its_time(&self) {
+        match self {
+            Self::Real(_) => {}
+            #[cfg(any(test, feature = "sim"))]
+            Self::Sim(file) => file.sync_takes_its_time().await,
+        }
+    }
 }

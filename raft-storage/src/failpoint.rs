@@ -12,7 +12,7 @@ pub(crate) enum Step {
     AppendBeforeSync,
     /// The batch is synced; neither the mark nor anybody who waits knows.
     AppendSynced,
-    /// The mark says so as well; the callbacks have not run.
+    /// The mark of the batch before is synced, its own is asked for; the callbacks have not run.
     AppendMarked,
     /// A vote is queued.
     VoteQueued,

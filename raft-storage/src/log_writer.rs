@@ -1,5 +1,5 @@
 //! The one writer of raftdb: a thread, or over a simulated disk a task that does the same. It takes everything that is queued over all groups, writes it as one batch with one
-//! fsync, moves the high-water mark, and then completes the callbacks in order: group commit, which openraft leaves to the
+//! fsync, has the high-water mark moved, and then completes the callbacks in order: group commit, which openraft leaves to the
 //! store. Entries, votes, truncations, purges and descriptors all go through the same queue, so their order on disk is the
 //! order in which they were asked for.
 
@@ -19,7 +19,8 @@ use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
 use crate::keys::{self, Slot};
 use crate::log_store::GroupLog;
-use crate::mark::{self, Mark};
+use crate::mark::Mark;
+use crate::mark::keeper::Keeper;
 use crate::metrics as names;
 use crate::mutant::mutant;
 use crate::record::{self, RecordError, ReplicaDescriptor};
@@ -104,7 +105,7 @@ pub(crate) struct Reserved<'a> {
 }
 
 impl LogWriter {
-    /// Starts the writer. `queue_bytes` bounds the entries that wait.
+    /// Starts the writer. `mark` says that all of `db` is synced; `queue_bytes` bounds the entries that wait.
     pub(crate) fn start(
         place: Place,
         db: Db,
@@ -115,9 +116,11 @@ impl LogWriter {
     ) -> io::Result<Self> {
         let (queue, operations) = mpsc::channel(QUEUE_OPERATIONS);
         let room_units = (queue_bytes / QUEUE_UNIT).max(1);
+        let sequence = db.latest_sequence_number();
         let worker = Worker {
             db,
-            mark,
+            sequence,
+            mark: Keeper::start(place, mark, sequence, Arc::clone(&latch))?,
             cache,
             latch,
             fsync: metrics::histogram!(names::FSYNC_SECONDS),
@@ -205,7 +208,9 @@ fn stopped() -> io::Error {
 
 struct Worker {
     db: Db,
-    mark: Mark,
+    /// The number of the last write that is synced.
+    sequence: u64,
+    mark: Keeper,
     cache: Arc<EntryCache>,
     latch: Arc<Latch>,
     fsync: Histogram,
@@ -250,14 +255,11 @@ impl Worker {
                         self.db.write_synced(batch).await
                     };
                     self.fsync.record(start.elapsed());
-                    self.conclude(&taken, written)
+                    self.conclude(&taken, written).await
                 }
                 Err(error) => Err(error),
             };
             self.complete(taken.drain(..), &result);
-        }
-        if let Err(error) = self.mark.sync() {
-            tracing::warn!(%error, "syncing the high-water mark at close failed; the next start checks a little less");
         }
     }
 
@@ -277,26 +279,24 @@ impl Worker {
         Ok(batch)
     }
 
-    fn conclude(&mut self, operations: &[Operation], written: Result<(), EngineError>) -> io::Result<()> {
+    async fn conclude(&mut self, operations: &[Operation], written: Result<(), EngineError>) -> io::Result<()> {
         written.map_err(|error| self.latch.close(format!("writing to raftdb failed: {error}")))?;
         for operation in operations {
             hit(operation.change.step_synced());
         }
 
-        // Before the callbacks, so that nothing is promised that the mark does not cover.
-        let mut marked = self.mark.advance(self.db.latest_sequence_number());
-        // A log that ends early may have lost entries that others have too. A vote that is forgotten could be cast twice, and
+        // One batch at most is answered that the mark does not cover: it was synced while this one was.
+        self.mark.reached(self.sequence).await?;
+        self.sequence = self.db.latest_sequence_number();
+        self.mark.advance(self.sequence);
+        // A log that ends early may have lost an entry that others have too. A vote that is forgotten could be cast twice, and
         // nobody would notice: so a loss of power must not leave it above the mark.
         if operations
             .iter()
             .any(|operation| matches!(operation.change, Change::Vote(_)))
         {
-            marked = marked.and_then(|()| self.mark.sync());
+            self.mark.reached(self.sequence).await?;
         }
-        marked.map_err(|error| {
-            self.latch
-                .close(format!("writing the high-water mark ({}) failed: {error}", mark::FILE))
-        })?;
         Ok(())
     }
 

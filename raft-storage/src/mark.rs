@@ -3,8 +3,10 @@
 //! that was torn by a loss of power or years of votes behind one flipped bit. The mark tells the two apart: it lies outside
 //! the WAL, and it is written only after the WAL's fsync. A database that recovers below it has lost what it promised.
 //!
-//! The mark is written after every batch, and synced now and then and with every vote. Behind is harmless (it promises less),
-//! and it cannot be ahead: sequence numbers never go back, not by a truncation either.
+//! Behind is harmless (it promises less), and it cannot be ahead: sequence numbers never go back, not by a truncation either.
+//! How far behind it may be, its [`keeper`] says.
+
+pub(crate) mod keeper;
 
 use std::io;
 
@@ -17,16 +19,11 @@ pub(crate) const FILE: &str = "MARK";
 /// Two slots, used in turn, in different sectors: a torn write leaves the other.
 const SLOT_BYTES: u64 = 4096;
 
-/// Batches between syncs of the mark. A process that is killed loses nothing (the page cache stays); after a loss of power
-/// at most this many batches, none of them with a vote, are not covered by the check.
-const SYNC_EVERY: u32 = 64;
-
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Mark {
     file: MarkFile,
     counter: u64,
-    unsynced: u32,
 }
 
 /// What the file said.
@@ -59,35 +56,20 @@ impl Mark {
             None => Found::Nothing,
         };
         let counter = newest.map_or(0, |(counter, _)| counter);
-        let mark = Self {
-            file,
-            counter,
-            unsynced: 0,
-        };
-        Ok((mark, found))
+        Ok((Self { file, counter }, found))
     }
 
-    /// Says that everything up to `sequence` is synced.
+    /// Says that everything up to `sequence` is synced, and makes that survive a loss of power.
     pub(crate) fn advance(&mut self, sequence: u64) -> io::Result<()> {
+        self.write(sequence)?;
+        self.file.sync_data()
+    }
+
+    fn write(&mut self, sequence: u64) -> io::Result<()> {
         self.counter += 1;
         let slot = (self.counter % 2) * SLOT_BYTES;
         self.file
-            .write_all_at(&record::encode_mark(self.counter, sequence), slot)?;
-        self.unsynced += 1;
-        if self.unsynced >= SYNC_EVERY {
-            self.sync()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Makes the mark itself survive a loss of power.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if self.unsynced > 0 {
-            self.file.sync_data()?;
-            self.unsynced = 0;
-        }
-        Ok(())
+            .write_all_at(&record::encode_mark(self.counter, sequence), slot)
     }
 }
 

@@ -138,12 +138,10 @@ fn create(dir: &Path, log: &Db, state: &Db, mark: &mut Mark, identity: &StoredId
         .write_unlogged(batch)
         .and_then(|()| state.flush())
         .map_err(|error| failed(dir, None, None, &error))?;
-    mark.advance(0)
-        .and_then(|()| mark.sync())
-        .map_err(|source| OpenError::Io {
-            path: dir.to_owned(),
-            source,
-        })?;
+    mark.advance(0).map_err(|source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    })?;
     log.put_synced(&keys::IDENTITY, &record)
         .map_err(|error| failed(dir, None, None, &error))
 }

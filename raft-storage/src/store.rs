@@ -193,9 +193,7 @@ impl Store {
         let latch = Arc::new(Latch::new(Arc::clone(&config.fatal)));
         let cache = Arc::new(EntryCache::new(budget.entries));
         // What an engine recovers is synced by the time it is open.
-        mark.advance(log_db.latest_sequence_number())
-            .and_then(|()| mark.sync())
-            .map_err(io_error)?;
+        mark.advance(log_db.latest_sequence_number()).map_err(io_error)?;
         let writer = LogWriter::start(
             place,
             log_db.clone(),

@@ -362,6 +362,18 @@ impl Life {
             "the node has crashed: its disk is not its own any more",
         ))
     }
+
+    async fn sync_takes_its_time(&self) {
+        let takes = {
+            let Ok(mut platter) = self.platter() else { return };
+            let takes = platter.faults.sync_takes;
+            platter.exercised.slow_syncs += u64::from(!takes.is_zero());
+            takes
+        };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+    }
 }
 
 impl Drop for Life {

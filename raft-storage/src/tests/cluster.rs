@@ -136,6 +136,8 @@ pub(super) async fn start(place: &Place, id: u64, reachable: &Reachable) -> Repl
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: crate::KEEP_LOG_UNTIL_CHECKPOINT,
         enable_leader_restore: Some(false),
+        // As the node sets it.
+        allow_log_reversion: Some(true),
         ..Config::default()
     };
     let network = Network {

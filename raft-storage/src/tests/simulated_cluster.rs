@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::storage::RaftLogStorage;
 
-use super::Place;
 use super::cluster::{Reachable, Replica, start, write};
+use super::{GROUP, Place, Registers};
 use crate::engine::sim::SimDisk;
 use crate::runtime::seed_this_thread;
 use crate::types::ReplicaNode;
@@ -128,4 +129,50 @@ fn the_same_seed_gives_the_same_life() {
         lives.iter().any(|lived| lived.0 != lives[0].0),
         "the seed changes nothing"
     );
+}
+
+/// One life with a follower whose disk only says that it syncs, until its power fails. Gives how many entries of its log were
+/// gone; `None` where its start refused.
+async fn forgetful(choice: u64) -> Option<u64> {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.settled().await;
+    let follower = cluster.running.keys().copied().find(|id| *id != leader).unwrap();
+    write(&cluster.running[&leader], 20).await;
+    cluster.settled().await;
+    cluster.disks[&follower].set_lying_syncs(true);
+    let last = write(&cluster.running[&leader], 20).await;
+    cluster.settled().await;
+    cluster.lose(follower, choice).await;
+    cluster.disks[&follower].heal();
+
+    let place = Place::Disk(cluster.disks[&follower].clone());
+    let found = {
+        let store = place.try_store(place.config()).await.ok()?;
+        let mut group = store.open_group(GROUP, follower, Registers::default()).await.unwrap();
+        group.log.get_log_state().await.unwrap().last_log_id
+    };
+    cluster.start(follower).await;
+    // The leader is the same one, and remembers what the follower had acknowledged.
+    assert_eq!(cluster.settled().await, leader);
+    write(&cluster.running[&leader], 5).await;
+    cluster.settled().await;
+    let hashes: Vec<_> = cluster
+        .running
+        .values()
+        .map(|replica| replica.reader.view().unwrap().state_hash())
+        .collect();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "replicas differ");
+    Some(last - found.map_or(0, |id| id.index))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_whose_log_went_back_unnoticed_is_filled_again() {
+    let mut went_back = 0;
+    for choice in 0..24 {
+        // What it waits for comes, or the paused clock is soon there.
+        let lived = tokio::time::timeout(Duration::from_secs(60), forgetful(choice)).await;
+        let gone = lived.unwrap_or_else(|_| panic!("choice {choice}: the follower stays behind"));
+        went_back += u64::from(gone.is_some_and(|gone| gone > 0));
+    }
+    assert!(went_back > 0, "no choice let the log go back");
 }

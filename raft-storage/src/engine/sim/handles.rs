@@ -79,15 +79,7 @@ impl Database {
 
     /// Before [`Self::sync`]: waits for as long as the disk is told to take.
     pub(crate) async fn sync_takes_its_time(&self) {
-        let takes = {
-            let Ok(mut platter) = self.life.platter() else { return };
-            let takes = platter.faults.sync_takes;
-            platter.exercised.slow_syncs += u64::from(!takes.is_zero());
-            takes
-        };
-        if !takes.is_zero() {
-            tokio::time::sleep(takes).await;
-        }
+        self.life.sync_takes_its_time().await;
     }
 
     pub(crate) fn sync(&self) -> Result<(), EngineError> {
@@ -232,6 +224,11 @@ impl File {
         platter.strike(Access::Write)?;
         platter.mark.write_all_at(bytes, at);
         Ok(())
+    }
+
+    /// Before [`Self::sync_data`]: as [`Database::sync_takes_its_time`].
+    pub(crate) async fn sync_takes_its_time(&self) {
+        self.life.sync_takes_its_time().await;
     }
 
     pub(crate) fn sync_data(&self) -> io::Result<()> {
