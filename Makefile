@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges
+.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -25,6 +25,9 @@ PEERS_ARGS ?=
 LOOK_ARGS ?=
 # Arguments for `rotunda-bench goals`, as in: make goals GOALS_ARGS="--only s1,s5 --seconds 20"
 GOALS_ARGS ?=
+
+# Arguments for the contract test, as in: make contract CONTRACT_ARGS="--minutes 30 --seed 7"
+CONTRACT_ARGS ?=
 
 # How long `make soak` goes on.
 HOURS ?= 1
@@ -116,7 +119,7 @@ failpoints: setup ## real nodes die in the middle of what they do, under load, a
 	@cp -f '$(BIN)/rotunda-router' '$(TARGET)/failpoints/' && mv -f '$(BIN)/rotunda-node' '$(TARGET)/failpoints/'
 	@ROTUNDA_BIN_DIR='$(TARGET)/failpoints' $(CARGO) test $(FLAGS) --test e2e -- --ignored --nocapture failpoints::
 
-check: setup fmt clippy doc edges deny ## looks and never edits: formatting, lints, docs, crate edges
+check: setup fmt clippy doc edges contract-drift deny ## looks and never edits: formatting, lints, docs, crate edges, the committed contract
 
 fmt:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing: rustup component add rustfmt' >&2; exit 1; }
@@ -132,6 +135,18 @@ doc:
 # The crate edges and what may be named where are held by a test that needs nothing but cargo.
 edges:
 	PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --quiet --test house
+
+# The committed OpenAPI document and page of problems are what the code says.
+contract-drift:
+	$(CARGO) test $(FLAGS) --quiet --test contract_files
+
+contract-files: setup ## writes router/openapi.json and router/PROBLEMS.md anew, from the code
+	UPDATE_GOLDEN=1 $(CARGO) test $(FLAGS) --quiet --test contract_files
+
+contract: setup ## schemathesis against a demo of its own: every answer is one that the OpenAPI document describes
+	@.ci/setup contract '$(TARGET)/tools'
+	@$(CARGO) build $(FLAGS) --bins
+	@PATH='$(TARGET)/tools/schemathesis/bin':"$$PATH" chaos-tests/contract/run '$(BIN)' $(CONTRACT_ARGS)
 
 # Licences and sources besides, where cargo-deny is installed; it takes minutes to build, so nothing installs it.
 deny:

@@ -236,6 +236,11 @@ impl Pages {
         self
     }
 
+    /// The row of each route so far.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// All of it.
     pub(crate) fn finish(self) -> (Router<Arc<Door>>, Arc<Rules>) {
         (self.router, Arc::new(self.rules))

@@ -57,6 +57,7 @@ use crate::stack::{Origin, Route};
 use crate::{access, admin_http, stack};
 use call::Call;
 pub(crate) use call::header_value;
+pub use docs::problems_page;
 use error::{Code, Problem};
 
 /// Bound of a body, in bytes.
@@ -132,9 +133,9 @@ impl Service<http::Request<Body>> for App {
     }
 }
 
-/// The public port: routes, layers, and what answers when no route fits.
-pub fn app(door: Arc<Door>) -> App {
-    let routes = Routes::documented_in(docs::Document::openapi())
+/// Every route that the document speaks of, with its row.
+fn documented() -> Routes {
+    Routes::documented_in(docs::Document::openapi())
         .route(access::LIST_VENUES, routes!(venues::list)) //      GET  /v1/venues
         .route(access::SEE_VENUE, routes!(venues::one)) //         GET  /v1/venues/{venue}
         .route(access::LIST_PRODUCTS, routes!(venues::products)) // GET  /v1/venues/{venue}/products
@@ -175,9 +176,20 @@ pub fn app(door: Arc<Door>) -> App {
         .route(access::LIST_TOKENS, routes!(tokens::list)) //      GET  /v1/admin/tokens
         .route(access::REVOKE_TOKEN, routes!(tokens::revoke)) //   DELETE /v1/admin/tokens/{name}
         .route(access::ABOUT, routes!(docs::problems)) //          GET  /problems
-        .route(access::ABOUT, routes!(docs::problem)); //          GET  /problems/{code}
-    let (pages, openapi) = routes.finish();
-    let (routes, rules) = docs::pages(pages, openapi).finish(); // GET  /openapi.json, /docs
+        .route(access::ABOUT, routes!(docs::problem)) //           GET  /problems/{code}
+}
+
+/// The OpenAPI document, as `/openapi.json` answers it and as it is committed beside the code.
+#[must_use]
+pub fn openapi() -> String {
+    let (pages, document) = documented().finish();
+    docs::openapi(&pages, &document)
+}
+
+/// The public port: routes, layers, and what answers when no route fits.
+pub fn app(door: Arc<Door>) -> App {
+    let (pages, document) = documented().finish();
+    let (routes, rules) = docs::pages(pages, &document).finish(); // GET  /openapi.json, /docs
     let routes = routes
         .fallback(async || Problem::new(Code::NotFound, "There is no such route; /docs lists them."))
         .method_not_allowed_fallback(async || {

@@ -256,7 +256,6 @@ enum Read {
         (status = 200, body = Admission),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn ask(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let asked: Ask = body::read(&call.headers, &bytes)?;
@@ -316,7 +315,6 @@ pub(crate) async fn ask(call: Call, bytes: Bytes) -> Result<Response, Problem> {
         (status = 200, body = Merged),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn batch(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let Batch { venue, scans: sent } = body::read(&call.headers, &bytes)?;
@@ -412,7 +410,6 @@ pub(crate) async fn batch(call: Call, bytes: Bytes) -> Result<Response, Problem>
         (status = 200, body = Admission),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn annul(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let Annul {

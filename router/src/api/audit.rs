@@ -71,14 +71,13 @@ pub(crate) struct Who<'a> {
     params(
         ("venue" = String, Path, description = "Venue id"),
         ("after" = Option<u64>, Query, description = "Number of the last line that you have; 0 for the first"),
-        ("limit" = Option<u32>, Query, description = "Lines at most, 1 to 1000; 100 where left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Lines at most, 1 to 1000; 100 where left out"),
         ("Rotunda-Commit" = Option<String>, Header, description = "The answer shows at least this"),
     ),
     responses(
         (status = 200, body = AuditLog),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn lines(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
     let [after, limit] = call.parameters(["after", "limit"])?;

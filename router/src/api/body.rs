@@ -47,12 +47,12 @@ pub(crate) fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Res
     parse(body)
 }
 
-/// A body that may be left out.
+/// A body that may be left out, or null.
 pub(crate) fn read_optional<T: DeserializeOwned + Default>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         Ok(T::default())
     } else {
-        read(headers, body)
+        Ok(read::<Option<T>>(headers, body)?.unwrap_or_default())
     }
 }
 

@@ -93,7 +93,6 @@ pub(crate) struct Router {
         (status = 200, body = Cluster),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
     call.parameters([])?;

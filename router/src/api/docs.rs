@@ -1,5 +1,8 @@
 //! What the door says about itself: the OpenAPI document, a page to browse it that needs no network, and the list of codes.
 
+mod document;
+
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Redirect, Response};
@@ -10,6 +13,7 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use super::availability::stream::Event as AvailabilityEvent;
 use super::call::{Segments, json};
 use super::error::{Code, Problem, ProblemBody};
 use crate::access::{ABOUT, Pages};
@@ -36,22 +40,21 @@ use crate::access::{ABOUT, Pages};
         (name = "operator", description = "Needs a token of an operator, or of a manager where the route says so"),
         (name = "about", description = "This document's friends"),
     ),
-    modifiers(&AdminToken),
+    // What the data of an event is; no route answers with it by itself.
+    components(schemas(AvailabilityEvent)),
+    modifiers(&Token),
 )]
 pub(crate) struct Document;
 
-struct AdminToken;
+struct Token;
 
-impl Modify for AdminToken {
+impl Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-            "A token of the cluster (POST /v1/admin/tokens) or of the router's configuration, of a role that may",
+            "A token of the cluster (POST /v1/admin/tokens) or of the router's configuration. `x-roles` of a route says \
+             whose roles may; what takes the role `visitor` is open to everybody.",
         ));
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("admin", SecurityScheme::Http(scheme.build()));
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Any token of the router's configuration"));
         components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
     }
 }
@@ -64,6 +67,8 @@ pub(crate) struct CodeEntry {
     #[schema(example = 409)]
     status: u16,
     title: &'static str,
+    /// Why a request is answered with it.
+    cause: &'static str,
     /// What to do about it.
     remedy: &'static str,
     /// True where the same request, under the same key, may succeed later.
@@ -76,6 +81,7 @@ impl From<Code> for CodeEntry {
             code: code.as_str(),
             status: code.status(),
             title: code.title(),
+            cause: code.cause(),
             remedy: code.remedy(),
             retryable: code.retryable(),
         }
@@ -115,12 +121,38 @@ pub(crate) async fn root() -> Redirect {
     Redirect::temporary("/docs/")
 }
 
+/// The OpenAPI document of these routes.
+pub(crate) fn openapi(pages: &Pages, document: &utoipa::openapi::OpenApi) -> String {
+    // Only what no JSON can say fails, and the document says nothing of the kind.
+    document::complete(document, pages.rules()).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// The list of codes for people, as `router/PROBLEMS.md` has it.
+#[must_use]
+pub fn problems_page() -> String {
+    let mut page = "# Problems\n\nEvery `code` that an error can have, with what causes it and what to do. `make contract-files` \
+                    writes this page from `router/src/api/error/code.rs`;\n`GET /problems` of a router has the same as JSON. \
+                    Where a code is marked with *again*, the same request under the same key may succeed later.\n\n\
+                    | code | status | what | cause | remedy |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for code in Code::ALL {
+        let again = if code.retryable() { ", *again*" } else { "" };
+        let _ = writeln!(
+            page,
+            "| `{}` | {}{again} | {} | {} | {} |",
+            code.as_str(),
+            code.status(),
+            code.title(),
+            code.cause(),
+            code.remedy()
+        );
+    }
+    page
+}
+
 /// `/openapi.json` and `/docs`.
-pub(crate) fn pages(pages: Pages, mut document: utoipa::openapi::OpenApi) -> Pages {
-    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-    let text = document
-        .to_pretty_json()
-        .map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from);
+pub(crate) fn pages(pages: Pages, document: &utoipa::openapi::OpenApi) -> Pages {
+    let text = Bytes::from(openapi(&pages, document));
     let openapi = async move || {
         (
             [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],

@@ -92,14 +92,13 @@ macro_rules! change {
             post, path = $path, tag = "counter", request_body = $body,
             params(
                 ("venue" = String, Path, description = "Venue id"),
-                ("drawer" = String, Path, description = "Id of the drawer: 1 to 40 of a-z, 0-9 and -"),
+                ("drawer" = String, Path, pattern = "^[a-z0-9-]{1,40}$", description = "Id of the drawer: 1 to 40 of a-z, 0-9 and -"),
                 ("Idempotency-Key" = String, Header, description = "A new UUID, the same one for retries"),
             ),
             responses(
                 (status = 200, body = Drawer),
                 (status = "default", body = ProblemBody, content_type = "application/problem+json"),
             ),
-            security(("token" = [])),
         )]
         pub(crate) async fn $name(
             call: Call,
@@ -188,7 +187,6 @@ async fn change(
         (status = 200, body = Drawer),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn one(call: Call, Segments((slug, drawer)): Segments<(String, String)>) -> Result<Response, Problem> {
     call.parameters([])?;

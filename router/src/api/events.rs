@@ -130,14 +130,13 @@ impl From<EventKind> for FeedEventType {
     get, path = "/v1/events", tag = "operator",
     params(
         ("after" = Option<String>, Query, description = "`next_cursor` of the page before; from the beginning where left out"),
-        ("limit" = Option<u32>, Query, description = "At most so many, up to 1000; 100 where left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "At most so many, up to 1000; 100 where left out"),
         ("venue" = Option<String>, Query, description = "Only of this venue"),
     ),
     responses(
         (status = 200, body = EventPage),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let [after, limit, venue] = call.parameters(["after", "limit", "venue"])?;

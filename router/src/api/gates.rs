@@ -68,7 +68,6 @@ pub(crate) struct Occupancy<'a> {
         (status = 200, body = GateBundle),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn bundle(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
     let [from, to] = call.parameters(["from", "to"])?;
@@ -102,7 +101,6 @@ pub(crate) async fn bundle(call: Call, Segments(slug): Segments<String>) -> Resu
         (status = 200, body = Occupancy),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn occupancy(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
     call.parameters([])?;

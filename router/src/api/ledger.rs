@@ -92,13 +92,12 @@ pub(crate) struct Entry {
     params(
         ("venue" = String, Path, description = "Venue id"),
         ("after" = Option<u64>, Query, description = "Number of the last line that the caller has; 0 where left out"),
-        ("limit" = Option<u32>, Query, description = "At most so many lines, up to 1000; 100 where left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "At most so many lines, up to 1000; 100 where left out"),
     ),
     responses(
         (status = 200, body = Ledger),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("token" = [])),
 )]
 pub(crate) async fn lines(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
     let [after, limit] = call.parameters(["after", "limit"])?;

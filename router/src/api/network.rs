@@ -68,7 +68,6 @@ pub(crate) struct ImportedVenue {
         )),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn import(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let network = read(&call, &bytes)?;

@@ -59,13 +59,12 @@ macro_rules! report {
                 ("venue" = String, Path, description = "Venue id"),
                 ("from" = String, Query, description = "First service day, as `2027-01-15`"),
                 ("to" = Option<String>, Query, description = "Last service day, included; `from` where left out"),
-                ("format" = Option<String>, Query, description = "`json` or `csv`; where left out, `Accept` decides"),
+                ("format" = Option<String>, Query, pattern = "^(json|csv)$", description = "`json` or `csv`; where left out, `Accept` decides"),
             ),
             responses(
                 (status = 200, content(($body = "application/json"), (String = "text/csv"))),
                 (status = "default", body = ProblemBody, content_type = "application/problem+json"),
             ),
-            security(("token" = [])),
         )]
         pub(crate) async fn $name(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
             let asked = Asked::of(&call, slug)?;

@@ -48,7 +48,6 @@ pub(crate) struct ChangedSlot<'a> {
         (status = 200, body = ChangedSlot),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn change(
     call: Call,

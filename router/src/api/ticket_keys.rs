@@ -102,7 +102,6 @@ pub(crate) async fn list(call: Call, Segments(slug): Segments<String>) -> Result
         (status = 200, body = TicketKeys),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn rotate(call: Call, Segments(slug): Segments<String>, bytes: Bytes) -> Result<Response, Problem> {
     let key = Key::required(&call.headers, &call.caller)?;
@@ -134,7 +133,6 @@ pub(crate) async fn rotate(call: Call, Segments(slug): Segments<String>, bytes: 
         (status = 200, body = TicketKeys),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("admin" = [])),
 )]
 pub(crate) async fn retire(
     call: Call,

@@ -4,6 +4,7 @@
 
 mod access;
 mod contract;
+mod coverage;
 mod fake;
 mod hostile;
 mod house;
@@ -53,6 +54,7 @@ scripts! {
     changes_are_fed_to_staff
     cluster_trouble_says_what_to_do
     counter_takes_cash
+    every_route_once
     gates_admit
     hold_runs_out
     import_is_validated_whole

@@ -164,7 +164,10 @@ fn show(answer: &Answer) -> String {
             let _ = writeln!(text, "{name}: {}", value.to_str().unwrap());
         }
     }
-    let body = std::str::from_utf8(&answer.body).unwrap();
+    let Ok(body) = std::str::from_utf8(&answer.body) else {
+        let _ = write!(text, "\n(no text)\n");
+        return text;
+    };
     if !body.is_empty() {
         let json = answer.header("content-type").ends_with("json");
         let _ = write!(

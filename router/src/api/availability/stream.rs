@@ -55,6 +55,20 @@ pub(crate) struct Event<'a> {
     gone: Vec<String>,
 }
 
+/// One server-sent event.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "for the document: events are written as text")]
+pub(crate) struct StreamEvent {
+    /// `reset`, `slots` or `closed`.
+    #[schema(example = "slots", pattern = "^(reset|slots|closed)$")]
+    event: String,
+    /// Log index up to which the stream has told everything; `closed` has none.
+    #[schema(example = "48213")]
+    id: Option<String>,
+    /// JSON: an `AvailabilityEvent`; of `closed` the reason, `slow_reader` or `draining`.
+    data: String,
+}
+
 /// How slots stand, and each change as it happens.
 ///
 /// Server-sent events. `event: reset` comes first and has all slots of the range; `event: slots` has those that changed
@@ -72,7 +86,7 @@ pub(crate) struct Event<'a> {
         ("Last-Event-ID" = Option<u64>, Header, description = "`id` of the last event that the reader has"),
     ),
     responses(
-        (status = 200, body = Event, content_type = "text/event-stream"),
+        (status = 200, body = StreamEvent, content_type = "text/event-stream"),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
