@@ -16,6 +16,7 @@ pub mod catalogue_cache;
 pub mod claim_keys;
 pub mod config;
 mod header_timer;
+pub mod http2;
 pub mod idempotency;
 pub mod live;
 pub mod metrics;

@@ -1,8 +1,8 @@
 //! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
 //!
-//! HTTP/1.1 only, straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on
-//! connections, a deadline for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a
-//! drain that ends.
+//! Straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on connections, a deadline
+//! for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a drain that ends. A
+//! connection speaks HTTP/1.1, or HTTP/2 where it begins with that ([`crate::http2`]).
 
 use std::convert::Infallible;
 use std::io;
@@ -41,7 +41,7 @@ use crate::stack::{InFlight, Origin};
 use crate::ticket_key_cache::TicketKeyCache;
 use crate::trace::Draw;
 use crate::write_deadline::WriteDeadline;
-use crate::{admin_http, api};
+use crate::{admin_http, api, http2};
 
 /// Bytes of a request's head, and of the connection's read buffer. A longer head is answered with 431.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -363,16 +363,39 @@ impl<A: Answer> Accept<A> {
                 peer: peer.ip(),
                 alarms,
             };
-            let service = service_fn(move |request| {
-                let answer = app.clone().answer(origin.clone(), request);
-                async move { Ok::<_, Infallible>(answer.await) }
-            });
-            let connection = graceful.watch(
-                builder.serve_connection(TokioIo::new(WriteDeadline::new(stream, self.header_timeout)), service),
-            );
+            let patience = self.header_timeout;
+            let (watcher, stop) = (graceful.watcher(), stop.clone());
             tokio::spawn(async move {
+                let many = tokio::select! {
+                    many = http2::is_begun(&stream, patience) => many,
+                    () = stop.cancelled() => return,
+                };
+                // Whoever says nothing, or has gone, has no place here.
+                let Some(many) = many else { return };
+                let stream = WriteDeadline::new(stream, patience);
+                let ended = if many {
+                    // Side by side they cannot share what is kept for one request after the other.
+                    let answer = move |request| {
+                        let origin = Origin {
+                            peer: origin.peer,
+                            alarms: Alarms::keeping(0),
+                        };
+                        app.clone().answer(origin, request)
+                    };
+                    let ended = http2::serve(stream, &stop, answer).await;
+                    drop(watcher);
+                    ended
+                } else {
+                    let service = service_fn(move |request| {
+                        let answer = app.clone().answer(origin.clone(), request);
+                        async move { Ok::<_, Infallible>(answer.await) }
+                    });
+                    watcher
+                        .watch(builder.serve_connection(TokioIo::new(stream), service))
+                        .await
+                };
                 // What ends a connection (a head that came too slowly, a reset) is the client's affair.
-                if let Err(error) = connection.await {
+                if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "connection ended");
                 }
                 drop(place);

@@ -188,7 +188,9 @@ impl Call {
     pub(crate) fn at_least(&self, shard: u64) -> Result<Option<u64>, Problem> {
         let mut index = None;
         for value in self.headers.get_all(COMMIT) {
-            for token in value.as_bytes().split(|&byte| byte == b',') {
+            // A list may have empty members (RFC 9110, 5.6.1).
+            let tokens = value.as_bytes().split(|&byte| byte == b',');
+            for token in tokens.filter(|token| !token.trim_ascii().is_empty()) {
                 let token = std::str::from_utf8(token).ok().and_then(|token| {
                     let (shard, index) = token.trim().split_once(':')?;
                     Some((shard.parse::<u64>().ok()?, index.parse::<u64>().ok()?))

@@ -8,6 +8,7 @@ mod coverage;
 mod fake;
 mod hostile;
 mod house;
+mod http2;
 mod limits;
 mod live;
 mod live_streams;

@@ -48,7 +48,7 @@ pub(crate) async fn start(config: Config) -> Running {
 }
 
 /// Sends bytes and reads until the other side closes or an answer with a known length is whole.
-async fn exchange(to: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn exchange(to: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(to).await.unwrap();
     let _ = stream.write_all(bytes).await;
     read_answer(&mut stream).await
@@ -92,7 +92,7 @@ async fn until_there_is_a_place(at: SocketAddr) {
     timeout(PATIENCE, freed).await.expect("the place becomes free");
 }
 
-fn post_hold(n: u32) -> Vec<u8> {
+pub(crate) fn post_hold(n: u32) -> Vec<u8> {
     let body = hold(1);
     format!(
         "POST /v1/bookings HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\nidempotency-key: {}\r\ncontent-length: {}\r\n\r\n{body}",
