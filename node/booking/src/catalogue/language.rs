@@ -16,8 +16,8 @@ pub fn canonical(tag: &str) -> Option<String> {
     }
     let mut subtags = tag.split('-').peekable();
     let language = subtags.next()?;
-    // Four letters are kept back by the standard, for nothing yet.
-    if !matches!(language.len(), 2 | 3 | 5..=8) || !is_alphabetic(language) {
+    // The standard has room for languages of up to eight letters and knows none: who writes `english` is mistaken.
+    if !matches!(language.len(), 2 | 3) || !is_alphabetic(language) {
         return None;
     }
     let mut canonical = language.to_ascii_lowercase();
@@ -94,6 +94,7 @@ mod tests {
             "pt_BR",
             "p1",
             "abcd",
+            "english",
             "english please",
             "português",
             "pt-BR-PT",
