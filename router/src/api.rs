@@ -18,11 +18,15 @@ mod docs;
 mod drawers;
 mod events;
 mod gates;
+mod language;
 mod ledger;
 mod network;
+mod paging;
+mod products;
 mod qr;
 mod rebook;
 mod reports;
+mod search;
 mod service_days;
 mod slots;
 mod ticket_keys;
@@ -138,7 +142,8 @@ fn documented() -> Routes {
     Routes::documented_in(docs::Document::openapi())
         .route(access::LIST_VENUES, routes!(venues::list)) //      GET  /v1/venues
         .route(access::SEE_VENUE, routes!(venues::one)) //         GET  /v1/venues/{venue}
-        .route(access::LIST_PRODUCTS, routes!(venues::products)) // GET  /v1/venues/{venue}/products
+        .route(access::LIST_PRODUCTS, routes!(products::of_venue)) // GET /v1/venues/{venue}/products
+        .route(access::LIST_PRODUCTS, routes!(products::list)) //  GET  /v1/products
         .route(access::SEE_SLOTS, routes!(availability::slots)) // GET  /v1/venues/{venue}/availability
         .route(access::SEE_SLOTS, routes!(availability::stream::stream)) // GET /v1/venues/{venue}/availability/stream
         .route(access::SEE_EVENTS, routes!(events::list)) //       GET  /v1/events

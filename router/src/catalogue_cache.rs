@@ -17,6 +17,7 @@ use rotunda_protocol::error::ClientError;
 use tokio::time::Instant;
 
 use crate::backend::{Answered, Backend};
+use crate::folded_text::{Folded, FoldedVenue};
 
 /// How old a copy may be before it is asked for again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -43,8 +44,16 @@ pub struct Known {
     pub planned_through: Vec<Option<ServiceDay>>,
     /// The definition.
     pub definition: Box<VenueDefinition>,
+    folded: Folded,
     fetched: Instant,
     asking: AtomicBool,
+}
+
+impl Known {
+    /// Its texts as a search compares them.
+    pub(crate) fn folded(&self) -> &FoldedVenue {
+        self.folded.get_or_init(|| FoldedVenue::of(&self.definition))
+    }
 }
 
 /// Somebody asks for a newer copy; over when dropped, also when the request is given up.
@@ -134,12 +143,21 @@ impl CatalogueCache {
             return Ok(None);
         };
         let asking = AtomicBool::new(false);
+        // What a search has folded is good as long as the definition is the same.
+        let older = self
+            .copies
+            .lock()
+            .get(&venue)
+            .filter(|older| older.revision == revision)
+            .cloned();
+        let folded = older.map(|older| older.folded.clone()).unwrap_or_default();
         let known = Arc::new(Known {
             shard,
             index,
             revision,
             planned_through,
             definition,
+            folded,
             fetched,
             asking,
         });

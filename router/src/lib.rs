@@ -15,6 +15,7 @@ pub mod backend;
 pub mod catalogue_cache;
 pub mod claim_keys;
 pub mod config;
+mod folded_text;
 mod header_timer;
 pub mod http2;
 pub mod idempotency;

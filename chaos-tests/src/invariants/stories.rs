@@ -24,6 +24,8 @@ fn definition(building: u32, guides: Option<u32>) -> VenueDefinition {
     VenueDefinition {
         slug: "house".to_owned(),
         name: "House".to_owned(),
+        language: String::new(),
+        texts: Default::default(),
         city: "Town".to_owned(),
         time_zone: "UTC".to_owned(),
         currency: "EUR".to_owned(),
@@ -35,6 +37,7 @@ fn definition(building: u32, guides: Option<u32>) -> VenueDefinition {
         products: vec![ProductDefinition {
             slug: "tour".to_owned(),
             name: "Tour".to_owned(),
+            texts: Default::default(),
             kind: ProductKind::Guided,
             slot_minutes: 30,
             visit_minutes: 60,

@@ -23,6 +23,8 @@ pub(super) fn slug(venue: VenueNo) -> String {
 pub(crate) fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
     UnitDefinition {
         slug: slug.to_owned(),
+        name: None,
+        texts: Default::default(),
         kind: slug.to_uppercase(),
         price,
         pax,
@@ -39,6 +41,7 @@ fn product(slug: &str, capacity: u32, guides: Option<u32>) -> ProductDefinition 
     ProductDefinition {
         slug: slug.to_owned(),
         name: slug.to_owned(),
+        texts: Default::default(),
         kind: if guides.is_some() {
             ProductKind::Guided
         } else {
@@ -70,6 +73,8 @@ pub(super) fn definition(venue: VenueNo) -> VenueDefinition {
     VenueDefinition {
         slug: slug(venue),
         name: "House".to_owned(),
+        language: String::new(),
+        texts: Default::default(),
         city: "Town".to_owned(),
         time_zone: "UTC".to_owned(),
         currency: "EUR".to_owned(),

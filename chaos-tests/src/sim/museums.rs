@@ -11,6 +11,7 @@ fn product(slug: &str, kind: ProductKind, capacity: u32, guides: Option<u32>) ->
     ProductDefinition {
         slug: slug.to_owned(),
         name: slug.to_owned(),
+        texts: Default::default(),
         kind,
         slot_minutes: 120,
         visit_minutes: 180,
@@ -36,6 +37,8 @@ pub fn venue(number: usize) -> VenueDefinition {
     VenueDefinition {
         slug: format!("sim-{number}"),
         name: format!("Sim {number}"),
+        language: String::new(),
+        texts: Default::default(),
         city: "Sim".to_owned(),
         time_zone: zones[number % zones.len()].to_owned(),
         currency: "EUR".to_owned(),

@@ -64,6 +64,8 @@ impl Rows for Sink {
 fn venue() -> VenueDefinition {
     let unit = UnitDefinition {
         slug: "adult".to_owned(),
+        name: None,
+        texts: Default::default(),
         kind: "ADULT".to_owned(),
         price: 1_400,
         pax: 1,
@@ -77,6 +79,7 @@ fn venue() -> VenueDefinition {
     let product = ProductDefinition {
         slug: "general".to_owned(),
         name: "General admission".to_owned(),
+        texts: Default::default(),
         kind: ProductKind::Timed,
         slot_minutes: 60,
         visit_minutes: 60,
@@ -96,6 +99,8 @@ fn venue() -> VenueDefinition {
     VenueDefinition {
         slug: "lisbon-tides".to_owned(),
         name: "Museum of Tides".to_owned(),
+        language: String::new(),
+        texts: Default::default(),
         city: "Lisbon".to_owned(),
         time_zone: "Europe/Lisbon".to_owned(),
         currency: "EUR".to_owned(),

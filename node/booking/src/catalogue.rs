@@ -7,12 +7,15 @@
 pub mod bounds;
 mod description;
 pub mod encoding;
+pub mod language;
+mod texts;
 mod validate;
 
 pub use description::{
     BundleDescription, BundleUnitDescription, LegDescription, NetworkDescription, NetworkHeader, OpeningDescription,
-    ProductDescription, UnitDescription, VenueDescription,
+    ProductDescription, TranslationDescription, UnitDescription, VenueDescription,
 };
+pub use texts::{Texts, Translation};
 pub use validate::{Problem, validate};
 
 use crate::time::{ServiceDay, Timestamp};
@@ -46,6 +49,10 @@ pub struct VenueDefinition {
     pub slug: String,
     /// Name for people.
     pub name: String,
+    /// Language of all texts of the venue that are no translation: a tag of BCP 47; empty where nobody said.
+    pub language: String,
+    /// What else is said of it, and in which languages.
+    pub texts: Texts,
     /// City.
     pub city: String,
     /// IANA zone.
@@ -126,6 +133,8 @@ pub struct ProductDefinition {
     pub slug: String,
     /// Name for people.
     pub name: String,
+    /// What else is said of it, and in which languages.
+    pub texts: Texts,
     /// How it is visited.
     pub kind: ProductKind,
     /// Minutes from slot to slot (0 for a day pass).
@@ -163,6 +172,10 @@ pub struct ProductDefinition {
 pub struct UnitDefinition {
     /// Unit id.
     pub slug: String,
+    /// Name for people, where the catalogue has one.
+    pub name: Option<String>,
+    /// What else is said of it, and in which languages.
+    pub texts: Texts,
     /// Kind as resellers know it: `ADULT`.
     pub kind: String,
     /// Minor units, tax included.

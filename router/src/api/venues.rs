@@ -1,26 +1,22 @@
-//! The catalogue: venues, one venue, its products. At most a second old; see `catalogue_cache`.
+//! The catalogue: venues, and one venue. At most a second old; see `catalogue_cache`. Their products are in
+//! [`super::products`].
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::response::Response;
-use futures::future::join_all;
-use rotunda_booking::catalogue::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
-use rotunda_booking::time::ServiceDay;
-use rotunda_protocol::shard_map::VenueInfo;
+use rotunda_booking::catalogue::{Opening, VenueDefinition};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::call::{Call, Segments, parameter, tagged, unknown_venue};
+use super::call::{Call, Segments, tagged, unknown_venue};
 use super::error::{Problem, ProblemBody};
-use super::views::{AsOf, Money};
+use super::language::Interpreter;
+use super::paging;
+use super::search::{self, Search, Sought};
+use super::views::AsOf;
 use crate::catalogue_cache::Known;
 use crate::idempotency::Fingerprint;
-
-/// Entries of a page where the caller does not say.
-const DEFAULT_LIMIT: usize = 50;
-
-/// Most entries of a page.
-const MAX_LIMIT: usize = 200;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -39,6 +35,12 @@ pub(crate) struct VenueEntry {
     #[schema(example = "lisbon-tides")]
     id: String,
     name: String,
+    /// Of name and description, as a tag of BCP 47; left out where the catalogue does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "pt")]
+    language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     city: String,
     /// IANA zone.
     time_zone: String,
@@ -51,6 +53,13 @@ pub(crate) struct VenueEntry {
 pub(crate) struct Venue<'a> {
     id: &'a str,
     name: &'a str,
+    /// Of name and description, as a tag of BCP 47; left out where the catalogue does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    /// Every language that name or description is in.
+    languages: Vec<&'a str>,
     city: &'a str,
     /// IANA zone.
     time_zone: &'a str,
@@ -82,145 +91,93 @@ pub(crate) struct OpeningHours {
     to: String,
 }
 
-/// The products of a venue.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Products<'a> {
-    venue: &'a str,
-    products: Vec<Product<'a>>,
-    as_of: AsOf,
-}
-
-/// A product.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Product<'a> {
-    id: &'a str,
-    name: &'a str,
-    /// `timed`, `guided`, `group` or `day`.
-    kind: &'static str,
-    /// Minutes from slot to slot; not for day passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slot_minutes: Option<u32>,
-    /// Minutes that a visit takes; not for day passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    visit_minutes: Option<u32>,
-    /// Places of a slot (of a day, for day passes).
-    capacity: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    on_sale: Option<String>,
-    hold_minutes: u32,
-    min_units_per_booking: u32,
-    max_units_per_booking: u32,
-    /// Last service day whose slots can be looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    planned_through: Option<String>,
-    units: Vec<Unit<'a>>,
-}
-
-/// A ticket type.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Unit<'a> {
-    id: &'a str,
-    /// As resellers know it: `ADULT`.
-    #[serde(rename = "type")]
-    kind: &'a str,
-    price: Money<'static>,
-    /// Persons that one of it admits.
-    pax: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_age: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_age: Option<u32>,
-    /// At least one of these must be booked with it for the same slot.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    accompanied_by: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_quantity: Option<u32>,
-    /// What the visitor must hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requires: Option<&'a str>,
-    /// An identity card is looked at.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    id_required: bool,
-}
-
-/// Venues, in order of their ids.
+/// Venues, in order of their ids, in the caller's language where the catalogue has it.
+///
+/// With parameters only those that fit all of them. Texts are compared without case and accents.
 #[utoipa::path(
     get, path = "/v1/venues", tag = "catalogue",
     params(
+        ("q" = Option<String>, Query, description = "Only with all these words in id, city, name or description, in any language"),
         ("city" = Option<String>, Query, description = "Only in this city"),
-        ("q" = Option<String>, Query, description = "Only with this in id, name or city"),
         ("open_on" = Option<String>, Query, description = "Only open on this service day, as `2027-01-15`"),
+        ("price_min" = Option<i64>, Query, description = "Only with a product that costs as much, in minor units: see `price_from` of `/v1/products`"),
+        ("price_max" = Option<i64>, Query, description = "Only with a product that costs no more, in minor units"),
+        ("currency" = Option<String>, Query, description = "Only selling in this currency. A price needs it where the city's venues sell in several"),
         ("limit" = Option<u32>, Query, description = "At most so many, up to 200; 50 where left out"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("Accept-Language" = Option<String>, Header, description = "Languages that the caller reads, as `pt-BR, en;q=0.5`"),
     ),
     responses(
-        (status = 200, body = VenuePage),
+        (status = 200, body = VenuePage, headers(
+            ("Content-Language" = String, description = "Languages that the texts are in, with commas"),
+        )),
         (status = 304, description = "The caller has it"),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
-    let [city, q, open_on, limit, cursor] = call.parameters(["city", "q", "open_on", "limit", "cursor"])?;
-    let limit = match limit {
-        None => DEFAULT_LIMIT,
-        Some(text) => match text.parse() {
-            Ok(limit @ 1..=MAX_LIMIT) => limit,
-            _ => return Err(parameter("limit", format!("it must be a number from 1 to {MAX_LIMIT}"))),
-        },
+    let [q, city, open_on, price_min, price_max, currency, limit, cursor] = call.parameters([
+        "q",
+        "city",
+        "open_on",
+        "price_min",
+        "price_max",
+        "currency",
+        "limit",
+        "cursor",
+    ])?;
+    let limit = paging::limit(limit.as_deref())?;
+    let after = paging::after(cursor.as_deref())?;
+    let sought = Sought {
+        q,
+        city,
+        open_on,
+        price_min,
+        price_max,
+        currency,
     };
-    let open_on: Option<ServiceDay> = open_on
-        .map(|text| {
-            text.parse()
-                .map_err(|_| parameter("open_on", "it must be a day, as 2027-01-15"))
-        })
-        .transpose()?;
-    let after = cursor
-        .map(|text| unseal(&text).ok_or_else(|| parameter("cursor", "send back `next_cursor` as it came")))
-        .transpose()?;
+    let search = Search::of(&call, sought).await?;
 
-    let map = call.map()?;
-    let mut venues: Vec<&VenueInfo> = map.venues().iter().collect();
-    venues.sort_by(|one, other| one.slug.cmp(&other.slug));
+    let mut venues = search::venues(&call)?;
     venues.retain(|venue| after.as_ref().is_none_or(|after| venue.slug > *after));
-
+    let mut interpreter = Interpreter::of(&call.headers);
     let mut tag = Fingerprint::of("venues");
-    let mut data = Vec::new();
+    let mut data: Vec<VenueEntry> = Vec::new();
     let mut next_cursor = String::new();
-    // One page's worth of questions at a time: a filter may skip many venues, and each is a question to its shard.
-    'pages: for chunk in venues.chunks(limit.max(16)) {
-        let known = join_all(chunk.iter().map(|venue| call.catalogue(venue))).await;
-        for known in known {
-            let Some(known) = known? else { continue };
-            if !matches(&known.definition, city.as_deref(), q.as_deref(), open_on) {
-                continue;
-            }
-            if data.len() == limit {
-                next_cursor = data
-                    .last()
-                    .map(|entry: &VenueEntry| seal(&entry.id))
-                    .unwrap_or_default();
-                break 'pages;
-            }
-            tag.text(&known.definition.slug).number(known.revision);
-            data.push(entry(&known.definition));
+    search::look(&call, &venues, |known| {
+        if !search.has_venue(known) {
+            return ControlFlow::Continue(());
         }
-    }
-    tag.text(&next_cursor);
+        if data.len() == limit {
+            next_cursor = data.last().map(|entry| paging::seal(&entry.id)).unwrap_or_default();
+            return ControlFlow::Break(());
+        }
+        tag.text(&known.definition.slug).number(known.revision);
+        data.push(entry(&known.definition, &mut interpreter));
+        ControlFlow::Continue(())
+    })
+    .await?;
+    tag.text(&next_cursor).number(interpreter.chosen());
     let page = VenuePage {
         has_more: !next_cursor.is_empty(),
         next_cursor,
         data,
     };
-    Ok(tagged(&call, format!("\"{:016x}\"", tag.short()), &page))
+    let response = tagged(&call, format!("\"{:016x}\"", tag.short()), &page);
+    Ok(interpreter.sign(response))
 }
 
-/// One venue.
+/// One venue, in the caller's language where the catalogue has it.
 #[utoipa::path(
     get, path = "/v1/venues/{venue}", tag = "catalogue",
-    params(("venue" = String, Path, description = "Venue id")),
+    params(
+        ("venue" = String, Path, description = "Venue id"),
+        ("Accept-Language" = Option<String>, Header, description = "Languages that the caller reads, as `pt-BR, en;q=0.5`"),
+    ),
     responses(
-        (status = 200, body = Venue),
+        (status = 200, body = Venue, headers(
+            ("Content-Language" = String, description = "Languages that the texts are in, with commas"),
+        )),
         (status = 304, description = "The caller has it"),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -229,9 +186,19 @@ pub(crate) async fn one(call: Call, Segments(slug): Segments<String>) -> Result<
     call.parameters([])?;
     let known = known(&call, &slug).await?;
     let definition = &known.definition;
+    let mut interpreter = Interpreter::of(&call.headers);
+    let shown = interpreter.show(&definition.language, &definition.name, &definition.texts);
+    let translated = definition.texts.translations.iter();
     let venue = Venue {
         id: &definition.slug,
-        name: &definition.name,
+        name: shown.name,
+        language: shown.language,
+        description: shown.description,
+        languages: Some(definition.language.as_str())
+            .filter(|language| !language.is_empty())
+            .into_iter()
+            .chain(translated.map(|translation| translation.language.as_str()))
+            .collect(),
         city: &definition.city,
         time_zone: &definition.time_zone,
         currency: &definition.currency,
@@ -247,88 +214,12 @@ pub(crate) async fn one(call: Call, Segments(slug): Segments<String>) -> Result<
             .collect(),
         as_of: as_of(&known),
     };
-    Ok(tagged(&call, revision_tag(&known), &venue))
-}
-
-/// The products of a venue, with their units and prices.
-#[utoipa::path(
-    get, path = "/v1/venues/{venue}/products", tag = "catalogue",
-    params(("venue" = String, Path, description = "Venue id")),
-    responses(
-        (status = 200, body = Products),
-        (status = 304, description = "The caller has it"),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn products(call: Call, Segments(slug): Segments<String>) -> Result<Response, Problem> {
-    call.parameters([])?;
-    let known = known(&call, &slug).await?;
-    let definition = &known.definition;
-    let planned = known.planned_through.iter().copied().chain(std::iter::repeat(None));
-    let products = definition.products.iter().zip(planned);
-    let body = Products {
-        venue: &definition.slug,
-        products: products
-            .map(|(product, planned)| Product::new(product, planned, &definition.currency))
-            .collect(),
-        as_of: as_of(&known),
+    let tag = match shown.language {
+        Some(language) => format!("\"{:016x}-{language}\"", known.revision),
+        None => format!("\"{:016x}\"", known.revision),
     };
-    Ok(tagged(
-        &call,
-        products_tag(known.revision, &known.planned_through),
-        &body,
-    ))
-}
-
-/// Of all that the products show: the window of one may move on before that of another.
-fn products_tag(revision: u64, planned: &[Option<ServiceDay>]) -> String {
-    let mut tag = Fingerprint::of("products");
-    tag.number(revision);
-    for day in planned {
-        tag.number(day.map_or(0, |day| 1 << 32 | u64::from(day.0 as u32)));
-    }
-    format!("\"{:016x}\"", tag.short())
-}
-
-impl<'a> Product<'a> {
-    fn new(product: &'a ProductDefinition, planned: Option<ServiceDay>, currency: &str) -> Self {
-        Self {
-            id: &product.slug,
-            name: &product.name,
-            kind: match product.kind {
-                ProductKind::Timed => "timed",
-                ProductKind::Guided => "guided",
-                ProductKind::Group => "group",
-                ProductKind::Day => "day",
-            },
-            slot_minutes: Some(product.slot_minutes).filter(|&minutes| minutes > 0),
-            visit_minutes: Some(product.visit_minutes).filter(|&minutes| minutes > 0),
-            capacity: product.capacity,
-            on_sale: product.on_sale.map(|at| at.to_rfc3339(0)),
-            hold_minutes: product.hold_minutes,
-            min_units_per_booking: product.min_units_per_booking,
-            max_units_per_booking: product.max_units_per_booking,
-            planned_through: planned.map(|day| day.to_string()),
-            units: product.units.iter().map(|unit| Unit::new(unit, currency)).collect(),
-        }
-    }
-}
-
-impl<'a> Unit<'a> {
-    fn new(unit: &'a UnitDefinition, currency: &str) -> Self {
-        Self {
-            id: &unit.slug,
-            kind: &unit.kind,
-            price: Money::kept(unit.price, currency),
-            pax: unit.pax,
-            min_age: unit.min_age,
-            max_age: unit.max_age,
-            accompanied_by: &unit.accompanied_by,
-            max_quantity: unit.max_quantity,
-            requires: unit.requires.as_deref(),
-            id_required: unit.id_required,
-        }
-    }
+    let response = tagged(&call, tag, &venue);
+    Ok(interpreter.sign(response))
 }
 
 /// The catalogue of the venue that a path names.
@@ -340,26 +231,25 @@ pub(crate) async fn known(call: &Call, slug: &str) -> Result<Arc<Known>, Problem
         .ok_or_else(|| unknown_venue(slug, "{venue}"))
 }
 
-fn entry(definition: &VenueDefinition) -> VenueEntry {
+fn entry(definition: &VenueDefinition, interpreter: &mut Interpreter) -> VenueEntry {
+    let shown = interpreter.show(&definition.language, &definition.name, &definition.texts);
     VenueEntry {
         id: definition.slug.clone(),
-        name: definition.name.clone(),
+        name: shown.name.to_owned(),
+        language: shown.language.map(str::to_owned),
+        description: shown.description.map(str::to_owned),
         city: definition.city.clone(),
         time_zone: definition.time_zone.clone(),
         currency: definition.currency.clone(),
     }
 }
 
-fn as_of(known: &Known) -> AsOf {
+pub(super) fn as_of(known: &Known) -> AsOf {
     AsOf {
         shard: known.shard,
         index: known.index,
         time: None,
     }
-}
-
-fn revision_tag(known: &Known) -> String {
-    format!("\"{:016x}\"", known.revision)
 }
 
 fn hours(opening: &Opening) -> OpeningHours {
@@ -376,68 +266,9 @@ fn hours(opening: &Opening) -> OpeningHours {
     }
 }
 
-fn matches(definition: &VenueDefinition, city: Option<&str>, q: Option<&str>, open_on: Option<ServiceDay>) -> bool {
-    let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
-    city.is_none_or(|city| definition.city.to_lowercase() == city.to_lowercase())
-        && q.is_none_or(|q| {
-            [&definition.slug, &definition.name, &definition.city]
-                .into_iter()
-                .any(|text| has(text, q))
-        })
-        && open_on.is_none_or(|day| {
-            !definition.closed.contains(&day)
-                && definition
-                    .opening
-                    .iter()
-                    .any(|opening| opening.days >> day.weekday() & 1 == 1)
-        })
-}
-
-/// A cursor says where the page ended. In hexadecimal, so that nobody is tempted to write one by hand.
-fn seal(slug: &str) -> String {
-    use std::fmt::Write as _;
-    slug.bytes().fold(String::from("v1"), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unseal(cursor: &str) -> Option<String> {
-    let hex = cursor
-        .strip_prefix("v1")
-        .filter(|hex| hex.len() % 2 == 0 && hex.is_ascii() && hex.len() <= 1_024)?;
-    let bytes: Result<Vec<u8>, _> = (0..hex.len())
-        .step_by(2)
-        .map(|n| u8::from_str_radix(&hex[n..n + 2], 16))
-        .collect();
-    String::from_utf8(bytes.ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_went() {
-        assert_eq!(unseal(&seal("lisbon-tides")).as_deref(), Some("lisbon-tides"));
-        for wrong in ["", "lisbon-tides", "v1zz", "v1f", "v1ff", "v2aa"] {
-            assert_eq!(unseal(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_tag_of_products_moves_with_the_window_of_each() {
-        let (monday, tuesday) = (Some(ServiceDay(20_000)), Some(ServiceDay(20_001)));
-        let tags = [
-            products_tag(1, &[tuesday, None]),
-            products_tag(1, &[tuesday, monday]),
-            products_tag(1, &[tuesday, tuesday]),
-            products_tag(2, &[tuesday, tuesday]),
-        ];
-        let different: std::collections::BTreeSet<&String> = tags.iter().collect();
-        assert_eq!(different.len(), tags.len(), "{tags:?}");
-    }
 
     #[test]
     fn opening_hours_read_as_in_the_file() {

@@ -1,15 +1,18 @@
 //! What holds for every answer: the shape of problems, names of requests, the OpenAPI document, health.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rotunda_booking::ids::VenueNo;
+use rotunda_router::api;
 use rotunda_router::api::error::Code;
 use rotunda_router::backend::ClientError;
 use rotunda_router::catalogue_cache::CatalogueCache;
+use rotunda_router::server::Door;
 use tokio::time::Instant;
 
-use crate::fake::Trouble;
+use crate::fake::{CountingDraw, Trouble};
 use crate::house::{ADMIN, House, NETWORK, config, hold, key};
 
 #[tokio::test]
@@ -88,6 +91,7 @@ async fn the_openapi_document_has_every_route() {
             "GET /v1/admin/tokens",
             "GET /v1/bookings/{booking}",
             "GET /v1/events",
+            "GET /v1/products",
             "GET /v1/tickets/{ticket}",
             "GET /v1/tickets/{ticket}/qr.png",
             "GET /v1/tickets/{ticket}/qr.svg",
@@ -180,6 +184,7 @@ async fn a_page_that_the_caller_has_is_not_sent_again() {
         "/v1/venues?limit=2",
         "/v1/venues/lisbon-tides",
         "/v1/venues/lisbon-tides/products",
+        "/v1/products?limit=2",
         "/v1/venues/lisbon-tides/availability?from=2026-12-01",
     ] {
         let first = house.get(path).await;
@@ -203,6 +208,68 @@ async fn a_page_that_the_caller_has_is_not_sent_again() {
         .request("GET", path, &[("if-none-match", &tag)], String::new())
         .await;
     assert_eq!(again.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_in_one_language_is_not_taken_for_that_in_another() {
+    let house = House::furnished(config()).await;
+    for path in [
+        "/v1/venues?limit=5",
+        "/v1/venues/lisbon-tides",
+        "/v1/venues/lisbon-tides/products",
+        "/v1/products?q=deep",
+    ] {
+        let in_language = async |language: &str, tag: &str| {
+            let headers = [("accept-language", language), ("if-none-match", tag)];
+            house.request("GET", path, &headers, String::new()).await
+        };
+        let (english, portuguese) = (in_language("en", "").await, in_language("pt-BR", "").await);
+        assert_ne!(english.body, portuguese.body, "{path}");
+        assert!(portuguese.header("content-language").contains("pt"), "{path}");
+        let tag = portuguese.header("etag");
+        assert_eq!(in_language("en", tag).await.status, 200, "{path}");
+        // What another reader of it has is the same answer.
+        let again = in_language("fi, pt;q=0.1", tag).await;
+        assert_eq!(again.status, 304, "{path}");
+        assert_eq!(
+            (again.header("vary"), again.header("content-language")),
+            ("Accept-Language", "")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_search_finds_what_another_router_has_imported() {
+    let house = House::furnished(config()).await;
+    let neighbour = Door::new(&config(), house.fake.clone(), Arc::new(CountingDraw::default())).unwrap();
+    let neighbour = House {
+        fake: house.fake.clone(),
+        app: api::app(neighbour.clone()),
+        door: neighbour,
+    };
+    let found = async |words: &str| {
+        let page = neighbour.get(&format!("/v1/products?q={words}")).await.json();
+        page["data"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        (
+            found("tide-gauge").await,
+            found("marees").await,
+            found("lighthouse").await
+        ),
+        (0, 3, 0)
+    );
+    let other = NETWORK.replace("Musée des Marées", "Le Phare lighthouse");
+    let imported = house.put("/v1/admin/network", &[("authorization", ADMIN)], other).await;
+    assert_eq!(imported.status, 200);
+    // The copy there grows old, and what was folded of it goes with it.
+    let heard = async {
+        while found("lighthouse").await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), heard).await.unwrap();
+    assert_eq!((found("marees").await, found("lighthouse").await), (0, 3));
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ scripts! {
     booking_from_hold_to_cancel
     cancel_some_lines
     catalogue_is_listed_and_paged
+    catalogue_speaks_to_visitors
     changes_are_fed_to_staff
     cluster_trouble_says_what_to_do
     counter_takes_cash
@@ -64,6 +65,7 @@ scripts! {
     members_show_a_claim
     no_such_route_or_method
     operator_changes_a_slot
+    products_are_looked_for
     rebook_to_other_places
     refusals_of_the_rules
     replays_answer_the_same
@@ -73,4 +75,5 @@ scripts! {
     tickets_and_their_codes
     tokens_are_issued_and_revoked
     tokens_open_what_they_may
+    venues_are_looked_for
 }

@@ -19,6 +19,8 @@ const SHOWN: &[&str] = &[
     "rotunda-commit",
     "idempotency-replayed",
     "etag",
+    "content-language",
+    "vary",
     "allow",
     "retry-after",
     "www-authenticate",

@@ -17,6 +17,10 @@ pub const MAX_OPENINGS: usize = 50;
 pub const MAX_CLOSED: usize = 1_000;
 /// Names, cities and what a unit requires, in characters.
 pub const MAX_NAME: usize = 200;
+/// What is said of a thing, in characters.
+pub const MAX_DESCRIPTION: usize = 2_000;
+/// Languages that a thing is described in, besides the catalogue's own.
+pub const MAX_TRANSLATIONS: usize = 40;
 /// A price in minor units.
 pub const MAX_PRICE: i64 = 1_000_000_000_000;
 /// Tax in basis points: as much again as the price without it.

@@ -22,6 +22,8 @@ pub struct NetworkHeader {
     pub id: String,
     /// Name for people.
     pub name: String,
+    /// Language of all texts that are no translation, unless a venue says otherwise: a tag of BCP 47, as `en`.
+    pub language: Option<String>,
     /// How long a hold lives unless the product says otherwise; 10 where left out.
     pub hold_minutes: Option<i64>,
     /// Most units in one booking unless the product says otherwise; 20 where left out.
@@ -35,6 +37,12 @@ pub struct VenueDescription {
     pub id: String,
     /// Name for people.
     pub name: String,
+    /// Language of the venue's texts and those of its products; the network's where left out.
+    pub language: Option<String>,
+    /// What visitors should know of it, in some lines.
+    pub description: Option<String>,
+    /// Name and description in other languages.
+    pub translations: Vec<TranslationDescription>,
     /// City.
     pub city: String,
     /// IANA zone: `Europe/Lisbon`.
@@ -51,6 +59,17 @@ pub struct VenueDescription {
     pub closed: Vec<String>,
     /// Products.
     pub products: Vec<ProductDescription>,
+}
+
+/// Texts in another language, which the file has as the key of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TranslationDescription {
+    /// Tag of BCP 47: `pt-BR`.
+    pub language: String,
+    /// The same as in the venue's language where left out.
+    pub name: Option<String>,
+    /// The one in the venue's language is shown where left out.
+    pub description: Option<String>,
 }
 
 /// Open on some weekdays between two local times.
@@ -71,6 +90,10 @@ pub struct ProductDescription {
     pub id: String,
     /// Name for people.
     pub name: String,
+    /// What visitors should know of it, in some lines.
+    pub description: Option<String>,
+    /// Name and description in other languages.
+    pub translations: Vec<TranslationDescription>,
     /// `timed`, `guided`, `group` or `day`.
     pub kind: String,
     /// Minutes from slot to slot; not for `day`.
@@ -110,6 +133,12 @@ pub struct ProductDescription {
 pub struct UnitDescription {
     /// Unit id.
     pub id: String,
+    /// Name for people; where left out, shops show one of their own for the type.
+    pub name: Option<String>,
+    /// What visitors should know of it.
+    pub description: Option<String>,
+    /// Name and description in other languages.
+    pub translations: Vec<TranslationDescription>,
     /// `type` in the file; as resellers know it: `ADULT`.
     pub kind: String,
     /// Minor units, tax included.

@@ -4,12 +4,19 @@
 //! items; an option a byte 0 or 1 and the value. A version byte goes first. The form is canonical: a definition has
 //! one encoding, and bytes that decode are the encoding of what they decode to. Decoding checks the form, not the rules
 //! ([`super::validate()`] did that before the definition entered the log), and never panics, whatever the bytes.
+//!
+//! Version 3 has what is said in languages, at the end of each thing. A definition that says none of it is written as
+//! version 2, as it always was: its revision stays what slot plans and rows say it is, whichever binary takes it, and a
+//! binary that knows no languages reads it.
 
-use super::{Opening, ProductDefinition, ProductKind, UnitDefinition, VenueDefinition};
+use super::{Opening, ProductDefinition, ProductKind, Texts, Translation, UnitDefinition, VenueDefinition};
 use crate::time::{ServiceDay, Timestamp};
 
-/// First byte of an encoded venue. A binary reads every version up to its own.
-pub const VENUE_VERSION: u8 = 2;
+/// Highest first byte of an encoded venue. A binary reads every version up to its own, from [`PLAIN_VERSION`] on.
+pub const VENUE_VERSION: u8 = 3;
+
+/// First byte of a venue without descriptions and languages.
+pub const PLAIN_VERSION: u8 = 2;
 
 /// Why bytes are not a venue's definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +47,8 @@ pub enum CatalogueDecodeError {
 
 /// Appends the canonical encoding of `venue` to `out`.
 pub fn encode_venue(venue: &VenueDefinition, out: &mut Vec<u8>) {
-    out.push(VENUE_VERSION);
+    let version = if is_plain(venue) { PLAIN_VERSION } else { VENUE_VERSION };
+    out.push(version);
     put_text(&venue.slug, out);
     put_text(&venue.name, out);
     put_text(&venue.city, out);
@@ -57,7 +65,22 @@ pub fn encode_venue(venue: &VenueDefinition, out: &mut Vec<u8>) {
     put_list(&venue.closed, out, |day, out| {
         out.extend_from_slice(&day.0.to_le_bytes())
     });
-    put_list(&venue.products, out, put_product);
+    put_list(&venue.products, out, |product, out| put_product(product, version, out));
+    if version > PLAIN_VERSION {
+        put_text(&venue.language, out);
+        put_texts(&venue.texts, out);
+    }
+}
+
+/// Nothing that version 3 is for.
+fn is_plain(venue: &VenueDefinition) -> bool {
+    let is_plain_unit = |unit: &UnitDefinition| unit.name.is_none() && unit.texts.is_empty();
+    venue.language.is_empty()
+        && venue.texts.is_empty()
+        && venue
+            .products
+            .iter()
+            .all(|product| product.texts.is_empty() && product.units.iter().all(is_plain_unit))
 }
 
 /// Reads the venue that `bytes` begin with, and how many bytes it took; what follows is the caller's.
@@ -67,12 +90,15 @@ pub fn encode_venue(venue: &VenueDefinition, out: &mut Vec<u8>) {
 pub fn decode_venue(bytes: &[u8]) -> Result<(VenueDefinition, usize), CatalogueDecodeError> {
     let mut reader = Reader { bytes, at: 0 };
     let found = reader.u8("version")?;
-    if found != VENUE_VERSION {
+    if !(PLAIN_VERSION..=VENUE_VERSION).contains(&found) {
         return Err(CatalogueDecodeError::Version { found });
     }
-    let venue = VenueDefinition {
+    let has_texts = found > PLAIN_VERSION;
+    let mut venue = VenueDefinition {
         slug: reader.text()?,
         name: reader.text()?,
+        language: String::new(),
+        texts: Texts::default(),
         city: reader.text()?,
         time_zone: reader.text()?,
         currency: reader.text()?,
@@ -81,12 +107,19 @@ pub fn decode_venue(bytes: &[u8]) -> Result<(VenueDefinition, usize), CatalogueD
         building_capacity: reader.u32("number")?,
         opening: reader.list(read_opening)?,
         closed: reader.list(|reader| Ok(ServiceDay(i32::from_le_bytes(reader.array("day")?))))?,
-        products: reader.list(read_product)?,
+        products: reader.list(|reader| read_product(reader, has_texts))?,
     };
+    if has_texts {
+        venue.language = reader.text()?;
+        venue.texts = read_texts(&mut reader)?;
+        if is_plain(&venue) {
+            return Err(reader.invalid("version"));
+        }
+    }
     Ok((venue, reader.at))
 }
 
-fn put_product(product: &ProductDefinition, out: &mut Vec<u8>) {
+fn put_product(product: &ProductDefinition, version: u8, out: &mut Vec<u8>) {
     put_text(&product.slug, out);
     put_text(&product.name, out);
     out.push(product.kind as u8);
@@ -107,10 +140,13 @@ fn put_product(product: &ProductDefinition, out: &mut Vec<u8>) {
     put_option(product.guides.as_ref(), out, |count, out| put_u32(*count, out));
     out.push(u8::from(product.re_entry));
     put_u32(product.early_entry_minutes, out);
-    put_list(&product.units, out, put_unit);
+    put_list(&product.units, out, |unit, out| put_unit(unit, version, out));
+    if version > PLAIN_VERSION {
+        put_texts(&product.texts, out);
+    }
 }
 
-fn put_unit(unit: &UnitDefinition, out: &mut Vec<u8>) {
+fn put_unit(unit: &UnitDefinition, version: u8, out: &mut Vec<u8>) {
     put_text(&unit.slug, out);
     put_text(&unit.kind, out);
     out.extend_from_slice(&unit.price.to_le_bytes());
@@ -121,6 +157,19 @@ fn put_unit(unit: &UnitDefinition, out: &mut Vec<u8>) {
     put_option(unit.max_quantity.as_ref(), out, |count, out| put_u32(*count, out));
     put_option(unit.requires.as_ref(), out, |what, out| put_text(what, out));
     out.push(u8::from(unit.id_required));
+    if version > PLAIN_VERSION {
+        put_option(unit.name.as_ref(), out, |name, out| put_text(name, out));
+        put_texts(&unit.texts, out);
+    }
+}
+
+fn put_texts(texts: &Texts, out: &mut Vec<u8>) {
+    put_text(&texts.description, out);
+    put_list(&texts.translations, out, |translation, out| {
+        put_text(&translation.language, out);
+        put_option(translation.name.as_ref(), out, |name, out| put_text(name, out));
+        put_option(translation.description.as_ref(), out, |text, out| put_text(text, out));
+    });
 }
 
 fn put_u32(number: u32, out: &mut Vec<u8>) {
@@ -155,10 +204,11 @@ fn read_opening(reader: &mut Reader<'_>) -> Result<Opening, CatalogueDecodeError
     })
 }
 
-fn read_product(reader: &mut Reader<'_>) -> Result<ProductDefinition, CatalogueDecodeError> {
-    Ok(ProductDefinition {
+fn read_product(reader: &mut Reader<'_>, has_texts: bool) -> Result<ProductDefinition, CatalogueDecodeError> {
+    let mut product = ProductDefinition {
         slug: reader.text()?,
         name: reader.text()?,
+        texts: Texts::default(),
         kind: {
             let number = reader.u8("kind")?;
             ProductKind::from_number(number).ok_or_else(|| reader.invalid("kind"))?
@@ -176,13 +226,19 @@ fn read_product(reader: &mut Reader<'_>) -> Result<ProductDefinition, CatalogueD
         guides: reader.option_u32()?,
         re_entry: reader.flag()?,
         early_entry_minutes: reader.u32("number")?,
-        units: reader.list(read_unit)?,
-    })
+        units: reader.list(|reader| read_unit(reader, has_texts))?,
+    };
+    if has_texts {
+        product.texts = read_texts(reader)?;
+    }
+    Ok(product)
 }
 
-fn read_unit(reader: &mut Reader<'_>) -> Result<UnitDefinition, CatalogueDecodeError> {
-    Ok(UnitDefinition {
+fn read_unit(reader: &mut Reader<'_>, has_texts: bool) -> Result<UnitDefinition, CatalogueDecodeError> {
+    let mut unit = UnitDefinition {
         slug: reader.text()?,
+        name: None,
+        texts: Texts::default(),
         kind: reader.text()?,
         price: i64::from_le_bytes(reader.array("price")?),
         pax: reader.u32("number")?,
@@ -192,6 +248,24 @@ fn read_unit(reader: &mut Reader<'_>) -> Result<UnitDefinition, CatalogueDecodeE
         max_quantity: reader.option_u32()?,
         requires: reader.option(Reader::text)?,
         id_required: reader.flag()?,
+    };
+    if has_texts {
+        unit.name = reader.option(Reader::text)?;
+        unit.texts = read_texts(reader)?;
+    }
+    Ok(unit)
+}
+
+fn read_texts(reader: &mut Reader<'_>) -> Result<Texts, CatalogueDecodeError> {
+    Ok(Texts {
+        description: reader.text()?,
+        translations: reader.list(|reader| {
+            Ok(Translation {
+                language: reader.text()?,
+                name: reader.option(Reader::text)?,
+                description: reader.option(Reader::text)?,
+            })
+        })?,
     })
 }
 

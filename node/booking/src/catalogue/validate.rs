@@ -13,6 +13,7 @@ mod opening;
 mod products;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::BTreeMap;
 
@@ -34,9 +35,10 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// What the network says for products that say nothing.
-#[derive(Clone, Copy)]
+/// What the network says for venues and products that say nothing.
+#[derive(Clone)]
 struct Defaults {
+    language: String,
     hold_minutes: u32,
     max_units_per_booking: u32,
 }
@@ -59,7 +61,7 @@ pub fn validate(description: &NetworkDescription) -> Result<NetworkDefinition, V
     report.ids("/venues", venue_ids, "venue");
     let venues: Vec<VenueDefinition> = (0..)
         .zip(description.venues.iter().take(MAX_VENUES))
-        .map(|(at, description)| venue(&format!("/venues/{at}"), description, defaults, &mut report))
+        .map(|(at, description)| venue(&format!("/venues/{at}"), description, &defaults, &mut report))
         .collect();
     report.at_most("/bundles", description.bundles.len(), MAX_BUNDLES, "bundles");
     report.ids(
@@ -88,6 +90,7 @@ fn header(header: &NetworkHeader, report: &mut Report) -> Defaults {
     report.id("/network/id", &header.id);
     report.name("/network/name", &header.name);
     Defaults {
+        language: texts::language("/network/language", header.language.as_deref(), "", report),
         hold_minutes: report.number(
             "/network/hold_minutes",
             header.hold_minutes.unwrap_or(DEFAULT_HOLD_MINUTES),
@@ -101,8 +104,15 @@ fn header(header: &NetworkHeader, report: &mut Report) -> Defaults {
     }
 }
 
-fn venue(at: &str, venue: &VenueDescription, defaults: Defaults, report: &mut Report) -> VenueDefinition {
+fn venue(at: &str, venue: &VenueDescription, defaults: &Defaults, report: &mut Report) -> VenueDefinition {
     report.name(format!("{at}/name"), &venue.name);
+    let language = texts::language(
+        &format!("{at}/language"),
+        venue.language.as_deref(),
+        &defaults.language,
+        report,
+    );
+    let texts = texts::texts(at, venue.description.as_deref(), &venue.translations, &language, report);
     report.name(format!("{at}/city"), &venue.city);
     let zone = Zone::open(&venue.time_zone);
     if zone.is_none() {
@@ -148,6 +158,7 @@ fn venue(at: &str, venue: &VenueDescription, defaults: Defaults, report: &mut Re
                 &format!("{products_at}/{index}"),
                 description,
                 zone.as_ref(),
+                &language,
                 defaults,
                 report,
             )
@@ -156,6 +167,8 @@ fn venue(at: &str, venue: &VenueDescription, defaults: Defaults, report: &mut Re
     VenueDefinition {
         slug: venue.id.clone(),
         name: venue.name.clone(),
+        language,
+        texts,
         city: venue.city.clone(),
         time_zone: zone.as_ref().map(Zone::name).unwrap_or_default().to_owned(),
         currency: venue.currency.clone(),

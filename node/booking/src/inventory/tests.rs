@@ -70,6 +70,8 @@ fn import(venue: u32) -> Command {
     let definition = VenueDefinition {
         slug: format!("venue-{venue}"),
         name: "x".repeat(100),
+        language: String::new(),
+        texts: Default::default(),
         city: "Lisbon".to_owned(),
         time_zone: "Europe/Lisbon".to_owned(),
         currency: "EUR".to_owned(),

@@ -76,6 +76,8 @@ fn unit() -> impl Strategy<Value = UnitDefinition> {
             |(slug, kind, price, pax, min_age, max_age, max_quantity, (accompanied_by, requires, id_required))| {
                 UnitDefinition {
                     slug,
+                    name: None,
+                    texts: Default::default(),
                     kind,
                     price,
                     pax,
@@ -111,6 +113,7 @@ fn product() -> impl Strategy<Value = ProductDefinition> {
             |(slug, name, kind, numbers, options, on_sale, units)| ProductDefinition {
                 slug,
                 name,
+                texts: Default::default(),
                 kind,
                 slot_minutes: numbers[0],
                 visit_minutes: numbers[1],
@@ -145,6 +148,8 @@ fn venue() -> impl Strategy<Value = VenueDefinition> {
         |([slug, name, city, time_zone, currency], numbers, (opening, closed, products))| VenueDefinition {
             slug,
             name,
+            language: String::new(),
+            texts: Default::default(),
             city,
             time_zone,
             currency,

@@ -344,6 +344,8 @@ impl World {
                 let definition = VenueDefinition {
                     slug: words[1].to_owned(),
                     name: words[1].to_owned(),
+                    language: String::new(),
+                    texts: Default::default(),
                     city: "Lisbon".to_owned(),
                     time_zone: option("zone").unwrap_or("Europe/Lisbon").to_owned(),
                     currency: currency.to_owned(),
@@ -364,6 +366,7 @@ impl World {
                 let product = ProductDefinition {
                     slug: words[1].to_owned(),
                     name: words[1].to_owned(),
+                    texts: Default::default(),
                     kind: match words[2] {
                         "timed" => ProductKind::Timed,
                         "guided" => ProductKind::Guided,
@@ -391,6 +394,8 @@ impl World {
             "unit" => {
                 let unit = UnitDefinition {
                     slug: words[1].to_owned(),
+                    name: None,
+                    texts: Default::default(),
                     kind: words[1].to_uppercase(),
                     price: words[2].parse().unwrap(),
                     pax: count("pax").unwrap_or(1),

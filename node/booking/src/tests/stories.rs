@@ -23,6 +23,8 @@ const SLOT: SlotId = SlotId {
 fn definition() -> VenueDefinition {
     let unit = |slug: &str, pax| UnitDefinition {
         slug: slug.to_owned(),
+        name: None,
+        texts: Default::default(),
         kind: "ADULT".to_owned(),
         price: 1_000_000_000_000,
         pax,
@@ -36,6 +38,8 @@ fn definition() -> VenueDefinition {
     VenueDefinition {
         slug: "lisbon-tides".to_owned(),
         name: "Tides".to_owned(),
+        language: String::new(),
+        texts: Default::default(),
         city: "Lisbon".to_owned(),
         time_zone: "UTC".to_owned(),
         currency: "EUR".to_owned(),
@@ -47,6 +51,7 @@ fn definition() -> VenueDefinition {
         products: vec![ProductDefinition {
             slug: "general".to_owned(),
             name: "General".to_owned(),
+            texts: Default::default(),
             kind: ProductKind::Timed,
             slot_minutes: 30,
             visit_minutes: 60,

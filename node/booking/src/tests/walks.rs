@@ -103,6 +103,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn unit(slug: &str, price: i64, pax: u32) -> UnitDefinition {
     UnitDefinition {
         slug: slug.to_owned(),
+        name: None,
+        texts: Default::default(),
         kind: "OTHER".to_owned(),
         price,
         pax,
@@ -129,6 +131,7 @@ fn product(slug: &str, kind: ProductKind, guides: Option<u32>, price: i64) -> Pr
     ProductDefinition {
         slug: slug.to_owned(),
         name: slug.to_owned(),
+        texts: Default::default(),
         kind,
         slot_minutes: 30,
         visit_minutes: 60,
@@ -156,6 +159,8 @@ fn definition(variant: u8) -> VenueDefinition {
     VenueDefinition {
         slug: "lisbon-tides".to_owned(),
         name: "Tides".to_owned(),
+        language: String::new(),
+        texts: Default::default(),
         city: "Lisbon".to_owned(),
         time_zone: "Europe/Lisbon".to_owned(),
         currency: "EUR".to_owned(),

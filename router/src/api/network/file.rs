@@ -6,7 +6,7 @@
 
 use rotunda_booking::catalogue::{
     BundleDescription, BundleUnitDescription, LegDescription, NetworkDescription, NetworkHeader, OpeningDescription,
-    ProductDescription, UnitDescription, VenueDescription,
+    ProductDescription, TranslationDescription, UnitDescription, VenueDescription,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,9 @@ pub(super) struct NetworkFile {
 struct Header {
     id: String,
     name: String,
+    /// Language of all texts that are no translation, unless a venue says otherwise: a tag of BCP 47.
+    #[schema(example = "en")]
+    language: Option<String>,
     hold_minutes: Option<i64>,
     max_units_per_booking: Option<i64>,
 }
@@ -38,6 +41,12 @@ struct Header {
 struct Venue {
     id: String,
     name: String,
+    /// Language of the venue's texts and those of its products; the network's where left out.
+    language: Option<String>,
+    description: Option<String>,
+    /// By tag of BCP 47.
+    #[serde(default)]
+    translations: BTreeMap<String, Translation>,
     city: String,
     time_zone: String,
     currency: String,
@@ -47,6 +56,15 @@ struct Venue {
     #[serde(default)]
     closed: Vec<String>,
     products: Vec<Product>,
+}
+
+/// Texts in another language. What is left out is shown as the venue's language has it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NetworkFileTranslation)]
+struct Translation {
+    name: Option<String>,
+    description: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,6 +82,10 @@ struct Opening {
 struct Product {
     id: String,
     name: String,
+    description: Option<String>,
+    /// By tag of BCP 47.
+    #[serde(default)]
+    translations: BTreeMap<String, Translation>,
     kind: String,
     slot_minutes: Option<i64>,
     visit_minutes: Option<i64>,
@@ -87,6 +109,11 @@ struct Product {
 #[schema(as = NetworkFileUnit)]
 struct Unit {
     id: String,
+    name: Option<String>,
+    description: Option<String>,
+    /// By tag of BCP 47.
+    #[serde(default)]
+    translations: BTreeMap<String, Translation>,
     #[serde(rename = "type")]
     kind: String,
     price: i64,
@@ -135,6 +162,7 @@ impl From<NetworkFile> for NetworkDescription {
             network: NetworkHeader {
                 id: file.network.id,
                 name: file.network.name,
+                language: file.network.language,
                 hold_minutes: file.network.hold_minutes,
                 max_units_per_booking: file.network.max_units_per_booking,
             },
@@ -142,6 +170,16 @@ impl From<NetworkFile> for NetworkDescription {
             bundles: file.bundles.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+fn translations(of: BTreeMap<String, Translation>) -> Vec<TranslationDescription> {
+    of.into_iter()
+        .map(|(language, texts)| TranslationDescription {
+            language,
+            name: texts.name,
+            description: texts.description,
+        })
+        .collect()
 }
 
 impl From<Venue> for VenueDescription {
@@ -154,6 +192,9 @@ impl From<Venue> for VenueDescription {
         Self {
             id: venue.id,
             name: venue.name,
+            language: venue.language,
+            description: venue.description,
+            translations: translations(venue.translations),
             city: venue.city,
             time_zone: venue.time_zone,
             currency: venue.currency,
@@ -171,6 +212,8 @@ impl From<Product> for ProductDescription {
         Self {
             id: product.id,
             name: product.name,
+            description: product.description,
+            translations: translations(product.translations),
             kind: product.kind,
             slot_minutes: product.slot_minutes,
             visit_minutes: product.visit_minutes,
@@ -195,6 +238,9 @@ impl From<Unit> for UnitDescription {
     fn from(unit: Unit) -> Self {
         Self {
             id: unit.id,
+            name: unit.name,
+            description: unit.description,
+            translations: translations(unit.translations),
             kind: unit.kind,
             price: unit.price,
             pax: unit.pax,

@@ -33,6 +33,7 @@ fn catalogue(revision: u64) -> VenueNews {
     let product = ProductDefinition {
         slug: "general".to_owned(),
         name: "General".to_owned(),
+        texts: Default::default(),
         kind: ProductKind::Timed,
         slot_minutes: 60,
         visit_minutes: 60,
@@ -55,6 +56,8 @@ fn catalogue(revision: u64) -> VenueNews {
         definition: VenueDefinition {
             slug: "house".to_owned(),
             name: "House".to_owned(),
+            language: String::new(),
+            texts: Default::default(),
             city: "Lisbon".to_owned(),
             time_zone: "UTC".to_owned(),
             currency: "EUR".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::Defaults;
 use super::fields::Report;
+use super::texts::texts;
 use crate::calendar::zone::{Showing, Zone};
 use crate::catalogue::bounds::{
     DEFAULT_CUTOFF_MINUTES, DEFAULT_EARLY_ENTRY_MINUTES, GRID_MINUTES, MAX_AGE, MAX_CAPACITY, MAX_CUTOFF_MINUTES,
@@ -19,10 +20,18 @@ pub(super) fn product(
     at: &str,
     product: &ProductDescription,
     zone: Option<&Zone>,
-    defaults: Defaults,
+    language: &str,
+    defaults: &Defaults,
     report: &mut Report,
 ) -> ProductDefinition {
     report.name(format!("{at}/name"), &product.name);
+    let texts = texts(
+        at,
+        product.description.as_deref(),
+        &product.translations,
+        language,
+        report,
+    );
     let kind = ProductKind::ALL
         .iter()
         .copied()
@@ -68,11 +77,20 @@ pub(super) fn product(
     report.ids(&units_at, product.units.iter().map(|unit| unit.id.as_str()), "unit");
     let units = (0..)
         .zip(product.units.iter().take(MAX_UNITS))
-        .map(|(index, description)| unit(&format!("{units_at}/{index}"), description, &product.units, report))
+        .map(|(index, description)| {
+            unit(
+                &format!("{units_at}/{index}"),
+                description,
+                &product.units,
+                language,
+                report,
+            )
+        })
         .collect();
     ProductDefinition {
         slug: product.id.clone(),
         name: product.name.clone(),
+        texts,
         kind: kind.unwrap_or(ProductKind::Timed),
         slot_minutes,
         visit_minutes,
@@ -186,7 +204,7 @@ fn on_sale(at: String, text: &str, zone: &Zone, report: &mut Report) -> Option<T
     }
 }
 
-fn units_per_booking(at: &str, product: &ProductDescription, defaults: Defaults, report: &mut Report) -> (u32, u32) {
+fn units_per_booking(at: &str, product: &ProductDescription, defaults: &Defaults, report: &mut Report) -> (u32, u32) {
     let bounds = 1..=MAX_UNITS_PER_BOOKING;
     let min_at = format!("{at}/min_units_per_booking");
     let min = report
@@ -243,7 +261,17 @@ fn tour(
     )
 }
 
-fn unit(at: &str, unit: &UnitDescription, all: &[UnitDescription], report: &mut Report) -> UnitDefinition {
+fn unit(
+    at: &str,
+    unit: &UnitDescription,
+    all: &[UnitDescription],
+    language: &str,
+    report: &mut Report,
+) -> UnitDefinition {
+    if let Some(name) = &unit.name {
+        report.name(format!("{at}/name"), name);
+    }
+    let texts = texts(at, unit.description.as_deref(), &unit.translations, language, report);
     if !UNIT_KINDS.contains(&unit.kind.as_str()) {
         report.say(
             format!("{at}/type"),
@@ -289,6 +317,8 @@ fn unit(at: &str, unit: &UnitDescription, all: &[UnitDescription], report: &mut 
     }
     UnitDefinition {
         slug: unit.id.clone(),
+        name: unit.name.clone(),
+        texts,
         kind: unit.kind.clone(),
         price: unit.price,
         pax,

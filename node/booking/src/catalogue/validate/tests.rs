@@ -5,6 +5,7 @@
 mod bundles;
 mod opening;
 mod products;
+mod texts;
 
 use super::*;
 use crate::catalogue::{
@@ -85,6 +86,7 @@ fn venue(id: &str) -> VenueDescription {
         ],
         closed: vec!["2027-01-01".into(), "2026-12-25".into(), "2027-01-01".into()],
         products: vec![timed("general"), guided("tour"), day_pass("day-pass")],
+        ..Default::default()
     }
 }
 
@@ -93,6 +95,7 @@ fn network() -> NetworkDescription {
         network: NetworkHeader {
             id: "meridian".into(),
             name: "Meridian Museums".into(),
+            language: Some("en".into()),
             hold_minutes: Some(12),
             max_units_per_booking: Some(30),
         },
