@@ -142,7 +142,7 @@ pub(crate) struct Unit<'a> {
         ("price_min" = Option<i64>, Query, description = "Only with a `price_from` as high, in minor units"),
         ("price_max" = Option<i64>, Query, description = "Only with a `price_from` no higher, in minor units"),
         ("currency" = Option<String>, Query, description = "Only sold in this currency. A price needs it where the city's venues sell in several"),
-        ("limit" = Option<u32>, Query, description = "At most so many, up to 200; 50 where left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "At most so many, up to 200; 50 where left out"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("Accept-Language" = Option<String>, Header, description = "Languages that the caller reads, as `pt-BR, en;q=0.5`"),
     ),

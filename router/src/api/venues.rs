@@ -103,7 +103,7 @@ pub(crate) struct OpeningHours {
         ("price_min" = Option<i64>, Query, description = "Only with a product that costs as much, in minor units: see `price_from` of `/v1/products`"),
         ("price_max" = Option<i64>, Query, description = "Only with a product that costs no more, in minor units"),
         ("currency" = Option<String>, Query, description = "Only selling in this currency. A price needs it where the city's venues sell in several"),
-        ("limit" = Option<u32>, Query, description = "At most so many, up to 200; 50 where left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "At most so many, up to 200; 50 where left out"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("Accept-Language" = Option<String>, Header, description = "Languages that the caller reads, as `pt-BR, en;q=0.5`"),
     ),

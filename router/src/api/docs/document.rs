@@ -16,6 +16,7 @@ const NAMES: &[(&str, Method, &str)] = &[
     ("listVenues", Method::GET, "/v1/venues"),
     ("getVenue", Method::GET, "/v1/venues/{venue}"),
     ("listProducts", Method::GET, "/v1/venues/{venue}/products"),
+    ("searchProducts", Method::GET, "/v1/products"),
     ("getAvailability", Method::GET, "/v1/venues/{venue}/availability"),
     (
         "streamAvailability",
