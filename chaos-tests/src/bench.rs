@@ -10,6 +10,7 @@
 //! | [`samples`] | what was measured: latencies and counts, over the whole and by the second |
 //! | [`cpu`] | processor time of each process |
 //! | [`look`] | visitors who only look, at the router and at nginx |
+//! | [`streams`] | onlookers with event streams, thousands on one router while places are sold |
 //! | [`peers`] | PostgreSQL, Redis and etcd, in the same run on the same machine |
 //! | [`audit`] | whether what was acknowledged is there, and nothing was sold twice |
 //! | [`run`] | one run from beginning to end |
@@ -34,3 +35,4 @@ pub mod report;
 pub mod run;
 pub mod samples;
 pub mod shopper;
+pub mod streams;

@@ -35,8 +35,14 @@ pub enum Deed {
     Release,
     /// Start the hold's time again.
     Extend,
-    /// Undo a sale.
+    /// Undo a sale, or a part of it.
     Cancel,
+    /// Exchange what was bought for other places.
+    Rebook,
+    /// Let the holder of a ticket in.
+    Admit,
+    /// Hand in what a gate scanned while it could not ask.
+    Merge,
 }
 
 impl Deed {
@@ -49,6 +55,9 @@ impl Deed {
             Deed::Release => "release",
             Deed::Extend => "extend",
             Deed::Cancel => "cancel",
+            Deed::Rebook => "rebook",
+            Deed::Admit => "admit",
+            Deed::Merge => "merge",
         }
     }
 }

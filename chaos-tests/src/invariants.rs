@@ -12,6 +12,7 @@ mod capacity;
 mod deadline;
 mod durable;
 pub mod evidence;
+mod gates;
 mod given_back;
 mod healing;
 mod ledger;

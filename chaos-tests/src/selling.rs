@@ -3,6 +3,8 @@
 //! A visitor's journey is drawn at random. Each request is sent until its fate is known; some are sent again from
 //! another connection, some twice at the same moment, and the answers must be the same bytes.
 
+mod bought;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -123,8 +125,8 @@ pub enum Manner {
     Buying,
     /// Everybody gives back what they held, so that there is always something left, however long it takes.
     Looking,
-    /// Everything that visitors do: they look before and after, buy, change their mind and cancel. Most of what is sold
-    /// comes back, so that there is something left for hours.
+    /// Everything that visitors do: they look before and after, buy, change their mind, exchange and cancel, and some come.
+    /// Most of what is sold comes back, so that there is something left for hours.
     Living,
 }
 
@@ -140,14 +142,16 @@ impl Selling {
     /// Sends `visitors` to the door; two of five ask for `hot`, the others for any of `offers`.
     #[must_use]
     pub fn start(door: &str, visitors: usize, manner: Manner, hot: &Offer, offers: &[Offer]) -> Self {
-        Self::start_with(Recorder::default(), door, visitors, manner, hot, offers)
+        Self::start_with(Recorder::default(), door, None, visitors, manner, hot, offers)
     }
 
-    /// As [`Selling::start`], noted by a recorder that others write to as well.
+    /// As [`Selling::start`], noted by a recorder that others write to as well. With a token that admits, those who live
+    /// come to the gates too.
     #[must_use]
     pub fn start_with(
         recorder: Recorder,
         door: &str,
+        gates: Option<&str>,
         visitors: usize,
         manner: Manner,
         hot: &Offer,
@@ -161,6 +165,7 @@ impl Selling {
                     name: String::new(),
                     visitor: Visitor::new(door),
                     other: Visitor::new(door),
+                    gate: gates.map(|token| Visitor::new(door).with_token(token)),
                     manner,
                     recorder: recorder.clone(),
                 };
@@ -172,7 +177,7 @@ impl Selling {
                         } else {
                             &offers[rand::random_range(0..offers.len())]
                         };
-                        journey.as_somebody_else().go(offer).await;
+                        journey.as_somebody_else().go(offer, &offers).await;
                     }
                 })
             })
@@ -263,6 +268,8 @@ struct Journey {
     visitor: Visitor,
     /// The same person's other device.
     other: Visitor,
+    /// Whoever looks at tickets, where there is a token for it.
+    gate: Option<Visitor>,
     manner: Manner,
     recorder: Recorder,
 }
@@ -276,12 +283,13 @@ impl Journey {
             name: address.clone(),
             visitor: self.visitor.from_address(&*address),
             other: self.other.from_address(&*address),
+            gate: self.gate.clone(),
             manner: self.manner,
             recorder: self.recorder.clone(),
         }
     }
 
-    async fn go(&self, offer: &Offer) {
+    async fn go(&self, offer: &Offer, offers: &[Offer]) {
         let hold = offer.hold(offer.least + rand::random_range(0..3));
         let Some(held) = self.act(Deed::Hold, &offer.venue, &hold).await else {
             return;
@@ -297,7 +305,7 @@ impl Journey {
         let mood = match self.manner {
             Manner::Buying => rand::random_range(0..10),
             Manner::Looking => 9,
-            // Of a hundred, two keep what they bought and one walks away.
+            // Of a hundred, two keep what they bought, one comes and one walks away.
             Manner::Living => match rand::random_range(0..100) {
                 0..=1 => 0,
                 2 => 2,
@@ -305,6 +313,8 @@ impl Journey {
                 4..=9 => 3,
                 10..=39 => 10,
                 40..=69 => 15,
+                70..=77 => 20,
+                78 => 21,
                 _ => 9,
             },
         };
@@ -331,6 +341,8 @@ impl Journey {
                 self.read(offer, &booking).await;
                 self.act(Deed::Cancel, &offer.venue, &path(Deed::Cancel)).await;
             }
+            20 => self.change_mind(offer, offers, &booking).await,
+            21 => self.come(offer, &booking).await,
             _ => {
                 self.look(offer).await;
                 self.read(offer, &booking).await;
@@ -375,22 +387,26 @@ impl Journey {
 
     /// One request until its fate is known, sometimes repeated, sometimes sent twice at once.
     async fn act(&self, deed: Deed, venue: &str, request: &Request) -> Option<Answer> {
+        self.act_by((&self.visitor, &self.other), deed, venue, request).await
+    }
+
+    /// As [`Journey::act`], from these two devices.
+    async fn act_by(
+        &self,
+        (one, other): (&Visitor, &Visitor),
+        deed: Deed,
+        venue: &str,
+        request: &Request,
+    ) -> Option<Answer> {
         tokio::time::sleep(Duration::from_millis(rand::random_range(THINKING))).await;
         let key = request.key.clone()?;
         let (settled, twin) = if rand::random_bool(0.1) {
-            let (settled, twin) = tokio::join!(self.visitor.settle(request), self.other.settle(request));
+            let (settled, twin) = tokio::join!(one.settle(request), other.settle(request));
             (settled, Some(twin))
         } else {
-            let settled = self.visitor.settle(request).await;
+            let settled = one.settle(request).await;
             let again = rand::random_bool(0.25);
-            (
-                settled,
-                if again {
-                    Some(self.other.settle(request).await)
-                } else {
-                    None
-                },
-            )
+            (settled, if again { Some(other.settle(request).await) } else { None })
         };
         let replay = match (settled.answer(), twin.as_ref()) {
             (Some(first), Some(twin)) => twin.answer().map(|again| Replay {

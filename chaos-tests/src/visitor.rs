@@ -139,6 +139,8 @@ pub struct Visitor {
     door: String,
     /// `X-Forwarded-For`, believed where the router trusts us as a proxy.
     address: Option<String>,
+    /// Of somebody of the staff.
+    token: Option<String>,
 }
 
 impl Visitor {
@@ -149,6 +151,16 @@ impl Visitor {
             http: cluster::http(),
             door: door.to_owned(),
             address: None,
+            token: None,
+        }
+    }
+
+    /// Somebody of the staff.
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Visitor {
+            token: Some(token.into()),
+            ..self.clone()
         }
     }
 
@@ -184,6 +196,9 @@ impl Visitor {
         }
         if let Some(address) = &self.address {
             builder = builder.header("x-forwarded-for", address);
+        }
+        if let Some(token) = &self.token {
+            builder = builder.bearer_auth(token);
         }
         if let Some(body) = &request.body {
             builder = builder.json(body);

@@ -44,6 +44,12 @@ impl<'a> VenueClock<'a> {
         Some(Timestamp(first.timestamp().as_millisecond()))
     }
 
+    /// How far local time is ahead of UTC at an instant, in minutes. `None` outside of the calendar.
+    pub(crate) fn offset_minutes(&self, at: Timestamp) -> Option<i16> {
+        let instant = jiff::Timestamp::from_millisecond(at.0).ok()?;
+        i16::try_from(self.zone.to_offset(instant).seconds() / 60).ok()
+    }
+
     /// The day whose opening it is: until an opening past midnight ends it is the day before's. `None` outside of the
     /// calendar.
     pub(crate) fn service_day(&self, now: Timestamp) -> Option<ServiceDay> {
@@ -93,6 +99,18 @@ mod tests {
         );
         // The clock went from 23:59 to 01:00.
         assert_eq!(midnight("Africa/Cairo", "2026-04-24"), "2026-04-23T22:00:00+00:00");
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_has_two_offsets() {
+        let offset = |zone: &str, at: &str| {
+            let clock = VenueClock::new(zone, FRIDAYS, &[]).unwrap();
+            clock.offset_minutes(Timestamp::parse_rfc3339(at).unwrap()).unwrap()
+        };
+        assert_eq!(offset("Europe/Lisbon", "2027-10-31T00:30:00+00:00"), 60);
+        assert_eq!(offset("Europe/Lisbon", "2027-10-31T01:30:00+00:00"), 0);
+        assert_eq!(offset("Australia/Lord_Howe", "2027-04-03T14:59:00+00:00"), 660);
+        assert_eq!(offset("Australia/Lord_Howe", "2027-04-03T15:00:00+00:00"), 630);
     }
 
     #[test]

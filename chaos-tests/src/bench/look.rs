@@ -95,9 +95,13 @@ impl Outcome {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} bytes an answer, {} connections, {} visitors\n\n{:<14} {:>12} {:>9} {:>9} {:>7} {:>7}\n",
-            self.bytes, self.connections, self.visitors, "", "answers/s", "p50 us", "p99 us", "cores", "failed"
+            "{} bytes an answer; {} visitors, each from an address of its own, over {} keep-alive connections\n\n",
+            self.bytes, self.visitors, self.connections
         );
+        text.push_str(&format!(
+            "{:<14} {:>12} {:>9} {:>9} {:>7} {:>7}\n",
+            "", "answers/s", "p50 us", "p99 us", "cores", "failed"
+        ));
         for served in [Some(&self.router), self.nginx.as_ref()].into_iter().flatten() {
             text.push_str(&format!(
                 "{:<14} {:>12.0} {:>9} {:>9} {:>7.2} {:>7}\n",

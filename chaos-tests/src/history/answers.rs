@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use rotunda_booking::admission::{AdmissionView, Admit, Direction, Verdict};
 use rotunda_booking::command::{LineRequest, Operation};
 use rotunda_booking::ids::{BookingId, SlotRef, TicketId};
 use rotunda_booking::outcome::{BookingStatus, BookingView, Outcome, SlotView};
@@ -23,12 +24,18 @@ pub struct Asked {
     /// The booking that it is about; none for a hold.
     #[serde(default, with = "maybe", skip_serializing_if = "Option::is_none")]
     pub booking: Option<BookingId>,
-    /// What a hold wants.
+    /// What a hold or a rebooking wants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<AskedLine>,
-    /// What a gate scanned.
+    /// Which lines of the booking are cancelled, from 0; all of them where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancel: Vec<u16>,
+    /// What a gate scanned and asks about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<Box<Scan>>,
+    /// What gates scanned while they could not ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<Scan>,
 }
 
 /// A ticket at a gate. A device counts its scans, so that one that is sent again is known by its number.
@@ -43,6 +50,14 @@ pub struct Scan {
     pub device: String,
     /// The device's number of the scan.
     pub device_seq: u64,
+    /// True on the way out.
+    #[serde(
+        default,
+        with = "way_out",
+        rename = "direction",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub exit: bool,
 }
 
 /// So many of one unit in one slot.
@@ -93,9 +108,18 @@ pub struct Told {
     /// Availability.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<ToldSlot>,
-    /// What came of a scan.
+    /// What the buyer owes for a rebooking, or is owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Money>,
+    /// What came of a scan.
+    #[serde(default, alias = "result", skip_serializing_if = "Option::is_none")]
     pub admission: Option<Admitted>,
+    /// What came of scans that were merged, one for each as it was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<ToldScan>,
+    /// Those of the same tickets, of now and before, that are not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ToldScan>,
     /// True where the answer says that it may be older than what its caller has seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
@@ -111,6 +135,45 @@ pub enum Admitted {
     Duplicate,
     /// No ticket that lets anybody in here and now.
     Rejected,
+    /// The staff took the scan back.
+    Annulled,
+}
+
+impl From<Verdict> for Admitted {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Accepted => Admitted::Accepted,
+            Verdict::Duplicate => Admitted::Duplicate,
+            Verdict::Annulled => Admitted::Annulled,
+            Verdict::WrongVenue
+            | Verdict::WrongDay
+            | Verdict::OutsideWindow
+            | Verdict::Void
+            | Verdict::Unknown
+            | Verdict::NotInside => Admitted::Rejected,
+        }
+    }
+}
+
+/// A scan with what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldScan {
+    /// What scanned it.
+    pub device: String,
+    /// The device's number of the scan.
+    pub device_seq: u64,
+    /// What came of it.
+    pub result: Admitted,
+}
+
+impl From<&AdmissionView> for ToldScan {
+    fn from(view: &AdmissionView) -> Self {
+        ToldScan {
+            device: view.device.clone(),
+            device_seq: view.device_seq,
+            result: view.verdict.into(),
+        }
+    }
 }
 
 /// A line of a booking.
@@ -126,6 +189,9 @@ pub struct ToldLine {
     /// What the line costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Money>,
+    /// It was cancelled by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
 }
 
 /// A ticket.
@@ -156,18 +222,43 @@ impl Asked {
             Operation::Extend { booking }
             | Operation::Confirm { booking, .. }
             | Operation::Release { booking }
-            | Operation::Cancel { booking, .. } => Some(*booking),
+            | Operation::Cancel { booking, .. }
+            | Operation::Rebook { booking, .. } => Some(*booking),
             _ => None,
         };
         let lines = match operation {
-            Operation::Hold(request) => request.lines.iter().map(AskedLine::from).collect(),
-            _ => Vec::new(),
+            Operation::Hold(request) => &request.lines[..],
+            Operation::Rebook { lines, .. } => lines,
+            _ => &[],
         };
         Asked {
             venue: None,
             booking,
-            lines,
-            scan: None,
+            lines: lines.iter().map(AskedLine::from).collect(),
+            cancel: match operation {
+                Operation::Cancel { lines, .. } => lines.clone(),
+                _ => Vec::new(),
+            },
+            scan: match operation {
+                Operation::Admit(admit) => Some(Box::new(admit.into())),
+                _ => None,
+            },
+            scans: match operation {
+                Operation::MergeScans { scans } => scans.iter().map(|scan| (&scan.admit).into()).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+impl From<&Admit> for Scan {
+    fn from(admit: &Admit) -> Self {
+        Scan {
+            ticket: admit.ticket,
+            gate: admit.gate.clone(),
+            device: admit.device.clone(),
+            device_seq: admit.device_seq,
+            exit: admit.direction == Direction::Exit,
         }
     }
 }
@@ -199,6 +290,22 @@ impl Told {
                 ..Told::default()
             },
             Outcome::SlotChanged(view) => Self::of_slots(std::slice::from_ref(view)),
+            Outcome::Rebooked { booking, difference } => Told {
+                difference: Some(Money {
+                    amount: *difference,
+                    currency: booking.currency.clone(),
+                }),
+                ..Self::of_booking(booking)
+            },
+            Outcome::Admission(view) => Told {
+                admission: Some(view.verdict.into()),
+                ..Told::default()
+            },
+            Outcome::Merged { scans, conflicts } => Told {
+                scans: scans.iter().map(ToldScan::from).collect(),
+                conflicts: conflicts.iter().map(ToldScan::from).collect(),
+                ..Told::default()
+            },
             _ => Told::default(),
         }
     }
@@ -215,6 +322,7 @@ impl Told {
             unit: line.unit.clone(),
             quantity: line.quantity,
             total: Some(money(line.total)),
+            cancelled: line.cancelled,
         });
         Told {
             id: Some(view.id),
@@ -242,12 +350,13 @@ impl Told {
     }
 }
 
-const STATUSES: [(BookingStatus, &str); 5] = [
+const STATUSES: [(BookingStatus, &str); 6] = [
     (BookingStatus::Held, "held"),
     (BookingStatus::Confirmed, "confirmed"),
     (BookingStatus::Expired, "expired"),
     (BookingStatus::Released, "released"),
     (BookingStatus::Cancelled, "cancelled"),
+    (BookingStatus::Redeemed, "redeemed"),
 ];
 
 /// As it stands in answers: `held`.
@@ -285,7 +394,7 @@ pub(super) mod status {
                     Some((status, _)) => Ok(Some(*status)),
                     None => Err(E::unknown_variant(
                         text,
-                        &["held", "confirmed", "expired", "released", "cancelled"],
+                        &["held", "confirmed", "expired", "released", "cancelled", "redeemed"],
                     )),
                 }
             }
@@ -300,5 +409,26 @@ pub(super) mod status {
         }
 
         deserializer.deserialize_any(Status)
+    }
+}
+
+/// Which way somebody went, as the public API says it: `entry` or `exit`.
+mod way_out {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Way {
+        Entry,
+        Exit,
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    pub(super) fn serialize<S: Serializer>(exit: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        (if *exit { Way::Exit } else { Way::Entry }).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        Way::deserialize(deserializer).map(|way| matches!(way, Way::Exit))
     }
 }

@@ -81,8 +81,10 @@ pub enum Act {
     Confirm,
     /// Give them back.
     Release,
-    /// Undo a sale.
+    /// Undo a sale, or a part of it.
     Cancel,
+    /// Exchange what was bought for other places.
+    Rebook,
     /// See a booking.
     Read,
     /// See slots.
@@ -93,6 +95,8 @@ pub enum Act {
     ChangeSlot,
     /// Let the holder of a ticket in.
     Admit,
+    /// Add what gates scanned while they could not ask.
+    Merge,
     /// Anything else.
     #[serde(other)]
     Other,

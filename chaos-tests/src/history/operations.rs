@@ -24,10 +24,12 @@ impl Act {
             Operation::Cancel { .. } => Act::Cancel,
             Operation::ImportVenue(_) => Act::Import,
             Operation::ChangeSlot { .. } => Act::ChangeSlot,
-            Operation::Admit(_) | Operation::MergeScans { .. } | Operation::Annul { .. } => Act::Admit,
-            Operation::SetSlots(_)
+            Operation::Rebook { .. } => Act::Rebook,
+            Operation::Admit(_) => Act::Admit,
+            Operation::MergeScans { .. } => Act::Merge,
+            Operation::Annul { .. }
+            | Operation::SetSlots(_)
             | Operation::Expire { .. }
-            | Operation::Rebook { .. }
             | Operation::AddTicketKey { .. }
             | Operation::RetireTicketKey { .. }
             | Operation::OpenDrawer { .. }
@@ -54,7 +56,9 @@ impl fmt::Display for Act {
             Act::Availability => "availability",
             Act::Import => "import",
             Act::ChangeSlot => "change_slot",
+            Act::Rebook => "rebook",
             Act::Admit => "admit",
+            Act::Merge => "merge",
             Act::Other => "other",
         })
     }

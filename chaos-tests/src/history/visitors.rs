@@ -7,7 +7,7 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_protocol::client::LogEntry;
 
 use super::answers::{Asked, Told};
-use super::keys::command_key;
+use super::keys::{command_key, scan_key};
 use super::lines::{Act, Ended, LogLine, Op, digest};
 use super::text::{Bytes, Digest};
 use super::{Deed, History, Record};
@@ -24,6 +24,9 @@ impl From<Deed> for Act {
             Deed::Release => Act::Release,
             Deed::Extend => Act::Extend,
             Deed::Cancel => Act::Cancel,
+            Deed::Rebook => Act::Rebook,
+            Deed::Admit => Act::Admit,
+            Deed::Merge => Act::Merge,
         }
     }
 }
@@ -43,9 +46,10 @@ impl History {
     pub fn operations(&self, venues: &Venues, epoch: Instant) -> Vec<Op> {
         let nanos = |at: Instant| u64::try_from(at.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX);
         let op = |client: String, deed: Deed, key: &str, venue: &str, invoked: Instant, returned: Instant| {
-            let command = venues
-                .get(venue)
-                .map(|number| Digest(command_key(deed, *number, key).0));
+            let number = venues.get(venue).copied();
+            // A scan's key is its device and number, and a batch of them has none.
+            let known = number.filter(|_| !matches!(deed, Deed::Admit | Deed::Merge));
+            let command = known.map(|number| Digest(command_key(deed, number, key).0));
             Op {
                 key: Some(key.to_owned()),
                 command,
@@ -69,8 +73,7 @@ impl History {
             );
             let sent = Op {
                 attempts: settled.attempts,
-                request: asked(record),
-                ..sent
+                ..asking(sent, record, venues)
             };
             operations.push(match &settled.fate {
                 Fate::Answered(answer) => answered(sent, answer),
@@ -90,11 +93,7 @@ impl History {
                 replay.invoked,
                 replay.returned,
             );
-            let sent = Op {
-                request: asked(record),
-                ..sent
-            };
-            operations.push(answered(sent, &replay.again));
+            operations.push(answered(asking(sent, record, venues), &replay.again));
         }
         for (number, turned) in self.turned_away.iter().enumerate() {
             let client = format!("turned away {number}");
@@ -134,12 +133,36 @@ impl History {
     }
 }
 
+/// The operation with what was asked for; a scan with its key.
+fn asking(sent: Op, record: &Record, venues: &Venues) -> Op {
+    let request = asked(record);
+    let venue = venues.get(&record.venue);
+    let scan = request.scan.as_ref().zip(venue);
+    let scan = scan.map(|(scan, venue)| Digest(scan_key(*venue, &scan.device, scan.device_seq).0));
+    Op {
+        command: sent.command.or(scan),
+        request,
+        ..sent
+    }
+}
+
 fn asked(record: &Record) -> Asked {
     let body = record.request.clone().unwrap_or_default();
+    let asked = match record.deed {
+        Deed::Admit => Asked {
+            scan: serde_json::from_value(body).ok(),
+            ..Asked::default()
+        },
+        Deed::Cancel => Asked {
+            cancel: serde_json::from_value(body["lines"].clone()).unwrap_or_default(),
+            ..Asked::default()
+        },
+        _ => serde_json::from_value(body).unwrap_or_default(),
+    };
     Asked {
         venue: Some(record.venue.clone()),
         booking: record.booking.as_deref().and_then(|id| id.parse().ok()),
-        ..serde_json::from_value(body).unwrap_or_default()
+        ..asked
     }
 }
 

@@ -1,10 +1,9 @@
 //! I1: held and confirmed together never exceed a pool, at any index of any log.
 //!
-//! Looked at after every hold that took places. Capacity lowered below what is sold is no violation by itself: it sells
+//! Looked at after every hold and every rebooking that took places. Capacity lowered below what is sold is no violation by itself: it sells
 //! nothing and cancels nobody; the next hold would be one.
 
 use rotunda_booking::command::Operation;
-use rotunda_booking::outcome::Outcome;
 
 use super::Invariant;
 use super::evidence::Evidence;
@@ -31,11 +30,13 @@ impl Invariant for Capacity {
             let mut pools = Pools::default();
             for step in &shard.steps {
                 pools.follow(step);
-                let (Operation::Hold(_), Some(Outcome::Booking(view))) = (&step.command.operation, step.effect())
-                else {
-                    continue;
+                let what = match &step.command.operation {
+                    Operation::Hold(_) => "holds",
+                    Operation::Rebook { .. } => "rebookings",
+                    _ => continue,
                 };
-                verdict.count("holds", 1);
+                let Some(view) = step.left() else { continue };
+                verdict.count(what, 1);
                 for text in pools.above_capacity(view.id) {
                     let mut finding = Finding::new(format!("shard {id} at index {}: {text}", step.index))
                         .line(step.line)

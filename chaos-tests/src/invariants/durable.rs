@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::BookingId;
-use rotunda_booking::outcome::{BookingStatus, Outcome};
+use rotunda_booking::outcome::BookingStatus;
 use rustc_hash::FxHashMap;
 
 use super::Invariant;
@@ -69,7 +69,13 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn allows(&self, found: BookingStatus) -> bool {
-        found == self.status || self.open || (self.status == BookingStatus::Held && found == BookingStatus::Expired)
+        let came_true = match self.status {
+            BookingStatus::Held => found == BookingStatus::Expired,
+            // Its visitors have come: that is no state of the booking, and shown as one.
+            BookingStatus::Confirmed => found == BookingStatus::Redeemed,
+            _ => false,
+        };
+        found == self.status || self.open || came_true
     }
 }
 
@@ -112,8 +118,13 @@ fn check_in_log(evidence: &Evidence<'_>, op: &Op, verdict: &mut Verdict) {
 fn expect<'a>(op: &'a Op, expected: &mut FxHashMap<BookingId, Expected<'a>>) {
     let status = match (op.op, op.outcome) {
         (Act::Hold | Act::Extend, Ended::Ok) => BookingStatus::Held,
-        (Act::Confirm, Ended::Ok) => BookingStatus::Confirmed,
+        (Act::Confirm | Act::Rebook, Ended::Ok) => BookingStatus::Confirmed,
         (Act::Release, Ended::Ok) => BookingStatus::Released,
+        // Some of its lines, or the last ones: the answer says which.
+        (Act::Cancel, Ended::Ok) if !op.request.cancel.is_empty() => {
+            let told = op.response.as_ref().and_then(|told| told.status);
+            told.unwrap_or(BookingStatus::Cancelled)
+        }
         (Act::Cancel, Ended::Ok) => BookingStatus::Cancelled,
         _ => return,
     };
@@ -151,15 +162,10 @@ fn lost(booking: BookingId, expected: &Expected<'_>, found: Option<BookingStatus
 fn statuses(shard: &Shard) -> FxHashMap<BookingId, BookingStatus> {
     let mut statuses = FxHashMap::default();
     for step in &shard.steps {
-        match (&step.command.operation, step.effect()) {
-            (Operation::Expire { .. }, Some(_)) => {
-                statuses.extend(step.expired.iter().map(|id| (*id, BookingStatus::Expired)));
-            }
-            (_, Some(Outcome::Booking(view))) => {
-                statuses.insert(view.id, view.status);
-            }
-            _ => {}
+        if let (Operation::Expire { .. }, Some(_)) = (&step.command.operation, step.effect()) {
+            statuses.extend(step.expired.iter().map(|id| (*id, BookingStatus::Expired)));
         }
+        statuses.extend(step.left().map(|view| (view.id, view.status)));
     }
     statuses
 }

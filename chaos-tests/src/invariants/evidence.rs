@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rotunda_booking::codec;
 use rotunda_booking::command::{Command, Entry, Operation};
 use rotunda_booking::ids::{BookingId, CommandKey, VenueNo};
-use rotunda_booking::outcome::{Outcome, RefusalCode, Reply};
+use rotunda_booking::outcome::{BookingView, Outcome, RefusalCode, Reply};
 use rotunda_booking::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -95,7 +95,17 @@ impl Step {
             Operation::Extend { booking }
             | Operation::Confirm { booking, .. }
             | Operation::Release { booking }
-            | Operation::Cancel { booking, .. } => Some(*booking),
+            | Operation::Cancel { booking, .. }
+            | Operation::Rebook { booking, .. } => Some(*booking),
+            _ => None,
+        }
+    }
+
+    /// The booking as it left it, where it changed one.
+    #[must_use]
+    pub fn left(&self) -> Option<&BookingView> {
+        match self.effect()? {
+            Outcome::Booking(view) | Outcome::Rebooked { booking: view, .. } => Some(view),
             _ => None,
         }
     }

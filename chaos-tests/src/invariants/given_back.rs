@@ -1,12 +1,15 @@
 //! I4: the entry that expires, releases or cancels a booking gives its places back, exactly once; and a booking is
 //! confirmed or expired, never both. An automaton per booking, and the count of places at the end.
 //!
-//! `held` -> `confirmed` | `expired` | `released`; `confirmed` -> `cancelled`. What was given back twice, or never, shows
-//! in what the replicas have left in their slots at the end.
+//! `held` -> `confirmed` | `expired` | `released`; `confirmed` -> `cancelled`, line by line or all at once. An exchange
+//! gives back all that is left and takes the new lines. What was given back twice, or never, shows in what the replicas
+//! have left in their slots at the end.
+
+use std::collections::BTreeSet;
 
 use rotunda_booking::command::Operation;
 use rotunda_booking::ids::BookingId;
-use rotunda_booking::outcome::{BookingStatus, Outcome};
+use rotunda_booking::outcome::{BookingStatus, BookingView, Outcome};
 use rustc_hash::FxHashMap;
 
 use super::Invariant;
@@ -44,63 +47,111 @@ impl Invariant for GivenBack {
     }
 }
 
-fn follow(shard: u64, step: &Step, states: &mut FxHashMap<BookingId, BookingStatus>, verdict: &mut Verdict) {
+/// A booking by the automaton.
+struct State {
+    status: BookingStatus,
+    /// Lines that take places.
+    live: BTreeSet<u16>,
+}
+
+impl State {
+    fn of(status: BookingStatus, view: &BookingView) -> Self {
+        let live = (0..).zip(&view.lines).filter(|(_, line)| !line.cancelled);
+        State {
+            status,
+            live: live.map(|(number, _)| number).collect(),
+        }
+    }
+
+    /// Takes lines out, all where none is named; says which of them were not there.
+    fn cancel(&mut self, lines: &[u16]) -> Vec<u16> {
+        let gone = lines.iter().filter(|line| !self.live.remove(line)).copied().collect();
+        if lines.is_empty() || self.live.is_empty() {
+            self.status = BookingStatus::Cancelled;
+            self.live.clear();
+        }
+        gone
+    }
+}
+
+fn follow(shard: u64, step: &Step, states: &mut FxHashMap<BookingId, State>, verdict: &mut Verdict) {
     let Some(outcome) = step.effect() else { return };
     let mut wrong = |id: BookingId, text: String| {
         let finding = Finding::new(format!("shard {shard} at index {}: {text}", step.index));
         verdict.add(finding.line(step.line).entry(shard, step.index).booking(id));
     };
     let mut change = |id: BookingId, from: BookingStatus, to: BookingStatus, done: &str| match states.get_mut(&id) {
-        Some(state) if *state == from => *state = to,
-        Some(state) => wrong(id, format!("booking {id} was {done} although it was {state:?}")),
+        Some(state) if state.status == from => state.status = to,
+        Some(state) => wrong(
+            id,
+            format!("booking {id} was {done} although it was {:?}", state.status),
+        ),
         None => wrong(id, format!("booking {id} was {done}, which nobody held")),
     };
-    let told = match (&step.command.operation, outcome) {
+    match (&step.command.operation, outcome) {
         (Operation::Hold(_), Outcome::Booking(view)) => {
-            if states.insert(view.id, BookingStatus::Held).is_some() {
+            let known = states.insert(view.id, State::of(BookingStatus::Held, view));
+            if known.is_some() {
                 wrong(view.id, format!("booking {} was handed out twice", view.id));
             }
-            Some((view, BookingStatus::Held))
         }
-        (Operation::Extend { booking }, Outcome::Booking(view)) => {
+        (Operation::Extend { booking }, Outcome::Booking(_)) => {
             change(*booking, BookingStatus::Held, BookingStatus::Held, "extended");
-            Some((view, BookingStatus::Held))
         }
-        (Operation::Confirm { booking, .. }, Outcome::Booking(view)) => {
+        (Operation::Confirm { booking, .. }, Outcome::Booking(_)) => {
             change(*booking, BookingStatus::Held, BookingStatus::Confirmed, "confirmed");
-            Some((view, BookingStatus::Confirmed))
         }
-        (Operation::Release { booking }, Outcome::Booking(view)) => {
+        (Operation::Release { booking }, Outcome::Booking(_)) => {
             change(*booking, BookingStatus::Held, BookingStatus::Released, "released");
-            Some((view, BookingStatus::Released))
         }
-        (Operation::Cancel { booking, .. }, Outcome::Booking(view)) => {
+        (Operation::Cancel { booking, lines }, Outcome::Booking(_)) => {
             change(
                 *booking,
                 BookingStatus::Confirmed,
-                BookingStatus::Cancelled,
+                BookingStatus::Confirmed,
                 "cancelled",
             );
-            Some((view, BookingStatus::Cancelled))
+            let gone = states
+                .get_mut(booking)
+                .map(|state| state.cancel(lines))
+                .unwrap_or_default();
+            if !gone.is_empty() {
+                let text = format!("lines {gone:?} of booking {booking} were cancelled, which were not there");
+                wrong(*booking, text);
+            }
+        }
+        (Operation::Rebook { booking, .. }, Outcome::Rebooked { booking: view, .. }) => {
+            change(
+                *booking,
+                BookingStatus::Confirmed,
+                BookingStatus::Confirmed,
+                "exchanged",
+            );
+            states.insert(view.id, State::of(BookingStatus::Confirmed, view));
         }
         (Operation::Expire { .. }, Outcome::Expired { .. }) => {
             for id in &step.expired {
                 change(*id, BookingStatus::Held, BookingStatus::Expired, "expired");
             }
-            None
         }
-        _ => None,
-    };
-    if let Some((view, status)) = told
-        && (view.status != status || step.booking() != Some(view.id))
-    {
-        wrong(
-            view.id,
-            format!(
-                "the answer shows booking {} as {:?}, not as {status:?}",
-                view.id, view.status
-            ),
-        );
+        _ => {}
+    }
+    let Some(view) = step.left() else { return };
+    let known = states.get(&view.id);
+    let status = known.map(|state| state.status);
+    if Some(view.status) != status || step.booking() != Some(view.id) {
+        let shown = view.status;
+        let text = format!("the answer shows booking {} as {shown:?}, not as {status:?}", view.id);
+        wrong(view.id, text);
+    } else if let Some(known) = known.filter(|known| known.status == BookingStatus::Confirmed) {
+        let live = State::of(view.status, view).live;
+        if live != known.live {
+            let text = format!(
+                "the answer shows lines {live:?} of booking {}, not {:?}",
+                view.id, known.live
+            );
+            wrong(view.id, text);
+        }
     }
 }
 

@@ -50,23 +50,43 @@ pub(super) struct Slot {
     pub(super) confirmed: i64,
 }
 
+/// What a booking takes, line by line.
 #[derive(Debug)]
 struct Taken {
-    places: Vec<Place>,
+    lines: Vec<Place>,
     sold: bool,
 }
 
-/// Persons in a slot.
+/// Persons in a slot: none in a line that was cancelled by itself.
 #[derive(Clone, Debug)]
 struct Place {
     slot: SlotRef,
     persons: i64,
 }
 
+impl Taken {
+    /// The same, slot by slot.
+    fn places(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::with_capacity(self.lines.len());
+        for line in self.lines.iter().filter(|line| line.persons > 0) {
+            match places.iter_mut().find(|place| place.slot == line.slot) {
+                Some(place) => place.persons += line.persons,
+                None => places.push(line.clone()),
+            }
+        }
+        places
+    }
+}
+
 impl Slot {
     /// Places.
     pub(super) fn capacity(&self) -> i64 {
         i64::from(self.operators.unwrap_or(self.planned))
+    }
+
+    /// Entry ends.
+    pub(super) fn end(&self) -> Timestamp {
+        self.end
     }
 
     /// Persons, held or sold.
@@ -94,8 +114,12 @@ impl Pools {
             }
             (Operation::Hold(_), Outcome::Booking(view)) => self.hold(step.command.venue, view),
             (Operation::Confirm { booking, .. }, Outcome::Booking(_)) => self.sell(*booking),
-            (Operation::Release { booking } | Operation::Cancel { booking, .. }, Outcome::Booking(_)) => {
+            (Operation::Release { booking }, Outcome::Booking(_)) => self.give_back(*booking),
+            (Operation::Cancel { booking, lines }, Outcome::Booking(_)) => self.give_back_lines(*booking, lines),
+            (Operation::Rebook { booking, .. }, Outcome::Rebooked { booking: view, .. }) => {
                 self.give_back(*booking);
+                self.hold(step.command.venue, view);
+                self.sell(view.id);
             }
             (Operation::Expire { .. }, _) => step.expired.iter().for_each(|id| self.give_back(*id)),
             _ => {}
@@ -111,7 +135,7 @@ impl Pools {
         let Some(definition) = &venue.definition else {
             return vec!["a hold at a venue without a catalogue".to_owned()];
         };
-        for place in &taken.places {
+        for place in &taken.places() {
             let name = &place.slot;
             let Some(slot) = venue.slot(name) else {
                 found.push(format!("a booking in slot {name}, which nobody planned"));
@@ -188,6 +212,16 @@ impl Pools {
         }))
     }
 
+    /// As [`Pools::fits`], once a booking has given back what it has.
+    pub(super) fn fits_instead(&mut self, booking: BookingId, lines: &[LineRequest]) -> Option<bool> {
+        let taken = self.taken.remove(&booking)?;
+        self.move_all(booking.venue, &taken, -1);
+        let fits = self.fits(booking.venue, lines);
+        self.move_all(booking.venue, &taken, 1);
+        self.taken.insert(booking, taken);
+        fits
+    }
+
     /// What a booking of one could get of a slot at a log time; none where the slot is not known.
     pub(super) fn vacancies(&self, venue: VenueNo, name: &SlotRef, now: Timestamp) -> Option<i64> {
         let venue = self.venues.get(&venue)?;
@@ -219,8 +253,13 @@ impl Pools {
 
     /// Persons of a booking that takes places.
     pub(super) fn persons(&self, booking: BookingId) -> i64 {
-        let places = self.taken.get(&booking).map(|taken| taken.places.iter());
-        places.into_iter().flatten().map(|place| place.persons).sum()
+        let lines = self.taken.get(&booking).map(|taken| taken.lines.iter());
+        lines.into_iter().flatten().map(|line| line.persons).sum()
+    }
+
+    /// Persons that one of a unit stands for.
+    pub(super) fn pax(&self, venue: VenueNo, product: &str, unit: &str) -> i64 {
+        self.venues.get(&venue).map_or(1, |venue| venue.pax(product, unit))
     }
 
     /// Largest share of its capacity that any slot reaches, in percent, and how many slots are full.
@@ -239,21 +278,19 @@ impl Pools {
 
     fn hold(&mut self, number: VenueNo, view: &BookingView) {
         let venue = self.venues.entry(number).or_default();
-        let mut places: Vec<Place> = Vec::with_capacity(view.lines.len());
-        for line in &view.lines {
+        let lines = view.lines.iter().map(|line| {
             let persons = i64::from(line.quantity) * venue.pax(&line.slot.product, &line.unit);
-            match places.iter_mut().find(|place| place.slot == line.slot) {
-                Some(place) => place.persons += persons,
-                None => places.push(Place {
-                    slot: line.slot.clone(),
-                    persons,
-                }),
+            Place {
+                slot: line.slot.clone(),
+                persons: if line.cancelled { 0 } else { persons },
             }
-        }
-        for place in &places {
-            venue.shift(place, |slot, persons| slot.held += persons, 1);
-        }
-        self.taken.insert(view.id, Taken { places, sold: false });
+        });
+        let taken = Taken {
+            lines: lines.collect(),
+            sold: false,
+        };
+        self.move_all(number, &taken, 1);
+        self.taken.insert(view.id, taken);
     }
 
     fn sell(&mut self, id: BookingId) {
@@ -263,30 +300,58 @@ impl Pools {
         if std::mem::replace(&mut taken.sold, true) {
             return;
         }
-        for place in &taken.places {
+        for line in &taken.lines {
             let move_over = |slot: &mut Slot, persons| {
                 slot.held -= persons;
                 slot.confirmed += persons;
             };
-            venue.shift(place, move_over, 0);
+            venue.shift(line, move_over, 0);
         }
     }
 
     /// Gives places back, once: who gives back again is `given_back`'s to find.
     fn give_back(&mut self, id: BookingId) {
-        let (Some(taken), Some(venue)) = (self.taken.remove(&id), self.venues.get_mut(&id.venue)) else {
+        if let Some(taken) = self.taken.remove(&id) {
+            self.move_all(id.venue, &taken, -1);
+        }
+    }
+
+    /// Gives the places of some lines back; of all that are left where none is named.
+    fn give_back_lines(&mut self, id: BookingId, lines: &[u16]) {
+        let Some(mut taken) = self.taken.remove(&id) else {
             return;
         };
-        for place in &taken.places {
-            let give = |slot: &mut Slot, persons| {
+        let mut back = Taken {
+            lines: Vec::new(),
+            sold: taken.sold,
+        };
+        for (number, line) in (0..).zip(&mut taken.lines) {
+            if lines.is_empty() || lines.contains(&number) {
+                back.lines.push(line.clone());
+                line.persons = 0;
+            }
+        }
+        self.move_all(id.venue, &back, -1);
+        if taken.lines.iter().any(|line| line.persons > 0) {
+            self.taken.insert(id, taken);
+        }
+    }
+
+    /// Takes all of it, or with a `sign` of -1 gives all of it back.
+    fn move_all(&mut self, venue: VenueNo, taken: &Taken, sign: i64) {
+        let Some(venue) = self.venues.get_mut(&venue) else {
+            return;
+        };
+        for line in taken.lines.iter().filter(|line| line.persons > 0) {
+            let change = |slot: &mut Slot, persons| {
                 let pool = if taken.sold {
                     &mut slot.confirmed
                 } else {
                     &mut slot.held
                 };
-                *pool -= persons;
+                *pool += sign * persons;
             };
-            venue.shift(place, give, -1);
+            venue.shift(line, change, sign);
         }
     }
 }

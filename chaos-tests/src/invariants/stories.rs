@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use rotunda_booking::admission::{AdmissionView, Admit, Direction, Verdict};
 use rotunda_booking::catalogue::{ProductDefinition, ProductKind, VenueDefinition};
 use rotunda_booking::codec;
 use rotunda_booking::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotPlan, SlotSpec};
@@ -432,4 +433,190 @@ fn a_booking_id_handed_out_twice_is_caught() {
     story.hold(10, 1, 0, 1);
     story.hold(20, 1, 1, 1);
     caught(&story, "was handed out twice");
+}
+
+/// A story in which a booking of two persons in the first slot, in a line each, is confirmed.
+fn sold_by_line() -> (Story, BookingView) {
+    let mut story = Story::new(100, None);
+    let (Operation::Hold(mut request), mut view) = held(10, 1, 0, 1) else {
+        unreachable!("it is a hold");
+    };
+    request.lines.push(request.lines[0].clone());
+    view.lines.push(view.lines[0].clone());
+    view.total = 200;
+    story.tell(10, Operation::Hold(request), Outcome::Booking(view.clone()));
+    view.status = BookingStatus::Confirmed;
+    view.tickets = vec![ticket(view.id, 0, 1), ticket(view.id, 1, 2)];
+    let confirm = Operation::Confirm {
+        booking: view.id,
+        nonce: 0,
+        payment: None,
+    };
+    story.tell(20, confirm, Outcome::Booking(view.clone()));
+    (story, view)
+}
+
+fn cancel(view: &BookingView, line: u16) -> Operation {
+    Operation::Cancel {
+        booking: view.id,
+        lines: vec![line],
+    }
+}
+
+/// The booking moves to another slot, in one line of two.
+fn exchange(view: &BookingView, n: i64) -> (Operation, BookingView) {
+    let line = LineRequest {
+        slot: slot(n),
+        unit: "adult".to_owned(),
+        quantity: 2,
+        claim: None,
+    };
+    let (_, other) = held(0, view.id.seq, n, 2);
+    let tickets = [2, 3].map(|number| ticket(view.id, number, u64::from(number) + 1));
+    let after = BookingView {
+        lines: other.lines,
+        total: other.total,
+        tickets: tickets.to_vec(),
+        ..view.clone()
+    };
+    let operation = Operation::Rebook {
+        booking: view.id,
+        nonce: 1,
+        lines: vec![line],
+    };
+    (operation, after)
+}
+
+fn final_slot(story: &mut Story, n: i64, confirmed: u32) {
+    story.saved.final_slots.push(FinalSlot {
+        line: 0,
+        node: 1,
+        shard: 1,
+        index: story.index,
+        venue: VENUE.0,
+        slot: slot(n),
+        capacity: 4,
+        held: 0,
+        confirmed,
+    });
+}
+
+#[test]
+fn a_booking_that_loses_a_line_and_moves_is_sound() {
+    let (mut story, mut view) = sold_by_line();
+    view.lines[0].cancelled = true;
+    view.total = 100;
+    story.tell(30, cancel(&view, 0), Outcome::Booking(view.clone()));
+    let (operation, after) = exchange(&view, 2);
+    let rebooked = Outcome::Rebooked {
+        booking: after,
+        difference: 100,
+    };
+    story.tell(40, operation, rebooked);
+    final_slot(&mut story, 0, 0);
+    final_slot(&mut story, 2, 2);
+    let wrong = story.wrong();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_exchange_that_keeps_its_old_places_is_caught() {
+    let (mut story, view) = sold_by_line();
+    let (operation, after) = exchange(&view, 2);
+    let rebooked = Outcome::Rebooked {
+        booking: after,
+        difference: 0,
+    };
+    story.tell(40, operation, rebooked);
+    final_slot(&mut story, 0, 2);
+    final_slot(&mut story, 2, 2);
+    caught(&story, "has 0 held and 2 sold in slot");
+    caught(&story, "places sold: 4");
+}
+
+#[test]
+fn an_exchange_into_a_full_slot_is_caught() {
+    let (mut story, view) = sold_by_line();
+    story.hold(30, 2, 2, 3);
+    let (operation, after) = exchange(&view, 2);
+    let rebooked = Outcome::Rebooked {
+        booking: after,
+        difference: 0,
+    };
+    story.tell(40, operation, rebooked);
+    caught(&story, "OVERBOOKED: slot");
+    caught(&story, "an exchange was granted although a pool had no room");
+}
+
+#[test]
+fn a_line_cancelled_twice_is_caught() {
+    let (mut story, mut view) = sold_by_line();
+    view.lines[0].cancelled = true;
+    view.total = 100;
+    for at in [30, 40] {
+        story.tell(at, cancel(&view, 0), Outcome::Booking(view.clone()));
+    }
+    caught(&story, "lines [0] of booking");
+}
+
+#[test]
+fn a_line_that_is_cancelled_and_still_paid_is_caught() {
+    let (mut story, mut view) = sold_by_line();
+    view.lines[0].cancelled = true;
+    story.tell(30, cancel(&view, 0), Outcome::Booking(view));
+    caught(&story, "200 are shown after a reversal that leaves 100");
+}
+
+/// A gate's scan of the booking's first ticket, and what it is told.
+fn scanned(view: &BookingView, device: &str, verdict: Verdict) -> (Operation, Outcome) {
+    let ticket = view.tickets[0].id;
+    let admit = Admit {
+        ticket,
+        gate: "main".to_owned(),
+        device: device.to_owned(),
+        device_seq: 1,
+        direction: Direction::Entry,
+    };
+    let told = AdmissionView {
+        ticket,
+        gate: "main".to_owned(),
+        device: device.to_owned(),
+        device_seq: 1,
+        direction: Direction::Entry,
+        at: START,
+        verdict,
+        first: None,
+        admits: None,
+        offset_minutes: 0,
+    };
+    (Operation::Admit(admit), Outcome::Admission(told))
+}
+
+#[test]
+fn two_gates_that_let_one_ticket_in_are_caught() {
+    let (mut story, view) = sold_by_line();
+    let (operation, outcome) = scanned(&view, "south", Verdict::Accepted);
+    story.tell(START.0, operation, outcome);
+    let wrong = story.wrong();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // At the same log time, by a device whose name comes first.
+    let (operation, outcome) = scanned(&view, "north", Verdict::Accepted);
+    story.tell(START.0, operation, outcome);
+    caught(&story, "is accepted; by all of its scans it is duplicate");
+}
+
+#[test]
+fn a_cancellation_behind_a_visitor_who_is_in_is_caught() {
+    let (mut story, mut view) = sold_by_line();
+    let (operation, outcome) = scanned(&view, "south", Verdict::Accepted);
+    story.tell(START.0 - 1_000, operation, outcome);
+    view.lines[1].cancelled = true;
+    view.total = 100;
+    // The other visitor's line may still go.
+    story.tell(START.0 - 500, cancel(&view, 1), Outcome::Booking(view.clone()));
+    let wrong = story.wrong();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    view.status = BookingStatus::Cancelled;
+    story.tell(START.0 - 400, cancel(&view, 0), Outcome::Booking(view));
+    caught(&story, "was done; by the rules: already_admitted");
 }

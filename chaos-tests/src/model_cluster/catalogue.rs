@@ -12,6 +12,8 @@ const DAY: i64 = 24 * 60 * MINUTE;
 pub(super) const BEGIN: i64 = 20_000 * DAY;
 const FIRST_DAY: i32 = 20_030;
 const SLOTS_A_DAY: i64 = 8;
+/// More minutes than lie between the beginning and the last day of any run.
+const EARLY: u32 = 4 * 365 * 24 * 60;
 
 pub(super) const PRODUCTS: [&str; 2] = ["general", "tour"];
 pub(super) const UNITS: [&str; 2] = ["adult", "family"];
@@ -59,7 +61,8 @@ fn product(slug: &str, capacity: u32, guides: Option<u32>) -> ProductDefinition 
         cutoff_minutes: 60,
         guides,
         re_entry: false,
-        early_entry_minutes: 15,
+        // Tickets admit from the beginning of the run on, weeks ahead.
+        early_entry_minutes: EARLY,
         units: vec![unit(UNITS[0], 1_400, 1), unit(UNITS[1], 3_100, 4)],
     }
 }

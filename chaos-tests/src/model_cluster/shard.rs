@@ -1,10 +1,10 @@
 //! One shard of the model cluster: a log that cannot fail, applied by the product's rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rotunda_booking::codec;
 use rotunda_booking::command::{Command, Entry, Operation};
-use rotunda_booking::ids::{BookingId, SlotRef, VenueNo};
+use rotunda_booking::ids::{BookingId, SlotRef, TicketId, VenueNo};
 use rotunda_booking::inventory::{Inventory, Limits};
 use rotunda_booking::outcome::{Outcome, Reply};
 use rotunda_booking::queries::{self, MAX_AVAILABILITY_DAYS};
@@ -22,6 +22,8 @@ const NODES: [u32; 3] = [1, 2, 3];
 /// Replicas are asked for their state every so many entries.
 const HASH_EVERY: u64 = 100;
 const MOST_EXPIRED: u32 = 8;
+/// So many tickets come to the gates at a time: few, so that several ask about the same one.
+const TICKETS: usize = 12;
 
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -37,6 +39,8 @@ pub(super) struct Shard {
     waiting: Vec<(usize, Command)>,
     deadlines: BTreeSet<(Timestamp, BookingId)>,
     bookings: BTreeMap<BookingId, u64>,
+    /// The latest that were issued: what gates scan.
+    pub(super) tickets: VecDeque<TicketId>,
     log: Vec<LogLine>,
     hashes: Vec<(u64, [u8; 16])>,
 }
@@ -59,6 +63,7 @@ impl Shard {
             waiting: Vec::new(),
             deadlines: BTreeSet::new(),
             bookings: BTreeMap::new(),
+            tickets: VecDeque::new(),
             log: Vec::new(),
             hashes: Vec::new(),
         };
@@ -158,6 +163,7 @@ impl Shard {
                 self.bookings.insert(view.id, self.index);
                 self.deadlines.extend(view.expires_at.map(|at| (at, view.id)));
             }
+            self.note_tickets(command, reply);
         }
         self.write(
             Bytes(codec::encode_entry(&entry).to_vec()),
@@ -167,6 +173,17 @@ impl Shard {
             self.hashes.push((self.index, self.inventory.state_hash()));
         }
         replies
+    }
+
+    fn note_tickets(&mut self, command: &Command, reply: &Reply) {
+        let view = match (&command.operation, &reply.outcome) {
+            (Operation::Confirm { .. }, Outcome::Booking(view)) => view,
+            (_, Outcome::Rebooked { booking, .. }) => booking,
+            _ => return,
+        };
+        self.tickets.extend(view.tickets.iter().map(|ticket| ticket.id));
+        let old = self.tickets.len().saturating_sub(TICKETS);
+        self.tickets.drain(..old);
     }
 
     pub(super) fn read(&self, query: &Query) -> Option<(u64, Told)> {

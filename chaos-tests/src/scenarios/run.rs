@@ -310,7 +310,8 @@ fn crowd(plan: &Plan, cluster: &Cluster, recorder: &Recorder, hot: &Offer, offer
         }
         _ => (Manner::Living, offers.to_vec()),
     };
-    Selling::start_with(recorder.clone(), &cluster.door(), plan.visitors, manner, hot, &offers)
+    let (door, gates) = (cluster.door(), Some(cluster.token()));
+    Selling::start_with(recorder.clone(), &door, gates, plan.visitors, manner, hot, &offers)
 }
 
 /// Reads the logs every second, for a run in which they are purged.

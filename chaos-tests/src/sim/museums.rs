@@ -25,7 +25,8 @@ fn product(slug: &str, kind: ProductKind, capacity: u32, guides: Option<u32>) ->
         cutoff_minutes: 60,
         guides,
         re_entry: false,
-        early_entry_minutes: 15,
+        // What is sold is of tomorrow, and its gates are open already.
+        early_entry_minutes: 2 * 24 * 60,
         units: vec![unit("adult", 1_400, 1), unit("family", 3_200, 4)],
     }
 }

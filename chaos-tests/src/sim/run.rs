@@ -17,9 +17,10 @@ use super::faults::{Class, Nemesis, Planned};
 use super::net::{Net, NetCounts, Weather};
 use super::plan::{Plan, Visits};
 use super::tally::Tally;
-use super::visitors::{self, Notes, Visitor};
+use super::visitors::{self, Notes, Tickets, Visitor};
 use super::world::World;
-use crate::history::lines::{Ended, Header, Heal, Healing, Line, StateHash};
+use crate::history::answers::Admitted;
+use crate::history::lines::{Act, Ended, Header, Heal, Healing, Line, Op, StateHash};
 use crate::history::reader::Saved;
 use crate::history::text::Digest;
 use crate::history::writer::Writer;
@@ -109,10 +110,11 @@ async fn run(plan: &Plan, tally: Option<&Tally>) -> Outcome {
         Ok(offers) => {
             let offers = Arc::new(offers);
             let (stop, _) = watch::channel(false);
+            let tickets = Tickets::default();
             let visitor = |visits: &Visits| {
                 let (offers, notes) = (Arc::clone(&offers), notes.clone());
                 let client = client(CLIENTS + visits.visitor);
-                Visitor::new(visits, client, offers, plan.seed, notes, begun)
+                Visitor::new(visits, client, offers, tickets.clone(), plan.seed, notes, begun)
             };
             let crowd = plan.visits.iter().map(visitor).collect();
             let mut visits = visitors::begin(crowd, &stop);
@@ -326,6 +328,9 @@ fn counts(history: &Saved, world: &World, tally: Option<&Tally>) -> BTreeMap<&'s
     counts.insert("answers replayed", replayed as u64);
     let unknown = operations.iter().filter(|op| op.outcome == Ended::Unknown).count();
     counts.insert("requests without an answer", unknown as u64);
+    for (name, count) in changes_of_mind(operations) {
+        counts.insert(name, count);
+    }
     let expiries = history
         .entries
         .iter()
@@ -358,6 +363,27 @@ fn counts(history: &Saved, world: &World, tally: Option<&Tally>) -> BTreeMap<&'s
     }
     counts.insert("nodes lost to damage", world.lost() as u64);
     counts
+}
+
+/// What became of what was sold.
+fn changes_of_mind(operations: &[Op]) -> [(&'static str, u64); 5] {
+    let done = |act: Act| {
+        operations
+            .iter()
+            .filter(move |op| op.op == act && op.outcome == Ended::Ok)
+    };
+    let told = |wanted: Admitted| {
+        let admitted = move |op: &&Op| op.response.as_ref().and_then(|told| told.admission) == Some(wanted);
+        done(Act::Admit).filter(admitted).count() as u64
+    };
+    let lines = done(Act::Cancel).filter(|op| !op.request.cancel.is_empty()).count();
+    [
+        ("exchanges", done(Act::Rebook).count() as u64),
+        ("cancellations by line", lines as u64),
+        ("tickets accepted", told(Admitted::Accepted)),
+        ("tickets that came twice", told(Admitted::Duplicate)),
+        ("merges of scans", done(Act::Merge).count() as u64),
+    ]
 }
 
 /// Changes of term within the logs that were committed.

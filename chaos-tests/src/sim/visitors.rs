@@ -1,5 +1,8 @@
-//! Who uses the simulated cluster: visitors that look, hold, extend, confirm, release and cancel through the real client,
-//! send commands again under their key, and note what they were told.
+//! Who uses the simulated cluster: visitors that look, hold, extend, confirm, release, cancel (all or some lines) and
+//! exchange through the real client, send commands again under their key, and note what they were told. Each stands at a
+//! gate now and then (`gate`).
+
+mod gate;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,8 +18,11 @@ use rotunda_protocol::client::{ClientError, ClusterClient};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use self::gate::Gate;
+pub use self::gate::Tickets;
 use super::chance::Chance;
 use super::plan::Visits;
+use super::world::BEGINNING_MS;
 use crate::history::answers::{Asked, Told};
 use crate::history::lines::{Act, Ended, Line, Op};
 
@@ -90,6 +96,7 @@ pub struct Visitor {
     bookings: Vec<(BookingId, String, BookingStatus)>,
     old: Vec<(BookingId, String, BookingStatus)>,
     sent: Vec<(Command, String)>,
+    gate: Gate,
 }
 
 impl Visitor {
@@ -99,6 +106,7 @@ impl Visitor {
         visits: &Visits,
         client: ClusterClient,
         offers: Arc<Vec<Offer>>,
+        tickets: Tickets,
         seed: u64,
         notes: Notes,
         begun: Instant,
@@ -117,6 +125,7 @@ impl Visitor {
             bookings: Vec::new(),
             old: Vec::new(),
             sent: Vec::new(),
+            gate: Gate::new(tickets),
         }
     }
 
@@ -145,26 +154,22 @@ impl Visitor {
         match self.chance.below(100) {
             0..40 => self.hold().await,
             40..52 => {
-                self.change(|booking, chance| Operation::Confirm {
+                self.change(|booking, chance, _| Operation::Confirm {
                     booking,
                     nonce: chance.number(),
                     payment: None,
                 })
                 .await
             }
-            52..60 => self.change(|booking, _| Operation::Release { booking }).await,
-            60..65 => {
-                self.change(|booking, _| Operation::Cancel {
-                    booking,
-                    lines: Vec::new(),
-                })
-                .await
-            }
-            65..70 => self.change(|booking, _| Operation::Extend { booking }).await,
+            52..60 => self.change(|booking, _, _| Operation::Release { booking }).await,
+            60..65 => self.change_mind().await,
+            65..70 => self.change(|booking, _, _| Operation::Extend { booking }).await,
             70..76 => self.again().await,
             76..78 => self.reuse().await,
             78..88 => self.read().await,
-            88..98 => self.look().await,
+            88..92 => self.look().await,
+            92..94 => self.change_mind().await,
+            94..98 => self.scan().await,
             _ => self.change_slot().await,
         }
     }
@@ -186,22 +191,30 @@ impl Visitor {
         let Some(offer) = self.chance.pick(&self.offers).cloned() else {
             return;
         };
-        let line = LineRequest {
-            slot: offer.slot,
-            unit: if self.chance.per_mille(800) { "adult" } else { "family" }.to_owned(),
-            quantity: 1 + u32::try_from(self.chance.below(3)).unwrap_or(0),
-            claim: None,
-        };
+        let mut lines = vec![self.line(&offer)];
+        let secret = self.chance.number() | 1;
+        // Some want to go on to another slot, and may think better of one of the two.
+        let of_venue = |other: &&Offer| other.venue == offer.venue;
+        let others: Vec<Offer> = self.offers.iter().filter(of_venue).cloned().collect();
+        if self.chance.per_mille(250)
+            && let Some(other) = self.chance.pick(&others)
+        {
+            lines.push(self.line(other));
+        }
         let operation = Operation::Hold(HoldRequest {
-            secret: self.chance.number() | 1,
+            secret,
             channel: Channel::Web,
-            lines: vec![line],
+            lines,
         });
         let command = self.command(offer.venue, operation);
         self.submit(command, offer.slug).await;
     }
 
-    async fn change(&mut self, make: impl FnOnce(BookingId, &mut Chance) -> Operation) {
+    fn line(&mut self, offer: &Offer) -> LineRequest {
+        wanted(offer, &mut self.chance)
+    }
+
+    async fn change(&mut self, make: impl FnOnce(BookingId, &mut Chance, &[Offer]) -> Operation) {
         let among = if self.chance.per_mille(250) {
             &self.old
         } else {
@@ -210,8 +223,36 @@ impl Visitor {
         let Some((booking, slug, _)) = self.chance.pick(among).cloned() else {
             return;
         };
-        let operation = make(booking, &mut self.chance);
+        let operation = make(booking, &mut self.chance, &self.offers);
         let command = self.command(booking.venue, operation);
+        self.submit(command, slug).await;
+    }
+
+    /// Cancels or exchanges something, mostly what was bought.
+    async fn change_mind(&mut self) {
+        let sold = |(_, _, status): &&(BookingId, String, BookingStatus)| *status == BookingStatus::Confirmed;
+        let sold: Vec<_> = self.bookings.iter().filter(sold).cloned().collect();
+        match self.chance.pick(&sold).cloned() {
+            Some((booking, slug, _)) if self.chance.per_mille(800) => {
+                let operation = change_mind(booking, &mut self.chance, &self.offers);
+                let command = self.command(booking.venue, operation);
+                self.submit(command, slug).await;
+            }
+            _ => self.change(change_mind).await,
+        }
+    }
+
+    /// At the gate: asks about somebody's ticket, or hands in what it scanned by itself.
+    async fn scan(&mut self) {
+        let now = BEGINNING_MS + i64::try_from(self.now_ns() / 1_000_000).unwrap_or(0);
+        let Some((venue, slug, operation)) = self.gate.work(&self.name, &mut self.chance, now) else {
+            return;
+        };
+        let mut command = self.command(venue, operation);
+        if matches!(command.operation, Operation::MergeScans { .. }) {
+            // As the router sends it: idempotent by content.
+            (command.key, command.fingerprint) = (None, 0);
+        }
         self.submit(command, slug).await;
     }
 
@@ -245,6 +286,9 @@ impl Visitor {
         let Some((mut command, slug)) = self.chance.pick(&self.sent).cloned() else {
             return;
         };
+        if command.key.is_none() {
+            return; // What has no key is idempotent by content.
+        }
         command.fingerprint = self.chance.number();
         if let Operation::Hold(request) = &mut command.operation {
             request.lines.iter_mut().for_each(|line| line.quantity += 1);
@@ -260,7 +304,8 @@ impl Visitor {
         let now = self.now_ns();
         let op = match answer {
             Ok(submitted) => {
-                if let Outcome::Booking(view) = &submitted.reply.outcome {
+                if let Outcome::Booking(view) | Outcome::Rebooked { booking: view, .. } = &submitted.reply.outcome {
+                    self.gate.hand_over(view, &slug);
                     self.bookings.retain(|(id, _, _)| *id != view.id);
                     self.bookings.push((view.id, slug.clone(), view.status));
                     if self.bookings.len() > IN_MIND {
@@ -341,6 +386,33 @@ impl Visitor {
     }
 }
 
+/// So many of some unit in a slot.
+fn wanted(offer: &Offer, chance: &mut Chance) -> LineRequest {
+    LineRequest {
+        slot: offer.slot.clone(),
+        unit: if chance.per_mille(800) { "adult" } else { "family" }.to_owned(),
+        quantity: 1 + u32::try_from(chance.below(3)).unwrap_or(0),
+        claim: None,
+    }
+}
+
+/// Cancels all of a booking, or one of its lines, or exchanges it for something else.
+fn change_mind(booking: BookingId, chance: &mut Chance, offers: &[Offer]) -> Operation {
+    let lines = match chance.below(10) {
+        0..3 => Vec::new(),
+        3..6 => vec![u16::try_from(chance.below(2)).unwrap_or(0)],
+        _ => {
+            let of_venue: Vec<&Offer> = offers.iter().filter(|offer| offer.venue == booking.venue).collect();
+            let count = 1 + chance.below(2);
+            let other = |_| Some(wanted(chance.pick(&of_venue)?, chance));
+            let lines = (0..count).filter_map(other).collect();
+            let nonce = chance.number();
+            return Operation::Rebook { booking, nonce, lines };
+        }
+    };
+    Operation::Cancel { booking, lines }
+}
+
 /// What a client's error says of the request's fate.
 fn ended(op: Op, error: &ClientError, returned_ns: u64) -> Op {
     let outcome = match error {
@@ -382,7 +454,7 @@ pub async fn open_the_doors(client: &ClusterClient, deadline: Instant) -> Result
         };
         client.submit(&command, deadline).await?;
         client.fill_calendar(venue, deadline).await?;
-        let tomorrow = ServiceDay(i32::try_from(super::world::BEGINNING_MS / 86_400_000).unwrap_or(0) + 1);
+        let tomorrow = ServiceDay(i32::try_from(BEGINNING_MS / 86_400_000).unwrap_or(0) + 1);
         let query = Query::Availability {
             venue,
             product: None,

@@ -8,6 +8,7 @@
 mod bench;
 mod broken_disk;
 mod clock_jump;
+mod clocks;
 mod command_line;
 mod demo;
 mod failover;

@@ -2,7 +2,8 @@
 //!
 //! A scan is a fact: this device saw this ticket then. Facts are only ever added (by set union, under device and number),
 //! and verdicts follow from all of a ticket's facts by [`judge`], which puts them in order of time, device and number. So
-//! scans that gates made by themselves can arrive in any order and as often as one likes, and come to the same. Two gates
+//! scans that gates made by themselves can arrive in any order and as often as one likes, and come to the same. A gate that
+//! asks is dated after every passage of the ticket that the log knows, so of gates that ask one is told yes. Two gates
 //! cut off from each other may both have let the same ticket in: the later of the two is then told as a duplicate.
 
 use crate::ids::{SlotRef, TicketId};
@@ -120,7 +121,7 @@ pub struct AdmissionView {
     pub device_seq: u64,
     /// Which way.
     pub direction: Direction,
-    /// When: log time for a gate that asked, the device's for one that did not.
+    /// When: log time for a gate that asked, but after the ticket's last passage; the device's for one that did not.
     pub at: Timestamp,
     /// What came of it.
     pub verdict: Verdict,

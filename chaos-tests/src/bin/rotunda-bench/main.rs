@@ -4,6 +4,7 @@ mod goals;
 mod look;
 mod peers;
 mod run;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use goals::GoalsArguments;
 use look::LookArguments;
 use peers::PeersArguments;
 use run::RunArguments;
+use streams::StreamsArguments;
 use tempfile::TempDir;
 
 // As in the router, whose client library it uses.
@@ -39,6 +41,8 @@ enum Command {
     Peers(PeersArguments),
     /// Let visitors look at one museum's month, at the router and at nginx with the same bytes, and tell the ratio.
     Look(LookArguments),
+    /// Keep event streams open on one router while places are sold, and tell what they saw, how late, and what one costs.
+    Streams(StreamsArguments),
     /// Measure the goals for speed, S1 to S9, in one run, and tell which are met.
     Goals(GoalsArguments),
 }
@@ -61,6 +65,7 @@ async fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments).await,
         Command::Peers(arguments) => peers::peers(&arguments).await,
         Command::Look(arguments) => look::look(&arguments).await,
+        Command::Streams(arguments) => streams::streams(&arguments).await,
         Command::Goals(arguments) => goals::goals(&arguments).await,
     }
 }

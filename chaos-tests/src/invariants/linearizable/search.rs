@@ -51,7 +51,7 @@ impl Invariant for Search {
             ..Verdict::default()
         };
         let Slots { slots, left_out } = partition(evidence);
-        verdict.count("slots changed by the operator, left out", left_out);
+        verdict.count("slots left out", left_out);
         let mut left = self.steps;
         let (mut given_up, mut of) = (0, 0);
         for slot in slots {

@@ -4,15 +4,17 @@
 //! every answer, whether it is the reply in the log; of every read, whether it shows the booking or the slot as it was at
 //! the index that it names, and whether that index is as new as anything told before the read was asked.
 
-use rotunda_booking::command::Operation;
+use rotunda_booking::command::{LineRequest, Operation};
 use rotunda_booking::ids::{BookingId, CommandKey, VenueNo};
-use rotunda_booking::outcome::{BookingStatus, LineView, Outcome, RefusalCode};
+use rotunda_booking::outcome::{BookingStatus, BookingView, LineView, Outcome, RefusalCode};
+use rotunda_booking::time::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::history::answers::{Money, Told, ToldLine};
+use crate::history::answers::{Admitted, Money, Told, ToldLine};
 use crate::history::lines::{Act, Ended, Op};
 use crate::invariants::Invariant;
 use crate::invariants::evidence::{Evidence, Shard, Step};
+use crate::invariants::gates::Gates;
 use crate::invariants::log_order::in_real_time;
 use crate::invariants::pools::Pools;
 use crate::invariants::verdict::{Entity, Finding, Verdict};
@@ -58,24 +60,57 @@ impl Invariant for Witness {
 }
 
 /// A booking by the plain rules.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Booking {
     status: BookingStatus,
     extensions: u8,
     total: i64,
+    /// When the slot of each line begins; none of those that were cancelled.
+    lines: Vec<Option<Timestamp>>,
+}
+
+impl Booking {
+    fn of(view: &BookingView) -> Self {
+        Booking {
+            status: view.status,
+            extensions: 0,
+            total: view.total,
+            lines: lines_of(view),
+        }
+    }
+
+    /// True where one of these lines is not there; never where none is named.
+    fn lacks(&self, lines: &[u16]) -> bool {
+        let there = |line: &u16| self.lines.get(usize::from(*line)).is_some_and(Option::is_some);
+        !lines.iter().all(there)
+    }
+
+    /// True where the slot of one of these lines, of any where none is named, has begun.
+    fn has_begun(&self, lines: &[u16], now: Timestamp) -> bool {
+        let mut concerned = (0..)
+            .zip(&self.lines)
+            .filter(|(line, _)| lines.is_empty() || lines.contains(line));
+        concerned.any(|(_, start)| start.is_some_and(|start| start <= now))
+    }
+}
+
+fn lines_of(view: &BookingView) -> Vec<Option<Timestamp>> {
+    let lines = view.lines.iter();
+    lines.map(|line| (!line.cancelled).then_some(line.slot.start)).collect()
 }
 
 /// A shard by the plain rules.
 #[derive(Default)]
 struct State {
     pools: Pools,
+    gates: Gates,
     bookings: FxHashMap<BookingId, Booking>,
 }
 
 fn follow(evidence: &Evidence<'_>, (id, shard): (u64, &Shard), reads: &[&Op], verdict: &mut Verdict) {
     let mut state = State::default();
     let mut reads = reads.iter().peekable();
-    let mut now = rotunda_booking::time::Timestamp(0);
+    let mut now = Timestamp(0);
     for step in &shard.steps {
         while let Some(read) = reads.next_if(|read| read.index.is_some_and(|index| index < step.index)) {
             check_read(evidence, &state, now, read, verdict);
@@ -143,12 +178,7 @@ impl State {
                 if self.pools.fits(step.command.venue, &request.lines) == Some(false) {
                     wrong.push("a hold was granted although a pool had no room".to_owned());
                 }
-                let booking = Booking {
-                    status: BookingStatus::Held,
-                    extensions: 0,
-                    total: view.total,
-                };
-                if self.bookings.insert(view.id, booking).is_some() {
+                if self.bookings.insert(view.id, Booking::of(view)).is_some() {
                     wrong.push(format!("booking {} was handed out twice", view.id));
                 }
             }
@@ -156,18 +186,22 @@ impl State {
                 Operation::Extend { booking }
                 | Operation::Confirm { booking, .. }
                 | Operation::Release { booking }
-                | Operation::Cancel { booking, .. },
+                | Operation::Cancel { booking, .. }
+                | Operation::Rebook { booking, .. },
                 outcome,
             ) => {
-                let expected = self.expected(&step.command.operation, *booking);
+                let expected = self.expected(&step.command.operation, *booking, step.now);
                 if !expected.allows(refused) {
                     let found = refused.map_or("done", RefusalCode::as_str);
                     let act = Act::of_operation(&step.command.operation);
                     wrong.push(format!("{act} of {booking} was {found}; by the rules: {expected}"));
                 }
-                if let (Outcome::Booking(view), Some(known)) = (outcome, self.bookings.get_mut(booking)) {
+                if let Operation::Rebook { lines, .. } = &step.command.operation {
+                    wrong.extend(self.exchange(*booking, lines, outcome));
+                }
+                if let (Some(view), Some(known)) = (step.left(), self.bookings.get_mut(booking)) {
                     known.extensions += u8::from(matches!(step.command.operation, Operation::Extend { .. }));
-                    known.status = view.status;
+                    (known.status, known.total, known.lines) = (view.status, view.total, lines_of(view));
                 }
             }
             (Operation::Expire { .. }, Outcome::Expired { .. }) => {
@@ -179,22 +213,69 @@ impl State {
             }
             _ => {}
         }
+        self.gates.follow(step, &self.pools);
         self.pools.follow(step);
         wrong
     }
 
+    /// What is wrong with how an exchange was answered: whether there was room, and what was given for what was asked for.
+    fn exchange(&mut self, booking: BookingId, lines: &[LineRequest], outcome: &Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Refused(refusal) if refusal.code == RefusalCode::SoldOut => {
+                let fits = self.pools.fits_instead(booking, lines) == Some(true);
+                fits.then(|| "an exchange was refused as sold out although every pool has room".to_owned())
+            }
+            Outcome::Rebooked { booking: view, .. } => {
+                let asked = lines.iter().map(|line| (&line.slot, &line.unit, line.quantity));
+                let given = view.lines.iter().map(|line| (&line.slot, &line.unit, line.quantity));
+                if !asked.clone().eq(given.clone()) || view.status != BookingStatus::Confirmed {
+                    let (asked, given): (Vec<_>, Vec<_>) = (asked.collect(), given.collect());
+                    let status = view.status;
+                    return Some(format!(
+                        "an exchange for {asked:?} was answered with {status:?} {given:?}"
+                    ));
+                }
+                let full = self.pools.fits_instead(booking, lines) == Some(false);
+                full.then(|| "an exchange was granted although a pool had no room".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// What the plain rules say to a command about a booking.
-    fn expected(&self, operation: &Operation, booking: BookingId) -> Expected {
-        let Some(booking) = self.bookings.get(&booking) else {
+    fn expected(&self, operation: &Operation, id: BookingId, now: Timestamp) -> Expected {
+        let Some(booking) = self.bookings.get(&id) else {
             return Expected::Refused(RefusalCode::UnknownBooking);
         };
         match (booking.status, operation) {
-            (BookingStatus::Held, Operation::Cancel { .. }) => Expected::Refused(RefusalCode::NotConfirmed),
+            (BookingStatus::Held, Operation::Cancel { .. } | Operation::Rebook { .. }) => {
+                Expected::Refused(RefusalCode::NotConfirmed)
+            }
             (BookingStatus::Held, Operation::Extend { .. }) if booking.extensions >= MOST_EXTENSIONS => {
                 Expected::Refused(RefusalCode::ExtendLimit)
             }
             (BookingStatus::Held, _) => Expected::Done,
-            (BookingStatus::Confirmed, Operation::Cancel { .. }) => Expected::DoneBeforeItBegins,
+            (BookingStatus::Confirmed, Operation::Cancel { lines, .. }) if booking.lacks(lines) => {
+                Expected::Refused(RefusalCode::UnknownLine)
+            }
+            (BookingStatus::Confirmed, Operation::Cancel { lines, .. }) if booking.has_begun(lines, now) => {
+                Expected::Refused(RefusalCode::SlotInPast)
+            }
+            (BookingStatus::Confirmed, Operation::Rebook { .. }) if booking.has_begun(&[], now) => {
+                Expected::Refused(RefusalCode::SlotInPast)
+            }
+            (BookingStatus::Confirmed, Operation::Cancel { lines, .. }) if self.gates.is_admitted(id, lines) => {
+                Expected::Refused(RefusalCode::AlreadyAdmitted)
+            }
+            (BookingStatus::Confirmed, Operation::Rebook { .. }) if self.gates.is_admitted(id, &[]) => {
+                Expected::Refused(RefusalCode::AlreadyAdmitted)
+            }
+            // What stays has to be a booking by itself.
+            (BookingStatus::Confirmed, Operation::Cancel { lines, .. }) if !lines.is_empty() => {
+                Expected::DoneUnless(&[RefusalCode::NotAccompanied, RefusalCode::QuantityOutOfRange])
+            }
+            (BookingStatus::Confirmed, Operation::Cancel { .. }) => Expected::Done,
+            (BookingStatus::Confirmed, Operation::Rebook { .. }) => Expected::DoneUnless(NO_SUCH_PLACES),
             (BookingStatus::Confirmed, _) => Expected::Refused(RefusalCode::AlreadyConfirmed),
             (BookingStatus::Expired, _) => Expected::Refused(RefusalCode::HoldExpired),
             (BookingStatus::Released, _) => Expected::Refused(RefusalCode::AlreadyReleased),
@@ -204,9 +285,26 @@ impl State {
     }
 }
 
+/// What a request for places is refused for besides.
+const NO_SUCH_PLACES: &[RefusalCode] = &[
+    RefusalCode::SoldOut,
+    RefusalCode::SlotInPast,
+    RefusalCode::NotOnSale,
+    RefusalCode::SlotClosed,
+    RefusalCode::UnknownSlot,
+    RefusalCode::UnknownProduct,
+    RefusalCode::UnknownUnit,
+    RefusalCode::QuantityOutOfRange,
+    RefusalCode::NotAccompanied,
+    RefusalCode::ClaimRequired,
+    RefusalCode::TooLarge,
+    RefusalCode::NothingToRebook,
+];
+
 enum Expected {
     Done,
-    DoneBeforeItBegins,
+    /// Or refused for what is not looked at here.
+    DoneUnless(&'static [RefusalCode]),
     Refused(RefusalCode),
 }
 
@@ -214,7 +312,7 @@ impl Expected {
     fn allows(&self, refused: Option<RefusalCode>) -> bool {
         match self {
             Expected::Done => refused.is_none(),
-            Expected::DoneBeforeItBegins => matches!(refused, None | Some(RefusalCode::SlotInPast)),
+            Expected::DoneUnless(codes) => refused.is_none_or(|refused| codes.contains(&refused)),
             Expected::Refused(code) => refused == Some(*code),
         }
     }
@@ -223,20 +321,14 @@ impl Expected {
 impl std::fmt::Display for Expected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Expected::Done | Expected::DoneBeforeItBegins => "done",
+            Expected::Done | Expected::DoneUnless(_) => "done",
             Expected::Refused(code) => code.as_str(),
         })
     }
 }
 
 /// A read shows the state at its index.
-fn check_read(
-    evidence: &Evidence<'_>,
-    state: &State,
-    now: rotunda_booking::time::Timestamp,
-    read: &Op,
-    verdict: &mut Verdict,
-) {
+fn check_read(evidence: &Evidence<'_>, state: &State, now: Timestamp, read: &Op, verdict: &mut Verdict) {
     let Some(told) = &read.response else { return };
     let at = (read.shard.unwrap_or(0), read.index.unwrap_or(0));
     match (read.op, read.booking()) {
@@ -245,7 +337,12 @@ fn check_read(
             let known = state.bookings.get(&id);
             let status = known.map(|booking| booking.status);
             let total = known.map(|booking| booking.total);
-            if told.status != status || (told.total.is_some() && told.total.as_ref().map(|total| total.amount) != total)
+            // Its visitors have come: a query says so, and the log of bookings does not.
+            let redeemed = status == Some(BookingStatus::Confirmed)
+                && told.status == Some(BookingStatus::Redeemed)
+                && state.gates.is_admitted(id, &[]);
+            if (told.status != status && !redeemed)
+                || (told.total.is_some() && told.total.as_ref().map(|total| total.amount) != total)
             {
                 let text = format!(
                     "{} read booking {id} as {:?} for {:?} at {}:{}; there it was {status:?} for {total:?}",
@@ -315,13 +412,20 @@ fn check_answers(evidence: &Evidence<'_>, verdict: &mut Verdict) {
 /// The field of an answer that is not as the log's reply has it.
 fn difference(told: &Told, logged: &Outcome) -> Option<&'static str> {
     let wrong = |fields: &[(&'static str, bool)]| fields.iter().find(|(_, same)| !same).map(|(field, _)| *field);
-    let Outcome::Booking(view) = logged else {
-        let code = match logged {
-            Outcome::Refused(refusal) => Some(refusal.code.as_str()),
-            _ => None,
+    let (view, difference) = match logged {
+        Outcome::Booking(view) => (Some(view), None),
+        Outcome::Rebooked { booking, difference } => (Some(booking), Some(*difference)),
+        _ => (None, None),
+    };
+    let Some(view) = view else {
+        let (code, admission) = match logged {
+            Outcome::Refused(refusal) => (Some(refusal.code.as_str()), None),
+            Outcome::Admission(view) => (None, Some(Admitted::from(view.verdict))),
+            _ => (None, None),
         };
         return wrong(&[
             ("code", told.code.as_deref() == code),
+            ("admission", told.admission == admission),
             ("id", told.id.is_none()),
             ("status", told.status.is_none()),
             ("tickets", told.tickets.is_empty()),
@@ -333,6 +437,7 @@ fn difference(told: &Told, logged: &Outcome) -> Option<&'static str> {
     };
     let same_line = |(told, logged): (&ToldLine, &LineView)| {
         (&told.slot, &told.unit, told.quantity) == (&logged.slot, &logged.unit, logged.quantity)
+            && told.cancelled == logged.cancelled
             && same_money(&told.total, logged.total)
     };
     let tickets = view.tickets.iter().map(|ticket| ticket.id);
@@ -342,6 +447,10 @@ fn difference(told: &Told, logged: &Outcome) -> Option<&'static str> {
         ("reference", told.reference.as_deref() == Some(view.reference.as_str())),
         ("status", told.status == Some(view.status)),
         ("total", same_money(&told.total, view.total)),
+        (
+            "difference",
+            told.difference.as_ref().map(|told| told.amount) == difference,
+        ),
         (
             "lines",
             told.lines.len() == view.lines.len() && told.lines.iter().zip(&view.lines).all(same_line),
@@ -354,13 +463,14 @@ fn difference(told: &Told, logged: &Outcome) -> Option<&'static str> {
 fn check_origins(evidence: &Evidence<'_>, verdict: &mut Verdict) {
     let asked: FxHashSet<CommandKey> = evidence.saved.operations.iter().filter_map(Op::command_key).collect();
     // Visitors whose keys are not known could have asked for anything.
-    let keyless = |op: &&Op| op.command.is_none() && op.op == Act::Hold && op.outcome != Ended::Fail;
+    let takes = |op: &Op| matches!(op.op, Act::Hold | Act::Rebook);
+    let keyless = |op: &&Op| op.command.is_none() && takes(op) && op.outcome != Ended::Fail;
     if evidence.saved.operations.iter().any(|op| keyless(&op)) {
         return;
     }
     for (shard, step) in evidence.steps() {
-        let (Operation::Hold(_), Some(Outcome::Booking(view)), Some(key)) =
-            (&step.command.operation, step.effect(), step.command.key)
+        let (Operation::Hold(_) | Operation::Rebook { .. }, Some(view), Some(key)) =
+            (&step.command.operation, step.left(), step.command.key)
         else {
             continue;
         };

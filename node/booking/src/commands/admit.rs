@@ -58,15 +58,30 @@ pub(super) fn admit(transaction: &mut Transaction<'_>, venue: VenueNo, admit: &A
         let detail = format!("the ticket was scanned {MAX_SCANS} times; look at it by hand");
         return Err(Refusal::new(RefusalCode::TooManyScans, detail).into());
     }
-    let now = transaction.now;
-    add(transaction, venue, ticket.as_ref(), admit, now)?;
+    let at = asked_at(transaction, ticket.as_ref())?;
+    add(transaction, venue, ticket.as_ref(), admit, at)?;
     Ok(Outcome::Admission(show(
         transaction,
         venue,
         ticket.as_ref(),
         admit,
-        now,
+        at,
     )?))
+}
+
+/// When a gate asks: now, but after every passage of the ticket that the log knows. Two gates that ask in one entry have
+/// the same log time, and a device's clock may be ahead of it; ordered by device, or by such a clock, the second to ask
+/// would be let in too.
+fn asked_at(transaction: &mut Transaction<'_>, ticket: Option<&Ticket>) -> Result<Timestamp, RowsError> {
+    let now = transaction.now;
+    let Some(ticket) = ticket else { return Ok(now) };
+    let (judgement, facts) = ticket.judged(transaction)?;
+    let passed = judgement
+        .verdicts
+        .iter()
+        .filter(|(_, verdict, _)| *verdict == Verdict::Accepted);
+    let last = passed.map(|(position, ..)| facts[*position].at).max();
+    Ok(last.map_or(now, |last| now.max(Timestamp(last.0.saturating_add(1)))))
 }
 
 pub(super) fn merge(transaction: &mut Transaction<'_>, venue: VenueNo, scans: &[Scan]) -> Result<Outcome, Halt> {

@@ -11,8 +11,10 @@ use utoipa::ToSchema;
 
 use super::super::call::{Call, unknown_venue};
 use super::super::error::Problem;
+use super::super::venues::known;
 use super::super::views::AsOf;
 use super::{Asked, as_of};
+use crate::venue_clock::VenueClock;
 
 /// Who came and went.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,9 +79,16 @@ pub(super) async fn footfall_of(call: &Call, asked: &Asked) -> Result<Response, 
         to: asked.to,
     };
     let answered = call.query(&query, venue.shard).await?;
-    let Answer::Footfall { time, rows, .. } = answered.answer else {
+    let Answer::Footfall { time, mut rows, .. } = answered.answer else {
         return Err(unknown_venue(&asked.slug, "{venue}"));
     };
+    // The node tells of the day's first slot; on a day on which the clocks change there are hours with another offset.
+    let known = known(call, &asked.slug).await?;
+    if let Some(clock) = VenueClock::of(&known.definition) {
+        for row in &mut rows {
+            row.offset_minutes = clock.offset_minutes(row.hour).unwrap_or(row.offset_minutes);
+        }
+    }
     let days = days_of(&rows);
     let peak = days.iter().filter_map(|day| day.peak.as_ref());
     let report = FootfallReport {

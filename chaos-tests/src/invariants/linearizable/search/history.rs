@@ -1,7 +1,7 @@
 //! The operations on each slot, as the search looks at them: by booking and number of persons, without indexes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rotunda_booking::catalogue::VenueDefinition;
 use rotunda_booking::command::Operation;
@@ -10,14 +10,13 @@ use rotunda_booking::outcome::BookingStatus;
 use rotunda_booking::time::Timestamp;
 use rustc_hash::FxHashMap;
 
-use crate::history::answers::AskedLine;
 use crate::history::lines::{Act, Ended, Op};
 use crate::invariants::evidence::Evidence;
 
 /// All slots that can be searched.
 pub(super) struct Slots {
     pub(super) slots: Vec<Slot>,
-    /// Slots whose capacity changed while they were sold.
+    /// Slots whose capacity changed while they were sold, or that a booking may have left or come to that nobody knows of.
     pub(super) left_out: u64,
 }
 
@@ -60,6 +59,8 @@ pub(super) enum What {
         from: BookingStatus,
         to: BookingStatus,
     },
+    /// A confirmed booking has so many persons here from now on: lines of it were cancelled, or it was exchanged.
+    Resize { booking: usize, persons: u32 },
     /// A booking was seen in a state, by a read or a refusal.
     Seen { booking: usize, status: BookingStatus },
 }
@@ -78,22 +79,33 @@ pub(super) fn partition(evidence: &Evidence<'_>) -> Slots {
     let operations = merged(evidence);
     let mut slots: BTreeMap<(VenueNo, SlotRef), Vec<&Merged<'_>>> = BTreeMap::new();
     let mut of_booking: FxHashMap<BookingId, Vec<(VenueNo, SlotRef)>> = FxHashMap::default();
-    for merged in operations.iter().filter(|merged| merged.op.op == Act::Hold) {
+    let mut unclear: BTreeSet<(VenueNo, SlotRef)> = BTreeSet::new();
+    // Every slot that a booking ever had; it has nobody in those that it comes to later.
+    for merged in operations.iter().filter(|merged| takes(merged.op)) {
         let op = merged.op;
-        let Some(venue) = op.request.venue.as_ref().and_then(|slug| evidence.venues.get(slug)) else {
-            continue;
-        };
-        for slot in names(&op.request.lines) {
-            slots.entry((*venue, slot.clone())).or_default().push(merged);
-            if let Some(id) = op.response.as_ref().and_then(|told| told.id) {
-                of_booking.entry(id).or_default().push((*venue, slot.clone()));
+        let venue = op.request.venue.as_ref().and_then(|slug| evidence.venues.get(slug));
+        for (venue, slot) in venue
+            .into_iter()
+            .flat_map(|venue| names(op).into_iter().map(|slot| (*venue, slot)))
+        {
+            match op.booking() {
+                Some(id) => {
+                    let known = of_booking.entry(id).or_default();
+                    if !known.contains(&(venue, slot.clone())) {
+                        known.push((venue, slot.clone()));
+                    }
+                }
+                None => slots.entry((venue, slot.clone())).or_default().push(merged),
             }
         }
     }
-    for merged in operations.iter().filter(|merged| merged.op.op != Act::Hold) {
-        let Some(booking) = merged.op.booking() else { continue };
-        for slot in of_booking.get(&booking).into_iter().flatten() {
+    for merged in &operations {
+        let slots_of = merged.op.booking().and_then(|id| of_booking.get(&id));
+        for slot in slots_of.into_iter().flatten() {
             slots.entry(slot.clone()).or_default().push(merged);
+            if merged.op.outcome == Ended::Unknown && resizes(merged.op) {
+                unclear.insert(slot.clone());
+            }
         }
     }
     let mut left_out = 0;
@@ -104,7 +116,7 @@ pub(super) fn partition(evidence: &Evidence<'_>) -> Slots {
         let (Some(planned), Some(definition)) = (planned, definitions.get(&venue)) else {
             continue;
         };
-        if planned.changed {
+        if planned.changed || unclear.contains(&(venue, name.clone())) {
             left_out += 1;
             continue;
         }
@@ -207,11 +219,23 @@ fn is_alone(venue: VenueNo, definition: &VenueDefinition, plans: &Plans, name: &
     !guided(&name.product) && persons <= u64::from(definition.building_capacity)
 }
 
-fn names(lines: &[AskedLine]) -> Vec<&SlotRef> {
+fn takes(op: &Op) -> bool {
+    matches!(op.op, Act::Hold | Act::Rebook)
+}
+
+/// True where it changes how many persons a booking has in a slot and leaves it confirmed.
+fn resizes(op: &Op) -> bool {
+    op.op == Act::Rebook || (op.op == Act::Cancel && !op.request.cancel.is_empty())
+}
+
+/// The slots that an operation asks for.
+fn names(op: &Op) -> Vec<&SlotRef> {
     let mut names: Vec<&SlotRef> = Vec::new();
-    for line in lines {
-        if !names.contains(&&line.slot) {
-            names.push(&line.slot);
+    let told = op.response.iter().flat_map(|told| &told.lines).map(|line| &line.slot);
+    // What was given for less than was asked for is for others to find; here both are looked at.
+    for slot in op.request.lines.iter().map(|line| &line.slot).chain(told) {
+        if !names.contains(&slot) {
+            names.push(slot);
         }
     }
     names
@@ -221,8 +245,12 @@ impl Slot {
     fn fill(&mut self, definition: &VenueDefinition, merged: &[&Merged<'_>]) {
         let mut numbers: FxHashMap<BookingId, usize> = FxHashMap::default();
         for Merged { invoked, op } in merged.iter().filter(|merged| merged.op.op == Act::Hold) {
-            let persons = self.persons(definition, &op.request.lines);
-            let several = names(&op.request.lines).len() > 1;
+            let lines = op.request.lines.iter();
+            let persons = self.persons(
+                definition,
+                lines.map(|line| (&line.slot, line.unit.as_str(), line.quantity)),
+            );
+            let several = names(op).len() > 1;
             let what = match (op.outcome, op.code(), op.response.as_ref().and_then(|told| told.id)) {
                 (Ended::Ok, _, Some(id)) => {
                     let booking = self.new_booking();
@@ -257,7 +285,17 @@ impl Slot {
             let Some(booking) = op.booking().and_then(|id| numbers.get(&id).copied()) else {
                 continue;
             };
-            if let Some(what) = about(op, booking) {
+            let stays = op.response.as_ref().and_then(|told| told.status) == Some(BookingStatus::Confirmed);
+            let what = if op.outcome == Ended::Ok && resizes(op) && stays {
+                let lines = op.response.iter().flat_map(|told| &told.lines);
+                let live = lines.filter(|line| !line.cancelled);
+                let live = live.map(|line| (&line.slot, line.unit.as_str(), line.quantity));
+                let persons = self.persons(definition, live);
+                Some(What::Resize { booking, persons })
+            } else {
+                about(op, booking)
+            };
+            if let Some(what) = what {
                 self.add(*invoked, op, what);
             }
         }
@@ -281,19 +319,20 @@ impl Slot {
     }
 
     /// Persons in this slot.
-    fn persons(&self, definition: &VenueDefinition, lines: &[AskedLine]) -> u32 {
+    fn persons<'l>(
+        &self,
+        definition: &VenueDefinition,
+        lines: impl Iterator<Item = (&'l SlotRef, &'l str, u32)>,
+    ) -> u32 {
         let products = definition
             .products
             .iter()
             .filter(|product| product.slug == self.name.product);
         let units: Vec<_> = products.flat_map(|product| &product.units).collect();
-        let here = lines.iter().filter(|line| line.slot == self.name);
-        here.map(|line| {
-            let pax = units
-                .iter()
-                .find(|unit| unit.slug == line.unit)
-                .map_or(1, |unit| unit.pax);
-            line.quantity.saturating_mul(pax)
+        let here = lines.filter(|(slot, ..)| **slot == self.name);
+        here.map(|(_, name, quantity)| {
+            let unit = units.iter().find(|unit| unit.slug == name);
+            quantity.saturating_mul(unit.map_or(1, |unit| unit.pax))
         })
         .fold(0, u32::saturating_add)
     }
@@ -305,14 +344,17 @@ fn about(op: &Op, booking: usize) -> Option<What> {
     let change = |from, to| Some(What::Change { booking, from, to });
     let seen = |status| Some(What::Seen { booking, status });
     match (op.outcome, op.op) {
-        (Ended::Ok, Act::Read) => seen(op.response.as_ref()?.status?),
+        (Ended::Ok, Act::Read) => match op.response.as_ref()?.status? {
+            BookingStatus::Redeemed => seen(Confirmed),
+            status => seen(status),
+        },
         (Ended::Ok | Ended::Unknown, Act::Confirm) => change(Held, Confirmed),
         (Ended::Ok | Ended::Unknown, Act::Release) => change(Held, Released),
         (Ended::Ok | Ended::Unknown, Act::Cancel) => change(Confirmed, Cancelled),
         (Ended::Ok, Act::Extend) => change(Held, Held),
         (Ended::Fail, _) => match op.code() {
             "hold_expired" => seen(Expired),
-            "already_confirmed" => seen(Confirmed),
+            "already_confirmed" | "already_admitted" | "unknown_line" | "nothing_to_rebook" => seen(Confirmed),
             "already_released" => seen(Released),
             "already_cancelled" => seen(Cancelled),
             "not_confirmed" | "extend_limit" => seen(Held),

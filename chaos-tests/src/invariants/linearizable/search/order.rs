@@ -28,6 +28,7 @@ pub(super) struct Order<'a> {
     required_left: usize,
     /// State of each booking; none before its hold.
     bookings: Vec<Option<BookingStatus>>,
+    /// Persons of each booking in this slot: those of its hold, until it is changed.
     persons: Vec<u32>,
     used: u64,
     /// Digests of the set of operations done, and of the state.
@@ -45,6 +46,7 @@ struct Choice {
 struct Taken {
     operation: usize,
     before: Option<BookingStatus>,
+    persons: u32,
     first_open: usize,
 }
 
@@ -162,6 +164,10 @@ impl<'a> Order<'a> {
             }
             What::SoldOut { persons } => self.used + u64::from(persons) > capacity,
             What::Change { booking, from, .. } => self.bookings[booking] == Some(from),
+            What::Resize { booking, persons } => {
+                self.bookings[booking] == Some(BookingStatus::Confirmed)
+                    && self.used - u64::from(self.persons[booking]) + u64::from(persons) <= capacity
+            }
             What::Seen { booking, status } => self.bookings[booking] == Some(status),
         }
     }
@@ -171,6 +177,7 @@ impl<'a> Order<'a> {
         let mut taken = Taken {
             operation,
             before: None,
+            persons: 0,
             first_open: self.first_open,
         };
         self.done[operation] = true;
@@ -185,6 +192,7 @@ impl<'a> Order<'a> {
                 taken.before = self.bookings[booking];
                 self.set_status(booking, Some(to));
             }
+            What::Resize { booking, persons } => taken.persons = self.resize(booking, persons),
             What::SoldOut { .. } | What::Seen { .. } => {}
         }
         taken
@@ -198,8 +206,21 @@ impl<'a> Order<'a> {
         self.first_open = taken.first_open;
         match operated.what {
             What::Hold { booking, .. } | What::Change { booking, .. } => self.set_status(booking, taken.before),
+            What::Resize { booking, .. } => {
+                self.resize(booking, taken.persons);
+            }
             What::SoldOut { .. } | What::Seen { .. } => {}
         }
+    }
+
+    /// Gives a confirmed booking so many persons in this slot; how many it had.
+    fn resize(&mut self, booking: usize, persons: u32) -> u32 {
+        let before = std::mem::replace(&mut self.persons[booking], persons);
+        self.used = self.used - u64::from(before) + u64::from(persons);
+        for persons in [before, persons] {
+            self.state ^= token((booking as u64) << 32 | u64::from(persons), 15);
+        }
+        before
     }
 
     fn set_status(&mut self, booking: usize, status: Option<BookingStatus>) {

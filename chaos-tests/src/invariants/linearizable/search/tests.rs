@@ -16,7 +16,10 @@ fn find(operations: Vec<Operated>) -> Answer {
 /// In a slot of ten places, with so many steps.
 fn find_within(steps: u64, operations: Vec<Operated>) -> Answer {
     let bookings = operations.iter().map(|operated| match operated.what {
-        What::Hold { booking, .. } | What::Change { booking, .. } | What::Seen { booking, .. } => booking + 1,
+        What::Hold { booking, .. }
+        | What::Change { booking, .. }
+        | What::Resize { booking, .. }
+        | What::Seen { booking, .. } => booking + 1,
         What::SoldOut { .. } => 0,
     });
     let mut slot = Slot {
@@ -136,4 +139,42 @@ fn a_booking_goes_one_way() {
 fn a_search_without_steps_gives_up() {
     let operations = vec![told(1, 2, hold(0, 4)), told(3, 4, hold(1, 4))];
     assert_eq!(find_within(1, operations), Answer::GaveUp);
+}
+
+fn resize(booking: usize, persons: u32) -> What {
+    What::Resize { booking, persons }
+}
+
+#[test]
+fn a_booking_that_shrinks_makes_room_for_as_many() {
+    let held = told(1, 2, hold(0, 8));
+    let sold = told(3, 4, change(0, Held, Confirmed));
+    let smaller = told(5, 6, resize(0, 5));
+    let fits = |persons| told(7, 8, hold(1, persons));
+    assert_eq!(find(vec![held, sold, smaller, fits(5)]), Answer::Found);
+    assert_eq!(
+        find(vec![held, sold, smaller, fits(6)]),
+        Answer::None { stuck: vec![7] }
+    );
+    assert_eq!(
+        find(vec![held, told(3, 4, resize(0, 5))]),
+        Answer::None { stuck: vec![3] }
+    );
+}
+
+#[test]
+fn a_booking_that_comes_from_another_slot_needs_room_in_this_one() {
+    let elsewhere = told(1, 2, hold(0, 0));
+    let sold = told(3, 4, change(0, Held, Confirmed));
+    let comes = told(5, 6, resize(0, 4));
+    let others = |persons| told(1, 2, hold(1, persons));
+    assert_eq!(find(vec![elsewhere, sold, comes, others(6)]), Answer::Found);
+    assert_eq!(
+        find(vec![elsewhere, sold, comes, others(7)]),
+        Answer::None { stuck: vec![5] }
+    );
+    // What it left behind when it was cancelled is what it had last.
+    let undone = told(7, 8, change(0, Confirmed, Cancelled));
+    let after = told(9, 10, hold(2, 10));
+    assert_eq!(find(vec![elsewhere, sold, comes, undone, after]), Answer::Found);
 }
