@@ -132,7 +132,7 @@ impl Door {
             backend,
             tokens: Tokens::new(config)?,
             trusted_proxies: config.trusted_proxy.clone(),
-            limits: Limits::new(config.rate_limit_token, config.rate_limit_loopback, config.rate_limit),
+            limits: Limits::new(config),
             metrics: Metrics::new(config.max_in_flight),
             in_flight: InFlight::new(config.max_in_flight),
             catalogue: CatalogueCache::default(),

@@ -183,6 +183,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 ClientError false "Not with this method" "Use a method of the `Allow` header.";
     RequestTimeout "request_timeout" 408 ClientError true "The body came too slowly" "Send it again with the same key.";
     RateLimited "rate_limited" 429 Quota true "Quota used up" "Wait as long as `Retry-After` says.";
+    VenueRateLimited "venue_rate_limited" 429 Quota true "Too much is asked of this venue" "Wait as long as `Retry-After` says; other venues answer meanwhile.";
+    UnsupportedEncoding "unsupported_encoding" 415 ClientError false "The body is compressed" "Send it as it is, without Content-Encoding.";
     // What is wrong with us.
     Overloaded "overloaded" 503 Shed true "Too much is going on" "Nothing was done. Wait as long as `Retry-After` says and send it again with the same key.";
     Unavailable "unavailable" 503 Error true "The cluster cannot take it now" "Nothing was done. Wait as long as `Retry-After` says and send it again with the same key.";
