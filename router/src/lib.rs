@@ -19,6 +19,7 @@ mod header_timer;
 pub mod idempotency;
 pub mod live;
 pub mod metrics;
+mod places;
 pub mod rate_limit;
 pub mod request_body;
 pub mod server;

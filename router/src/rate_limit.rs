@@ -21,6 +21,7 @@ use http::{HeaderName, HeaderValue};
 use rotunda_booking::command::Role;
 use rotunda_protocol::shard_map::VenueInfo;
 
+pub(crate) use bucket::network_of;
 use bucket::{Decision, Key, Limit, whole_seconds};
 
 use crate::access::{RouteClass, Rule};

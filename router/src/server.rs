@@ -1,8 +1,8 @@
 //! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
 //!
-//! HTTP/1.1 only, straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on
-//! connections, a deadline for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a
-//! drain that ends.
+//! HTTP/1.1 only, so a connection has one request at a time; straight on hyper, because what matters at a public door is not
+//! in `axum::serve`: a bound on connections in all and of one address (`places`), a deadline for request heads and for
+//! answers that nobody takes, a bound on a head's size, nodelay, and a drain that ends.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rotunda_protocol::alarm::Alarms;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -36,6 +35,7 @@ use crate::config::Config;
 use crate::header_timer::HeaderTimer;
 use crate::live::Live;
 use crate::metrics::{Metrics, Page, ShedReason};
+use crate::places::Places;
 use crate::rate_limit::Limits;
 use crate::stack::{InFlight, Origin};
 use crate::ticket_key_cache::TicketKeyCache;
@@ -208,7 +208,7 @@ pub struct Bound {
     header_timeout: Duration,
     drain_delay: Duration,
     drain_timeout: Duration,
-    max_connections: usize,
+    places: Arc<Places>,
 }
 
 impl Bound {
@@ -234,7 +234,7 @@ impl Bound {
             header_timeout: config.header_timeout.0,
             drain_delay: config.drain_delay.0,
             drain_timeout: config.drain_timeout.0,
-            max_connections: config.max_connections,
+            places: Places::of_visitors(config),
         })
     }
 
@@ -260,7 +260,7 @@ impl Bound {
                 app: admin_http::admin(door.clone(), page),
                 door: door.clone(),
                 header_timeout: self.header_timeout,
-                max_connections: MAX_ADMIN_CONNECTIONS,
+                places: Places::plain(MAX_ADMIN_CONNECTIONS),
                 drain_timeout: Duration::ZERO,
             }
             .run(admin_stop.clone()),
@@ -281,7 +281,7 @@ impl Bound {
             app: api::app(door.clone()),
             door: door.clone(),
             header_timeout: self.header_timeout,
-            max_connections: self.max_connections,
+            places: self.places,
             drain_timeout: self.drain_timeout,
         };
         let public = tokio::spawn(public.run(close.clone()));
@@ -321,13 +321,12 @@ struct Accept<A> {
     app: A,
     door: Arc<Door>,
     header_timeout: Duration,
-    max_connections: usize,
+    places: Arc<Places>,
     drain_timeout: Duration,
 }
 
 impl<A: Answer> Accept<A> {
     async fn run(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
         let graceful = GracefulShutdown::new();
         let mut builder = http1::Builder::new();
         builder
@@ -349,7 +348,7 @@ impl<A: Answer> Accept<A> {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
+            let Some(place) = self.places.take(peer.ip()) else {
                 self.door.metrics.shed(ShedReason::Connections);
                 turn_away(&stream);
                 continue;

@@ -137,7 +137,7 @@ pub(super) fn whole_seconds(time: Duration) -> u64 {
 }
 
 /// One household or company has one IPv4 address, but a whole /64 of IPv6.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
