@@ -1,8 +1,8 @@
 //! Who may do what: the matrix of rows by role, and the routes that stand under it.
 //!
-//! A row says which roles may, whether a token that is bound to venues must be bound to the venue in question, and whether
-//! what is done stands in the venue's audit log. [`Routes::route`] takes a row with each route and is the only way to
-//! register one, so a route without a row does not compile. The stack looks the row up before a handler runs
+//! A row says which roles may, whether a token that is bound to venues must be bound to the venue in question, whether
+//! what is done stands in the venue's audit log, and of which class it is where quotas are counted. [`Routes::route`]
+//! takes a row with each route and is the only way to register one, so a route without a row does not compile. The stack looks the row up before a handler runs
 //! (`auth::admit`); [`crate::api`] holds every command and question of the handler against it.
 //! `router/tests/door/access.rs` tries each route as each role, by this table.
 //!
@@ -18,6 +18,7 @@ use axum::routing::get;
 use http::Method;
 use rotunda_booking::command::Role;
 use rotunda_protocol::token::Holder;
+use serde::{Deserialize, Serialize};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -49,6 +50,49 @@ pub enum Audit {
     Token,
 }
 
+/// What a request is for, as quotas see it: a quota may be of one class of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteClass {
+    /// Asks, and changes nothing.
+    Look,
+    /// Takes places, or buys them.
+    Hold,
+    /// Changes what was taken, or what can be.
+    Change,
+    /// Is about somebody at a gate.
+    Admit,
+    /// Reads much at once.
+    Report,
+    /// Runs the cluster.
+    Admin,
+}
+
+impl RouteClass {
+    /// Every class.
+    pub const ALL: [Self; 6] = [
+        Self::Look,
+        Self::Hold,
+        Self::Change,
+        Self::Admit,
+        Self::Report,
+        Self::Admin,
+    ];
+
+    /// As it stands in settings and labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Hold => "hold",
+            Self::Change => "change",
+            Self::Admit => "admit",
+            Self::Report => "report",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A row of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -59,6 +103,8 @@ pub struct Rule {
     pub scope: Scope,
     /// What is recorded.
     pub audit: Audit,
+    /// Whose quota it is counted against.
+    pub class: RouteClass,
 }
 
 macro_rules! mark {
@@ -71,13 +117,14 @@ macro_rules! mark {
 }
 
 macro_rules! matrix {
-    ($( $name:ident [$($mark:tt)*] $scope:ident $audit:ident; )*) => {
+    ($( $name:ident [$($mark:tt)*] $scope:ident $audit:ident $class:ident; )*) => {
         $(
             pub(crate) const $name: Rule = Rule {
                 name: stringify!($name),
                 may: [$(mark!($mark)),*],
                 scope: Scope::$scope,
                 audit: Audit::$audit,
+                class: RouteClass::$class,
             };
         )*
 
@@ -88,39 +135,39 @@ macro_rules! matrix {
 
 // In order of the columns: visitor (nobody in particular), kiosk, counter, gate, reseller, manager, operator.
 matrix! {
-    //              V K C G R M O   venue    audit
-    LIST_VENUES    [x x x x x x x]  Any      Nobody;
-    SEE_VENUE      [x x x x x x x]  Any      Nobody;
-    LIST_PRODUCTS  [x x x x x x x]  Any      Nobody;
-    SEE_SLOTS      [x x x x x x x]  Any      Nobody;
-    HOLD           [x x x - x x x]  Venue    Staff;
-    SEE_BOOKING    [x x x - x x x]  Venue    Nobody;
-    EXTEND         [x x x - x x x]  Venue    Staff;
-    CONFIRM        [x x x - x x x]  Venue    Staff;
-    RELEASE        [x x x - x x x]  Venue    Staff;
-    CANCEL         [x x x - x x x]  Venue    Staff;
-    REBOOK         [x x x - x x x]  Venue    Staff;
-    SEE_TICKET     [x x x x x x x]  Any      Nobody;
-    ADMIT          [- - x x - x x]  Venue    Staff;
-    MERGE_SCANS    [- - x x - x x]  Venue    Staff;
-    ANNUL          [- - x - - x x]  Venue    Token;
-    GATE_BUNDLE    [- - x x - x x]  Venue    Nobody;
-    OCCUPANCY      [- - x x - x x]  Venue    Nobody;
-    SEE_KEYS       [x x x x x x x]  Any      Nobody;
-    CHANGE_KEYS    [- - - - - x x]  Venue    Staff;
-    SEE_DRAWER     [- - x - - x x]  Venue    Nobody;
-    DRAWERS        [- - x - - x x]  Venue    Staff;
-    SEE_LEDGER     [- - - - - x x]  Venue    Nobody;
-    SEE_REPORTS    [- - - - - x x]  Venue    Nobody;
-    SEE_EVENTS     [- - - - - x x]  Cluster  Nobody;
-    SEE_AUDIT      [- - - - - x x]  Venue    Nobody;
-    CHANGE_SLOT    [- - - - - x x]  Venue    Staff;
-    IMPORT         [- - - - - - x]  Cluster  Staff;
-    SEE_CLUSTER    [- - - - - - x]  Cluster  Nobody;
-    CREATE_TOKEN   [- - - - - - x]  Cluster  Nobody;
-    LIST_TOKENS    [- - - - - - x]  Cluster  Nobody;
-    REVOKE_TOKEN   [- - - - - - x]  Cluster  Nobody;
-    ABOUT          [x x x x x x x]  Any      Nobody;
+    //              V K C G R M O   venue    audit    quota
+    LIST_VENUES    [x x x x x x x]  Any      Nobody   Look;
+    SEE_VENUE      [x x x x x x x]  Any      Nobody   Look;
+    LIST_PRODUCTS  [x x x x x x x]  Any      Nobody   Look;
+    SEE_SLOTS      [x x x x x x x]  Any      Nobody   Look;
+    HOLD           [x x x - x x x]  Venue    Staff    Hold;
+    SEE_BOOKING    [x x x - x x x]  Venue    Nobody   Look;
+    EXTEND         [x x x - x x x]  Venue    Staff    Change;
+    CONFIRM        [x x x - x x x]  Venue    Staff    Hold;
+    RELEASE        [x x x - x x x]  Venue    Staff    Change;
+    CANCEL         [x x x - x x x]  Venue    Staff    Change;
+    REBOOK         [x x x - x x x]  Venue    Staff    Change;
+    SEE_TICKET     [x x x x x x x]  Any      Nobody   Look;
+    ADMIT          [- - x x - x x]  Venue    Staff    Admit;
+    MERGE_SCANS    [- - x x - x x]  Venue    Staff    Admit;
+    ANNUL          [- - x - - x x]  Venue    Token    Admit;
+    GATE_BUNDLE    [- - x x - x x]  Venue    Nobody   Admit;
+    OCCUPANCY      [- - x x - x x]  Venue    Nobody   Admit;
+    SEE_KEYS       [x x x x x x x]  Any      Nobody   Look;
+    CHANGE_KEYS    [- - - - - x x]  Venue    Staff    Change;
+    SEE_DRAWER     [- - x - - x x]  Venue    Nobody   Report;
+    DRAWERS        [- - x - - x x]  Venue    Staff    Change;
+    SEE_LEDGER     [- - - - - x x]  Venue    Nobody   Report;
+    SEE_REPORTS    [- - - - - x x]  Venue    Nobody   Report;
+    SEE_EVENTS     [- - - - - x x]  Cluster  Nobody   Report;
+    SEE_AUDIT      [- - - - - x x]  Venue    Nobody   Report;
+    CHANGE_SLOT    [- - - - - x x]  Venue    Staff    Change;
+    IMPORT         [- - - - - - x]  Cluster  Staff    Admin;
+    SEE_CLUSTER    [- - - - - - x]  Cluster  Nobody   Admin;
+    CREATE_TOKEN   [- - - - - - x]  Cluster  Nobody   Admin;
+    LIST_TOKENS    [- - - - - - x]  Cluster  Nobody   Admin;
+    REVOKE_TOKEN   [- - - - - - x]  Cluster  Nobody   Admin;
+    ABOUT          [x x x x x x x]  Any      Nobody   Look;
 }
 
 impl Rule {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
+use axum::{Extension, Json, Router};
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 
@@ -25,8 +25,14 @@ pub fn health() -> Router<Arc<Door>> {
 pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
     health()
         .route("/metrics", get(metrics))
+        .route("/limits", get(limits))
         .layer(Extension(page))
         .with_state(door)
+}
+
+/// The quotas in force.
+async fn limits(State(door): State<Arc<Door>>) -> Json<serde_json::Value> {
+    Json(door.limits.load().shown().clone())
 }
 
 async fn livez() -> &'static str {

@@ -4,18 +4,25 @@
 //! spelled `--max-in-flight` as a flag, `ROTUNDA_MAX_IN_FLIGHT` as a variable and `max_in_flight` in the file. A key that
 //! the file spells wrongly is refused; a variable that is not ours (`ROTUNDA_BIN_DIR` is the command line's) is passed over.
 
+mod flags;
+mod span;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Parser as _;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Cidr, TokenSetting};
 use crate::claim_keys::{ClaimKeySetting, MAX_CLAIM_KEYS};
-use crate::rate_limit::Quota;
+use crate::rate_limit::{self, LimitSetting, Quota, VenueLimitSetting};
+
+use flags::{Flags, VARIABLES};
+
+pub use span::Span;
 
 /// Most threads: far beyond any machine, and below where starting them fails.
 const MAX_WORKERS: usize = 1_024;
@@ -52,10 +59,20 @@ pub struct Config {
     pub rate_limit_token: Quota,
     /// Quota of callers on this machine.
     pub rate_limit_loopback: Quota,
+    /// Quota of all callers together at each venue.
+    pub rate_limit_venue: Quota,
+    /// Quotas of roles and classes of routes, in place of those above (file only).
+    pub limit: Vec<LimitSetting>,
+    /// Quotas of single venues, in place of `rate_limit_venue` (file only).
+    pub venue_limit: Vec<VenueLimitSetting>,
     /// Requests worked on at once; the next one is refused with 503.
     pub max_in_flight: usize,
     /// Open connections; the next one is told 503 and closed.
     pub max_connections: usize,
+    /// Open connections of one client address that is no trusted proxy; the next one is told 503 and closed.
+    pub max_connections_per_address: usize,
+    /// The same of this machine, where proxies and tests are.
+    pub max_connections_loopback: usize,
     /// Venues whose change streams are followed at once, because somebody looks at them; availability of others is asked
     /// for at each look.
     pub live_venues: usize,
@@ -94,11 +111,16 @@ impl Default for Config {
             token: Vec::new(),
             claim_key: Vec::new(),
             trusted_proxy: Vec::new(),
-            rate_limit: Quota::per(1_000, Duration::from_secs(10)),
+            rate_limit: Quota::per(20, Duration::from_secs(2)),
             rate_limit_token: Quota::per(100_000, Duration::from_secs(10)),
             rate_limit_loopback: Quota::per(1_000_000, Duration::from_secs(10)),
+            rate_limit_venue: Quota::off(),
+            limit: Vec::new(),
+            venue_limit: Vec::new(),
             max_in_flight: 4_096,
             max_connections: 10_000,
+            max_connections_per_address: 256,
+            max_connections_loopback: MAX_COUNT,
             live_venues: 256,
             live_streams: 8_000,
             live_streams_per_caller: 64,
@@ -124,139 +146,6 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
-
-/// Rotunda's public HTTP door: takes visitors' requests and forwards each to the node that leads its venue's shard.
-///
-/// Each flag can also be given as a variable (--max-in-flight is ROTUNDA_MAX_IN_FLIGHT; lists separated by commas)
-/// or in a TOML file (max_in_flight = 4096). Flags win over variables, variables over the file, the file over defaults.
-/// SIGTERM and Ctrl-C drain: /readyz turns 503, the port closes, requests in flight finish.
-#[derive(Debug, Parser, Serialize)]
-#[command(name = "rotunda-router", version, about, long_about)]
-struct Flags {
-    /// TOML file with settings (also ROTUNDA_CONFIG)
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
-    config: Option<PathBuf>,
-    /// Address for visitors' requests [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<SocketAddr>,
-    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDRESS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    admin: Option<SocketAddr>,
-    /// gRPC address of a node; repeat for each one known [default: http://127.0.0.1:7001]
-    #[arg(long, value_name = "URL")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    node: Vec<String>,
-    /// Token that opens /v1/admin; repeatable. Prefer --admin-token-file or the variable: flags show in `ps`
-    #[arg(long, value_name = "TOKEN")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    admin_token: Vec<String>,
-    /// File with one admin token a line
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    admin_token_file: Option<PathBuf>,
-    /// Address range of reverse proxies whose X-Forwarded-For is believed, as 10.0.0.0/8; repeatable
-    #[arg(long, value_name = "CIDR")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    trusted_proxy: Vec<Cidr>,
-    /// Quota per client address, as 1000/10s, or off [default: 1000/10s]
-    #[arg(long, value_name = "COUNT/TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<Quota>,
-    /// Quota per token [default: 100000/10s]
-    #[arg(long, value_name = "COUNT/TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate_limit_token: Option<Quota>,
-    /// Quota of callers on the loopback interface [default: 1000000/10s]
-    #[arg(long, value_name = "COUNT/TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate_limit_loopback: Option<Quota>,
-    /// Requests worked on at once; more are refused with 503 [default: 4096]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_in_flight: Option<usize>,
-    /// Open connections; more are told 503 and closed [default: 10000]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_connections: Option<usize>,
-    /// Venues whose change streams are followed at once [default: 256]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    live_venues: Option<usize>,
-    /// Event streams open at once; more are refused with 503 [default: 8000]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    live_streams: Option<usize>,
-    /// Event streams open to one caller; more are refused with 429 [default: 64]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    live_streams_per_caller: Option<usize>,
-    /// How long a request may take, retries inside the router included [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_deadline: Option<Span>,
-    /// How long a catalogue import may take [default: 120s]
-    #[arg(long, value_name = "TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    import_deadline: Option<Span>,
-    /// How long a client may take to send a request's head, or take nothing of an answer [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header_timeout: Option<Span>,
-    /// On SIGTERM, how long /readyz says 503 before the port closes [default: 0s]
-    #[arg(long, value_name = "TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drain_delay: Option<Span>,
-    /// On SIGTERM, how long requests in flight may take to finish [default: 15s]
-    #[arg(long, value_name = "TIME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drain_timeout: Option<Span>,
-    /// Threads that serve requests [default: half the cores]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workers: Option<usize>,
-    /// What is logged, as `debug` or `rotunda_router=debug,info` [default: info]
-    #[arg(long, value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<String>,
-    /// How it is logged [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_format: Option<LogFormat>,
-    /// Stop when standard input ends: a launcher holds the other end, so its death takes the router along
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    exit_with_parent: bool,
-}
-
-/// Variables that are settings of the router. Read apart: `ROTUNDA_CONFIG`, and `ROTUNDA_ADMIN_TOKEN`, whose text must
-/// reach us unparsed (`007` and `1e5` are tokens, not numbers).
-const VARIABLES: &[&str] = &[
-    "http",
-    "admin",
-    "node",
-    "admin_token_file",
-    "trusted_proxy",
-    "rate_limit",
-    "rate_limit_token",
-    "rate_limit_loopback",
-    "max_in_flight",
-    "max_connections",
-    "live_venues",
-    "live_streams",
-    "live_streams_per_caller",
-    "request_deadline",
-    "import_deadline",
-    "header_timeout",
-    "drain_delay",
-    "drain_timeout",
-    "workers",
-    "log",
-    "log_format",
-    "exit_with_parent",
-];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -345,14 +234,20 @@ impl Config {
         if !(1..=MAX_WORKERS).contains(&self.workers) {
             return Err(ConfigError::Setting(format!("workers must be 1 to {MAX_WORKERS}")));
         }
-        if ![self.max_in_flight, self.max_connections]
-            .iter()
-            .all(|count| (1..=MAX_COUNT).contains(count))
+        if ![
+            self.max_in_flight,
+            self.max_connections,
+            self.max_connections_per_address,
+            self.max_connections_loopback,
+        ]
+        .iter()
+        .all(|count| (1..=MAX_COUNT).contains(count))
         {
             return Err(ConfigError::Setting(format!(
-                "max_in_flight and max_connections must be 1 to {MAX_COUNT}"
+                "max_in_flight, max_connections, max_connections_per_address and max_connections_loopback must be 1 to {MAX_COUNT}"
             )));
         }
+        rate_limit::check(&self.limit, &self.venue_limit).map_err(ConfigError::Setting)?;
         if self.claim_key.len() > MAX_CLAIM_KEYS {
             return Err(ConfigError::Setting(format!(
                 "at most {MAX_CLAIM_KEYS} keys of claims can be configured; take those out that nobody signs with any more"
@@ -379,47 +274,6 @@ fn read(path: &Path, given_by: &'static str) -> Result<String, ConfigError> {
         given_by,
         cause,
     })
-}
-
-/// A length of time as people write it: `250ms`, `10s`, `2m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Span(pub Duration);
-
-impl std::str::FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a length of time; write 250ms, 10s or 2m");
-        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (digits, unit) = text.split_at(split);
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let milliseconds = match unit {
-            "ms" => Some(number),
-            "s" => number.checked_mul(1_000),
-            "m" => number.checked_mul(60_000),
-            _ => None,
-        };
-        // A day: longer than anything here should last, and far from overflow wherever it is added to an instant.
-        milliseconds
-            .filter(|&ms| ms <= 86_400_000)
-            .map(|ms| Self(Duration::from_millis(ms)))
-            .ok_or_else(wrong)
-    }
-}
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Span> for String {
-    fn from(span: Span) -> Self {
-        format!("{}ms", span.0.as_millis())
-    }
 }
 
 /// A TOML array, or (from a variable) one string with commas.

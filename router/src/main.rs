@@ -10,7 +10,7 @@ use rotunda_router::config::{Config, LogFormat};
 use rotunda_router::metrics;
 use rotunda_router::server::{Bound, Door};
 use rotunda_router::trace::OsDraw;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 // Many small, short-lived allocations from several threads: glibc's allocator keeps ever more memory under that.
@@ -73,6 +73,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             std::process::exit(130);
         }
     });
+    tokio::spawn(read_quotas_anew(
+        signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
+        Arc::clone(&door),
+    ));
     tracing::info!(http = %bound.http(), admin = %bound.admin(), nodes = ?config.node, "serving");
     if config.admin_token.is_empty() && !config.token.iter().any(|token| token.admin) {
         tracing::warn!("no admin token is configured: /v1/admin is closed. Set ROTUNDA_ADMIN_TOKEN to open it");
@@ -80,6 +84,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     bound.serve(door, Some(page), stop).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// With each SIGHUP the settings are read as at the start, and their quotas count from then on. Everything else stays as it
+/// was until the next start; where the settings cannot be used, so do the quotas.
+async fn read_quotas_anew(mut hangup: Signal, door: Arc<Door>) {
+    while hangup.recv().await.is_some() {
+        match Config::load() {
+            Ok(config) => {
+                door.set_quotas(&config);
+                tracing::info!("SIGHUP: the quotas are read anew");
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!("SIGHUP: the settings cannot be used, the quotas stay as they were: {error:#}");
+            }
+        }
+    }
 }
 
 /// Cancels `stop` when standard input ends. On a thread of its own: a read of tokio's stdin cannot be given up, and

@@ -15,7 +15,9 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
+use rotunda_booking::command::Role;
 
+use crate::access::RouteClass;
 use crate::api::error::Outcome;
 use crate::stack;
 
@@ -41,6 +43,15 @@ pub enum ShedReason {
     Connections,
     /// The shard's queue, or this router's queue to it, is full.
     Cluster,
+}
+
+/// Whose quota was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QuotaKind {
+    /// The caller's own.
+    Caller,
+    /// That of the venue, over all callers.
+    Venue,
 }
 
 /// The page of this process.
@@ -106,7 +117,8 @@ pub struct Metrics {
     /// Requests in flight.
     pub(crate) in_flight: Gauge,
     shed: [Counter; 3],
-    rate_limited: Counter,
+    /// Refused by their own quota, by role and class of routes.
+    rate_limited: Vec<[Counter; RouteClass::ALL.len()]>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -128,7 +140,10 @@ impl Metrics {
             in_flight: gauge!("rotunda_router_inflight_requests"),
             shed: ["in_flight", "connections", "cluster"]
                 .map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
-            rate_limited: counter!("rotunda_router_rate_limited_total"),
+            rate_limited: Role::ALL
+                .iter()
+                .map(|role| RouteClass::ALL.map(|class| rate_limited(QuotaKind::Caller, *role, class)))
+                .collect(),
         }
     }
 
@@ -146,9 +161,13 @@ impl Metrics {
         self.shed[reason as usize].increment(1);
     }
 
-    /// One request was refused because its caller's quota is used up.
-    pub(crate) fn rate_limited(&self) {
-        self.rate_limited.increment(1);
+    /// One request was refused because a quota is used up.
+    pub(crate) fn rate_limited(&self, kind: QuotaKind, role: Role, class: RouteClass) {
+        match kind {
+            QuotaKind::Caller => self.rate_limited[role as usize][class as usize].increment(1),
+            // Of few: what may be asked of a venue is large.
+            QuotaKind::Venue => rate_limited(kind, role, class).increment(1),
+        }
     }
 
     /// A booking was confirmed (not: answered again from the record). A confirm whose first answer got lost on the way
@@ -187,6 +206,17 @@ impl Route {
         self.outcomes[outcome as usize].increment(1);
         self.seconds.record(took.as_secs_f64());
     }
+}
+
+fn rate_limited(kind: QuotaKind, role: Role, class: RouteClass) -> Counter {
+    let kind = match kind {
+        QuotaKind::Caller => "caller",
+        QuotaKind::Venue => "venue",
+    };
+    counter!(
+        "rotunda_router_rate_limited_total",
+        "quota" => kind, "role" => role.as_str(), "routes" => class.as_str()
+    )
 }
 
 /// Methods beyond these are whatever a client made up.
@@ -229,7 +259,7 @@ fn describe() {
     );
     describe_counter!(
         "rotunda_router_rate_limited_total",
-        "Requests refused because the caller's quota is used up."
+        "Requests refused because a quota is used up, by whose it is (caller, venue), the caller's role and the class of routes."
     );
     describe_counter!(
         "rotunda_tickets_issued_total",

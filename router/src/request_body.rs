@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
@@ -48,6 +48,15 @@ pub(crate) async fn read(
 ) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
+    }
+    // What is packed may be any size unpacked: nothing here unpacks, and the rules see only what they can bound.
+    let is_packed = |value: &HeaderValue| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(is_packed) {
+        return Err(Problem::new(
+            Code::UnsupportedEncoding,
+            "A body here comes as it is: leave Content-Encoding out.",
+        )
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     let close = HeaderValue::from_static("close");
     let too_large = || {

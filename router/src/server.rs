@@ -1,8 +1,8 @@
 //! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
 //!
-//! Straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on connections, a deadline
-//! for request heads and for answers that nobody takes, a bound on a head's size, nodelay, and a drain that ends. A
-//! connection speaks HTTP/1.1, or HTTP/2 where it begins with that ([`crate::http2`]).
+//! Straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on connections in all and of
+//! one address (`places`), a deadline for request heads and for answers that nobody takes, a bound on a head's size,
+//! nodelay, and a drain that ends. A connection speaks HTTP/1.1, or HTTP/2 where it begins with that ([`crate::http2`]).
 
 use std::convert::Infallible;
 use std::io;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::response::Response;
 use governor::DefaultDirectRateLimiter;
@@ -23,7 +24,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rotunda_protocol::alarm::Alarms;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::header_timer::HeaderTimer;
 use crate::live::Live;
 use crate::metrics::{Metrics, Page, ShedReason};
+use crate::places::Places;
 use crate::rate_limit::Limits;
 use crate::stack::{InFlight, Origin};
 use crate::ticket_key_cache::TicketKeyCache;
@@ -72,8 +73,8 @@ pub struct Door {
     pub tokens: Tokens,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
-    /// Quotas.
-    pub limits: Limits,
+    /// Quotas. Changed as a whole, by [`Door::set_quotas`].
+    pub(crate) limits: ArcSwap<Limits>,
     /// Counters.
     pub metrics: Metrics,
     /// Requests being worked on.
@@ -132,7 +133,7 @@ impl Door {
             backend,
             tokens: Tokens::new(config)?,
             trusted_proxies: config.trusted_proxy.clone(),
-            limits: Limits::new(config.rate_limit_token, config.rate_limit_loopback, config.rate_limit),
+            limits: ArcSwap::from_pointee(Limits::new(config)),
             metrics: Metrics::new(config.max_in_flight),
             in_flight: InFlight::new(config.max_in_flight),
             catalogue: CatalogueCache::default(),
@@ -148,6 +149,11 @@ impl Door {
             complaints: DefaultDirectRateLimiter::direct(governor::Quota::per_second(COMPLAINTS_PER_SECOND)),
             draining: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on the quotas of these settings count. Every caller begins with a whole one.
+    pub fn set_quotas(&self, config: &Config) {
+        self.limits.store(Arc::new(Limits::new(config)));
     }
 
     /// From now on `/readyz` says 503, and event streams end with a word: they would outlast any drain.
@@ -208,7 +214,7 @@ pub struct Bound {
     header_timeout: Duration,
     drain_delay: Duration,
     drain_timeout: Duration,
-    max_connections: usize,
+    places: Arc<Places>,
 }
 
 impl Bound {
@@ -234,7 +240,7 @@ impl Bound {
             header_timeout: config.header_timeout.0,
             drain_delay: config.drain_delay.0,
             drain_timeout: config.drain_timeout.0,
-            max_connections: config.max_connections,
+            places: Places::of_visitors(config),
         })
     }
 
@@ -260,7 +266,7 @@ impl Bound {
                 app: admin_http::admin(door.clone(), page),
                 door: door.clone(),
                 header_timeout: self.header_timeout,
-                max_connections: MAX_ADMIN_CONNECTIONS,
+                places: Places::plain(MAX_ADMIN_CONNECTIONS),
                 drain_timeout: Duration::ZERO,
             }
             .run(admin_stop.clone()),
@@ -271,7 +277,7 @@ impl Bound {
                 let mut interval = tokio::time::interval(TIDY);
                 loop {
                     interval.tick().await;
-                    door.limits.tidy();
+                    door.limits.load().tidy();
                 }
             }
         });
@@ -281,7 +287,7 @@ impl Bound {
             app: api::app(door.clone()),
             door: door.clone(),
             header_timeout: self.header_timeout,
-            max_connections: self.max_connections,
+            places: self.places,
             drain_timeout: self.drain_timeout,
         };
         let public = tokio::spawn(public.run(close.clone()));
@@ -321,13 +327,12 @@ struct Accept<A> {
     app: A,
     door: Arc<Door>,
     header_timeout: Duration,
-    max_connections: usize,
+    places: Arc<Places>,
     drain_timeout: Duration,
 }
 
 impl<A: Answer> Accept<A> {
     async fn run(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
         let graceful = GracefulShutdown::new();
         let mut builder = http1::Builder::new();
         builder
@@ -349,7 +354,7 @@ impl<A: Answer> Accept<A> {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
+            let Some(place) = self.places.take(peer.ip()) else {
                 self.door.metrics.shed(ShedReason::Connections);
                 turn_away(&stream);
                 continue;

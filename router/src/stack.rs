@@ -138,7 +138,7 @@ pub(crate) async fn guarded<F: Future<Output = Response>>(
     // Who is it? Needed to know whose quota to spend.
     let caller = auth::identify(door, origin.peer, request.headers());
     // Before the token is judged: guessing tokens costs the guesser's quota.
-    let quota = rate_limit::spend(door, &caller)?;
+    let quota = rate_limit::spend(door, &caller, rule)?;
     // Before the body is read: a stranger's large body is none of our business.
     let admitted = auth::admit(&caller, rule);
     let answered = async {

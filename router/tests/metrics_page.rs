@@ -84,7 +84,10 @@ async fn the_page_counts_what_happened_and_lints_clean() {
         3.0
     );
     assert_eq!(value("rotunda_router_shed_total{reason=\"cluster\"}"), 1.0);
-    assert_eq!(value("rotunda_router_rate_limited_total"), 1.0);
+    assert_eq!(
+        value("rotunda_router_rate_limited_total{quota=\"caller\",role=\"visitor\",routes=\"look\"}"),
+        1.0
+    );
     assert_eq!(value("rotunda_router_inflight_requests"), 0.0);
     assert_eq!(value("rotunda_router_concurrency_limit"), 4096.0);
     assert_eq!(

@@ -26,6 +26,7 @@ use crate::auth::{self, Caller};
 use crate::backend::{Answered, Submitted};
 use crate::catalogue_cache::Known;
 use crate::metrics::ShedReason;
+use crate::rate_limit;
 use crate::server::Door;
 use crate::stack::Admitted;
 
@@ -221,6 +222,19 @@ impl Call {
         auth::admit_at(&self.caller, self.rule, slug)
     }
 
+    /// Spends one request of the venue's quota, where it has one: before its shard is asked, and not for what the router
+    /// knows by itself.
+    fn spend_at(&self, venue: VenueNo) -> Result<(), Problem> {
+        if !self.door.limits.load().has_venues() {
+            return Ok(());
+        }
+        match self.door.backend.map().venue_no(venue) {
+            Some(venue) => rate_limit::spend_at(&self.door, &self.caller, self.rule, venue),
+            // The cluster has no such venue, and says so.
+            None => Ok(()),
+        }
+    }
+
     /// Who does it, where that is to stand in the audit log.
     fn actor(&self) -> Option<Box<Actor>> {
         let holder = self.caller.holder()?;
@@ -236,6 +250,7 @@ impl Call {
     /// Has a command applied, under the caller's name where the route's row says so.
     pub(crate) async fn submit(&self, command: &Command) -> Result<Submitted, Problem> {
         self.admit_at(command.venue)?;
+        self.spend_at(command.venue)?;
         let named = self.actor().map(|actor| Command {
             actor: Some(actor),
             ..command.clone()
@@ -284,6 +299,7 @@ impl Call {
     /// Asks a question of a state that the caller's commit token is in.
     pub(crate) async fn query(&self, query: &Query, shard: u64) -> Result<Answered, Problem> {
         self.admit_at(query.venue())?;
+        self.spend_at(query.venue())?;
         let at_least = self.at_least(shard)?;
         self.door
             .backend

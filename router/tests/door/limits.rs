@@ -6,9 +6,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use http::Request;
+use rotunda_booking::command::Role;
+use rotunda_router::access::RouteClass;
 use rotunda_router::config::{Config, Span};
+use rotunda_router::rate_limit::{LimitSetting, LimitedRole, VenueLimitSetting};
 
-use crate::house::{ADMIN, House, NETWORK, config, hold, key, request};
+use crate::house::{ADMIN, BOSS, House, NETWORK, config, hold, key, request};
 
 fn strict(rate_limit: &str) -> Config {
     Config {
@@ -84,6 +87,121 @@ async fn a_forged_forwarded_header_buys_no_quota() {
     };
     assert_eq!(from(1, "198.51.100.1").await, 201);
     assert_eq!(from(2, "198.51.100.2").await, 429);
+}
+
+#[tokio::test]
+async fn ten_thousand_forged_addresses_share_one_bucket() {
+    let house = House::furnished(strict("3/1000m")).await;
+    let mut allowed = 0;
+    for n in 0..10_000_u32 {
+        let forged = std::net::Ipv4Addr::from(0x0b00_0000 + n).to_string();
+        let look = request("GET", "/v1/venues", &[("x-forwarded-for", &forged)], String::new());
+        let answer = house.send_from("203.0.113.5:1000", look).await;
+        allowed += u32::from(answer.status == 200);
+    }
+    assert_eq!(allowed, 3);
+    let look = request("GET", "/v1/venues", &[], String::new());
+    assert_eq!(house.send_from("203.0.113.6:1000", look).await.status, 200);
+}
+
+fn own(role: Option<Role>, routes: Option<RouteClass>, quota: &str) -> LimitSetting {
+    LimitSetting {
+        role: role.map(LimitedRole),
+        routes,
+        quota: quota.parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn by_default_a_visitor_has_ten_a_second_and_a_burst_of_twenty() {
+    let house = House::furnished(config()).await;
+    let look = || request("GET", "/v1/venues", &[], String::new());
+    let answer = house.send_from("203.0.113.5:1000", look()).await;
+    assert_eq!(answer.header("ratelimit-policy"), "\"burst\";q=20;w=2");
+    assert!(answer.header("ratelimit").starts_with("\"burst\";r=19;"));
+}
+
+#[tokio::test]
+async fn the_most_exact_quota_counts_and_no_other() {
+    let house = House::furnished(Config {
+        limit: vec![
+            own(Some(Role::Visitor), Some(RouteClass::Hold), "1/1000m"),
+            own(Some(Role::Visitor), None, "2/1000m"),
+            own(None, Some(RouteClass::Hold), "3/1000m"),
+        ],
+        ..strict("9/1000m")
+    })
+    .await;
+    let token = [("authorization", "Bearer shop-secret")];
+    let look = || request("GET", "/v1/venues", &[], String::new());
+    let visitor = "203.0.113.5:1000";
+    let seen = house.send_from(visitor, hold_request(1, &[])).await;
+    assert_eq!(seen.header("ratelimit-policy"), "\"visitor-hold\";q=1;w=60000");
+    assert_eq!(house.send_from(visitor, hold_request(2, &[])).await.status, 429);
+    // Who has held all that he may, still looks.
+    for status in [200, 200, 429] {
+        let answer = house.send_from(visitor, look()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("ratelimit-policy"), "\"visitor\";q=2;w=60000");
+    }
+    // A counter has the quota of all who hold, and the general one of tokens for the rest.
+    for (n, status) in [(3, 201), (4, 201), (5, 201), (6, 429)] {
+        let answer = house.send_from(visitor, hold_request(n, &token)).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("ratelimit-policy"), "\"hold\";q=3;w=60000");
+    }
+    let answer = house
+        .send_from(visitor, request("GET", "/v1/venues", &token, String::new()))
+        .await;
+    assert_eq!(answer.header("ratelimit-policy"), "\"burst\";q=100000;w=10");
+}
+
+#[tokio::test]
+async fn a_crowd_at_one_venue_holds_up_neither_others_nor_its_gates() {
+    let house = House::furnished(Config {
+        venue_limit: vec![VenueLimitSetting {
+            venue: "lisbon-tides".to_owned(),
+            quota: "2/1000m".parse().unwrap(),
+        }],
+        ..strict("off")
+    })
+    .await;
+    for n in 1..=2 {
+        let from = format!("203.0.113.{n}:1000");
+        assert_eq!(house.send_from(&from, hold_request(n, &[])).await.status, 201);
+    }
+    let before = house.fake.state_hash();
+    let answer = house.send_from("203.0.113.3:1000", hold_request(3, &[])).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (429, "venue_rate_limited")
+    );
+    assert_eq!(answer.header("ratelimit-policy"), "\"venue\";q=2;w=60000");
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 29_000);
+    assert_eq!(house.fake.state_hash(), before);
+    let boss = [("authorization", BOSS)];
+    let occupancy = |venue: &str| request("GET", &format!("/v1/venues/{venue}/occupancy"), &boss, String::new());
+    assert_eq!(house.send(occupancy("lisbon-tides")).await.status, 200);
+    let drawer = |venue: &str| request("GET", &format!("/v1/venues/{venue}/ledger"), &boss, String::new());
+    assert_eq!(house.send(drawer("lisbon-tides")).await.status, 429);
+    assert_eq!(house.send(drawer("tokyo-paper")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_packed_body_is_refused_and_one_that_is_plain_by_name_is_taken() {
+    let house = House::furnished(config()).await;
+    for (n, encoding) in ["gzip", "br", "identity, gzip", "zstd"].into_iter().enumerate() {
+        let packed = hold_request(n as u32, &[("content-encoding", encoding)]);
+        let answer = house.send(packed).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (415, "unsupported_encoding")
+        );
+        assert_eq!(answer.header("accept-encoding"), "identity");
+        assert_eq!(house.send(hold_request(10 + n as u32, &[])).await.status, 201);
+    }
+    let plain = hold_request(20, &[("content-encoding", "identity")]);
+    assert_eq!(house.send(plain).await.status, 201);
 }
 
 #[tokio::test]
@@ -258,4 +376,18 @@ impl House {
     async fn post_later(&self, n: u32) -> crate::house::Answer {
         self.post("/v1/bookings", &key(n), &hold(1)).await
     }
+}
+
+#[tokio::test]
+async fn quotas_change_while_requests_come() {
+    let house = House::furnished(strict("1/1000m")).await;
+    let from = async |n: u32| {
+        let answer = house.send_from("203.0.113.5:1000", hold_request(n, &[])).await;
+        answer.status.as_u16()
+    };
+    assert_eq!([from(1).await, from(2).await], [201, 429]);
+    house.door.set_quotas(&strict("off"));
+    assert_eq!([from(3).await, from(4).await, from(5).await], [201, 201, 201]);
+    house.door.set_quotas(&strict("2/1000m"));
+    assert_eq!([from(6).await, from(7).await, from(8).await], [201, 201, 429]);
 }

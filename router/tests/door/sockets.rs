@@ -198,6 +198,89 @@ async fn the_connection_above_the_limit_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_connection_of_http_1_has_one_request_at_a_time() {
+    let running = start(config()).await;
+    // A hundred requests in a row on one connection.
+    let all = running.house.fake.gate.acquire_many(1_000_000).await.unwrap();
+    let mut greedy = TcpStream::connect(running.http).await.unwrap();
+    let requests: Vec<u8> = (0..100).flat_map(post_hold).collect();
+    greedy.write_all(&requests).await.unwrap();
+    while running.house.door.in_flight.now() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        let live = exchange(running.http, b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n").await;
+        assert!(live.starts_with("HTTP/1.1 200 "), "{live}");
+        assert_eq!(running.house.door.in_flight.now(), 1);
+    }
+    drop(all);
+    assert!(read_answer(&mut greedy).await.starts_with("HTTP/1.1 201 "));
+}
+
+#[tokio::test]
+async fn slow_heads_and_slow_bodies_do_not_hold_up_others() {
+    let running = start(Config {
+        header_timeout: "500ms".parse().unwrap(),
+        request_deadline: "500ms".parse().unwrap(),
+        ..config()
+    })
+    .await;
+    let body = post_hold(1);
+    let mut slow = Vec::new();
+    for n in 0..100 {
+        let mut stream = TcpStream::connect(running.http).await.unwrap();
+        let sent: &[u8] = if n % 2 == 0 {
+            b"GET /livez HTTP/1.1\r\nx-slow: "
+        } else {
+            &body[..body.len() - 1]
+        };
+        stream.write_all(sent).await.unwrap();
+        slow.push(stream);
+    }
+    let mut normal = TcpStream::connect(running.http).await.unwrap();
+    normal.write_all(&post_hold(2)).await.unwrap();
+    assert!(read_answer(&mut normal).await.starts_with("HTTP/1.1 201 "));
+    for (n, mut stream) in slow.into_iter().enumerate() {
+        let answer = read_answer(&mut stream).await;
+        let is_over = answer.starts_with("HTTP/1.1 408 ") || (n % 2 == 0 && answer.is_empty());
+        assert!(is_over, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_the_next_is_told_so() {
+    let running = start(Config {
+        max_connections_loopback: 2,
+        ..config()
+    })
+    .await;
+    let live = b"GET /livez HTTP/1.1\r\nhost: here\r\n\r\n";
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(running.http).await.unwrap();
+        stream.write_all(live).await.unwrap();
+        assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        kept.push(stream);
+    }
+    let answer = read_answer(&mut TcpStream::connect(running.http).await.unwrap()).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("overloaded"),
+        "{answer}"
+    );
+    // Those that are open go on.
+    kept[0].write_all(live).await.unwrap();
+    assert!(read_answer(&mut kept[0]).await.starts_with("HTTP/1.1 200 "));
+    // Another address of this machine is another client.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(running.http).await.unwrap();
+    other.write_all(live).await.unwrap();
+    assert!(read_answer(&mut other).await.starts_with("HTTP/1.1 200 "));
+    drop(kept);
+    until_there_is_a_place(running.http).await;
+}
+
+#[tokio::test]
 async fn a_client_that_takes_nothing_of_its_answers_loses_its_place() {
     let running = start(Config {
         max_connections: 1,

@@ -251,7 +251,7 @@ codes! {
         "The key is empty, too long, there twice, of other characters, or so short that it can be guessed."
         "Send 1 to 255 printable ASCII characters; without a token at least 16, best a UUID.";
     UnsupportedMediaType "unsupported_media_type" 415 ClientError false "Content type not taken"
-        "The body is of another type than the route takes, or it is compressed."
+        "The body is of another type than the route takes."
         "Send the content type that `detail` names.";
     BodyTooLarge "body_too_large" 413 ClientError false "The body is too large"
         "The body is longer than the route takes."
@@ -289,6 +289,12 @@ codes! {
     RateLimited "rate_limited" 429 Quota true "Quota used up"
         "The caller, by its address or its token, asked more often than its quota allows."
         "Wait as long as `Retry-After` says.";
+    VenueRateLimited "venue_rate_limited" 429 Quota true "Too much is asked of this venue"
+        "All callers together asked this venue more often than its quota allows."
+        "Wait as long as `Retry-After` says; other venues answer meanwhile.";
+    UnsupportedEncoding "unsupported_encoding" 415 ClientError false "The body is compressed"
+        "A body has a Content-Encoding; what it unpacks to has no bound that can be known before."
+        "Send it as it is, without Content-Encoding.";
     // What is wrong with us.
     Overloaded "overloaded" 503 Shed true "Too much is going on"
         "The router or the venue's shard has as much in hand as it can answer in time."
