@@ -23,6 +23,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 use rotunda_booking::command::Role;
 use rotunda_protocol::shard_map::VenueInfo;
+use serde::Serialize;
 
 pub(crate) use bucket::network_of;
 use bucket::{Decision, Key, Limit, whole_seconds};
@@ -64,7 +65,18 @@ pub struct Limits {
     own: Vec<Arc<Limit>>,
     venue: Option<Limit>,
     venues: HashMap<String, Option<Limit>>,
-    shown: serde_json::Value,
+    in_force: InForce,
+}
+
+/// The settings that quotas are made of, under their names in the file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InForce {
+    rate_limit: Quota,
+    rate_limit_token: Quota,
+    rate_limit_loopback: Quota,
+    rate_limit_venue: Quota,
+    limit: Vec<LimitSetting>,
+    venue_limit: Vec<VenueLimitSetting>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -108,20 +120,20 @@ impl Limits {
                 .iter()
                 .map(|setting| (setting.venue.clone(), at(setting.quota)))
                 .collect(),
-            shown: serde_json::json!({
-                "rate_limit": config.rate_limit,
-                "rate_limit_token": config.rate_limit_token,
-                "rate_limit_loopback": config.rate_limit_loopback,
-                "rate_limit_venue": config.rate_limit_venue,
-                "limit": config.limit,
-                "venue_limit": config.venue_limit,
-            }),
+            in_force: InForce {
+                rate_limit: config.rate_limit,
+                rate_limit_token: config.rate_limit_token,
+                rate_limit_loopback: config.rate_limit_loopback,
+                rate_limit_venue: config.rate_limit_venue,
+                limit: config.limit.clone(),
+                venue_limit: config.venue_limit.clone(),
+            },
         }
     }
 
-    /// The settings that they were made of, under their names in the file.
-    pub(crate) fn shown(&self) -> &serde_json::Value {
-        &self.shown
+    /// What they were made of.
+    pub(crate) fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     fn of(&self, caller: &Caller, class: RouteClass) -> Option<&Limit> {
