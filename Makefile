@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams
+.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -23,6 +23,8 @@ BENCH_ARGS ?= hot
 PEERS_ARGS ?=
 # Arguments for `rotunda-bench look`, as in: make look LOOK_ARGS="--seconds 60"
 LOOK_ARGS ?=
+# Arguments for `rotunda-bench strangers`, as in: make strangers STRANGERS_ARGS="--quota 20/2s"
+STRANGERS_ARGS ?=
 # Arguments for `rotunda-bench streams`, as in: make streams STREAMS_ARGS="--streams 1000"
 STREAMS_ARGS ?=
 # Arguments for `rotunda-bench goals`, as in: make goals GOALS_ARGS="--only s1,s5 --seconds 20"
@@ -92,6 +94,10 @@ look: setup ## visitors look at one museum's month, at the router and at nginx, 
 streams: setup ## five thousand event streams on one router while places are sold: what they see, how late, what one costs
 	@$(CARGO) build $(FLAGS) --bins
 	@'$(BIN)/rotunda-bench' streams $(STREAMS_ARGS)
+
+strangers: setup ## a million addresses ask one router: what its limiter costs in memory
+	@$(CARGO) build $(FLAGS) --bins
+	@'$(BIN)/rotunda-bench' strangers $(STRANGERS_ARGS)
 
 goals: setup ## the goals for speed, S1 to S9, in one run of an hour, beside what is reached
 	@.ci/setup peers || true

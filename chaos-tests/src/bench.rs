@@ -35,4 +35,5 @@ pub mod report;
 pub mod run;
 pub mod samples;
 pub mod shopper;
+pub mod strangers;
 pub mod streams;

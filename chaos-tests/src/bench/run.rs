@@ -182,10 +182,7 @@ pub(super) async fn found(plan: &Plan) -> Result<Ground, NotOnOffer> {
         .shards(plan.shards)
         .keep_log_entries(KEEP)
         .node_flags(&plan.node_flags)
-        .router_flags(&format!(
-            "--trusted-proxy 127.0.0.0/8 --rate-limit {QUOTA} {}",
-            plan.router_flags
-        ));
+        .router_flags(&router_flags(&plan.router_flags));
     if let Some(programs) = &plan.programs {
         builder = builder.programs(programs);
     }
@@ -200,6 +197,15 @@ pub(super) async fn found(plan: &Plan) -> Result<Ground, NotOnOffer> {
         stalls: stalls.into(),
         _folder: folder,
     })
+}
+
+fn router_flags(more: &str) -> String {
+    let quota = if more.contains("--rate-limit ") {
+        String::new()
+    } else {
+        format!("--rate-limit {QUOTA}")
+    };
+    format!("--trusted-proxy 127.0.0.0/8 {quota} {more}")
 }
 
 /// A folder of a cluster's own in `place`: several runs may have the same one.

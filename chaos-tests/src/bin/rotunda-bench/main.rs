@@ -4,6 +4,7 @@ mod goals;
 mod look;
 mod peers;
 mod run;
+mod strangers;
 mod streams;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use goals::GoalsArguments;
 use look::LookArguments;
 use peers::PeersArguments;
 use run::RunArguments;
+use strangers::StrangersArguments;
 use streams::StreamsArguments;
 use tempfile::TempDir;
 
@@ -43,6 +45,8 @@ enum Command {
     Look(LookArguments),
     /// Keep event streams open on one router while places are sold, and tell what they saw, how late, and what one costs.
     Streams(StreamsArguments),
+    /// Let a million addresses ask one router, and tell what its limiter costs in memory.
+    Strangers(StrangersArguments),
     /// Measure the goals for speed, S1 to S9, in one run, and tell which are met.
     Goals(GoalsArguments),
 }
@@ -66,6 +70,7 @@ async fn main() -> ExitCode {
         Command::Peers(arguments) => peers::peers(&arguments).await,
         Command::Look(arguments) => look::look(&arguments).await,
         Command::Streams(arguments) => streams::streams(&arguments).await,
+        Command::Strangers(arguments) => strangers::strangers(&arguments).await,
         Command::Goals(arguments) => goals::goals(&arguments).await,
     }
 }
