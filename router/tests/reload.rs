@@ -1,5 +1,7 @@
 //! A real router whose settings change under it: SIGHUP reads its quotas anew, and a file that cannot be used changes nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
