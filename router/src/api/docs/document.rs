@@ -188,7 +188,7 @@ fn describe(operation: &mut Value, method: &Method, path: &str, rules: &Rules) {
         let form = match parameter["name"].as_str() {
             Some("Idempotency-Key") => json!({ "pattern": KEY }),
             Some("Rotunda-Commit") => {
-                json!({ "pattern": r"^\d{1,18}:\d{1,18}( *, *\d{1,18}:\d{1,18})*$", "example": "7:48213" })
+                json!({ "pattern": r"^(\d{1,18}:\d{1,18}( *, *\d{1,18}:\d{1,18})*)?$", "example": "7:48213" })
             }
             Some("units") => json!({ "pattern": r"^[^:,]+:\d{1,9}(,[^:,]+:\d{1,9})*$", "example": "adult:2,child:1" }),
             Some("from" | "to" | "open_on") => {
