@@ -2,19 +2,21 @@
 //! look at one museum cost its leader nothing.
 //!
 //! A venue is watched while somebody looks at it: [`Live::watched`] begins a task that follows a change stream from any
-//! replica of its shard and keeps a [`venue::Venue`] up to date; a minute after the last look it ends. Where a stream is not
-//! there, or broken, or older than a second, [`Live::ask`] asks the cluster instead, once for all who ask the same at the
-//! same time. Nothing here decides a sale. Bytes are cached here and made in `api`.
+//! replica of its shard and keeps a [`venue::Venue`] up to date; a minute after the last look it ends. These tasks run on a
+//! thread of their own ([`Live::follow_on`]): ten thousand visitors who keep the door busy must not make what they see old.
+//! Where a stream is not there, or broken, or older than a second, [`Live::ask`] asks the cluster instead, once for all who
+//! ask the same at the same time. Nothing here decides a sale. Bytes are cached here and made in `api`.
 
 pub mod picture;
 pub mod streams;
 pub mod venue;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt};
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
@@ -24,12 +26,14 @@ use rotunda_booking::query::Query;
 use rotunda_booking::time::ServiceDay;
 use rotunda_protocol::error::ClientError;
 use rotunda_protocol::shard_map::VenueInfo;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::streams::Streams;
 use self::venue::Venue;
 use crate::backend::{Answered, Backend};
+use crate::stack::InFlight;
 
 /// How old a state may be that is shown.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -47,13 +51,32 @@ const REOPEN_MAX: Duration = Duration::from_secs(1);
 /// Answers that are kept rendered, in bytes over all venues. Beyond it an answer is put together for each who asks.
 const RENDERED_BYTES: usize = 64 << 20;
 
-/// Questions under way that others may join. Beyond it everybody asks alone; the requests in flight bound how many.
+/// Questions under way that others may join. Beyond it everybody asks alone. The bound of requests in flight holds for those
+/// who ask; who joins waits beside it, as one of a bounded number of connections.
 const FLIGHTS: usize = 4_096;
 
 /// What is asked: venue, product, first and last service day.
 pub type Asked = (VenueNo, Option<String>, ServiceDay, ServiceDay);
 
-type Flight = Shared<BoxFuture<'static, Result<Arc<Answered>, ClientError>>>;
+/// What the cluster said to all who asked the same.
+#[derive(Debug)]
+pub struct Said {
+    /// The answer.
+    pub answered: Answered,
+    /// As it is written for those who name no units, by the first of them.
+    pub written: OnceLock<Bytes>,
+}
+
+impl From<Answered> for Said {
+    fn from(answered: Answered) -> Self {
+        Self {
+            answered,
+            written: OnceLock::new(),
+        }
+    }
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Arc<Said>, ClientError>>>;
 
 /// See the module.
 pub struct Live {
@@ -66,6 +89,8 @@ pub struct Live {
     /// Open event streams.
     pub streams: Streams,
     closing: CancellationToken,
+    /// Where change streams are followed; where the first look comes from, where none is set.
+    threads: OnceLock<Handle>,
     watched: Gauge,
     /// Answers out of what is watched, and those that were asked for.
     pub(crate) shown: Counter,
@@ -91,10 +116,16 @@ impl Live {
             rendered: Arc::default(),
             streams: Streams::new(streams, per_caller),
             closing: CancellationToken::new(),
+            threads: OnceLock::new(),
             watched: gauge!("rotunda_router_watched_venues"),
             shown: counter!("rotunda_router_availability_total", "source" => "stream"),
             asked: counter!("rotunda_router_availability_total", "source" => "asked"),
         })
+    }
+
+    /// From now on change streams are followed there. The first call counts.
+    pub fn follow_on(&self, threads: Handle) {
+        let _ = self.threads.set(threads);
     }
 
     /// The venue, which is watched from now on; `None` where as many are watched as may be.
@@ -110,7 +141,11 @@ impl Live {
         let venue = Arc::new(Venue::new(info.number, self.rendered.clone(), RENDERED_BYTES));
         venues.insert(info.number, venue.clone());
         self.watched.set(venues.len() as f64);
-        tokio::spawn(follow(self.clone(), venue.clone()));
+        let following = follow(self.clone(), venue.clone());
+        match self.threads.get() {
+            Some(threads) => threads.spawn(following),
+            None => tokio::spawn(following),
+        };
         Some(venue)
     }
 
@@ -124,7 +159,8 @@ impl Live {
         &self.closing
     }
 
-    /// Asks the cluster, together with whoever asks the same just now. Shows at least `at_least`.
+    /// Asks the cluster, together with whoever asks the same just now. Shows at least `at_least`. Who joins others is not among
+    /// those `in_flight` while he waits: he costs nobody anything, and thousands of him must not shut the door to the rest.
     ///
     /// # Errors
     /// As the cluster's.
@@ -133,7 +169,8 @@ impl Live {
         asked: Asked,
         at_least: Option<u64>,
         deadline: Instant,
-    ) -> Result<Arc<Answered>, ClientError> {
+        in_flight: &InFlight,
+    ) -> Result<Arc<Said>, ClientError> {
         self.asked.increment(1);
         let (venue, product, from, to) = asked.clone();
         let query = Query::Availability {
@@ -143,32 +180,39 @@ impl Live {
             to,
         };
         let now = Instant::now();
-        let (began, flight) = {
+        let (joins, began, flight) = {
             let mut flights = self.flights.lock();
             match flights.get(&asked) {
                 // One that began longer ago might show what is too old by now.
-                Some((began, flight)) if now.duration_since(*began) < FRESH => (*began, flight.clone()),
+                Some((began, flight)) if now.duration_since(*began) < FRESH => (true, *began, flight.clone()),
                 _ => {
                     let (backend, query) = (self.backend.clone(), query.clone());
-                    let asking = async move { backend.query(&query, at_least, deadline).await.map(Arc::new) };
+                    let asking = async move {
+                        let answered = backend.query(&query, at_least, deadline).await?;
+                        Ok(Arc::new(Said::from(answered)))
+                    };
                     let flight = asking.boxed().shared();
                     if flights.len() < FLIGHTS || flights.contains_key(&asked) {
                         flights.insert(asked.clone(), (now, flight.clone()));
                     }
-                    (now, flight)
+                    (false, now, flight)
                 }
             }
         };
-        let _landing = Landing {
-            live: self,
-            asked: &asked,
-            began,
+        let said = {
+            let _landing = Landing {
+                live: self,
+                asked: &asked,
+                began,
+            };
+            let _aside = joins.then(|| in_flight.step_aside());
+            flight.await?
         };
-        let answered = flight.await?;
-        if at_least.is_none_or(|index| answered.index >= index) {
-            return Ok(answered);
+        if at_least.is_none_or(|index| said.answered.index >= index) {
+            return Ok(said);
         }
-        self.backend.query(&query, at_least, deadline).await.map(Arc::new)
+        let answered = self.backend.query(&query, at_least, deadline).await?;
+        Ok(Arc::new(Said::from(answered)))
     }
 
     /// Forgets a venue that nobody looks at, unless somebody has begun to.

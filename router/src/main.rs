@@ -10,6 +10,7 @@ use rotunda_router::config::{Config, LogFormat};
 use rotunda_router::metrics;
 use rotunda_router::server::{Bound, Door};
 use rotunda_router::trace::OsDraw;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -33,16 +34,23 @@ fn run() -> anyhow::Result<()> {
     log(&config)?;
     // The soft limit is often 1,024: fewer than the connections that are taken. Where it stays, accepting says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.workers)
-        .thread_name("router")
-        .enable_all()
-        .build()
-        .context("cannot start threads")?
-        .block_on(serve(config))
+    // What visitors look at comes in on a thread of its own, however busy the door is.
+    let streams = threads("streams", 1)?;
+    let served = threads("router", config.workers)?.block_on(serve(config, streams.handle().clone()));
+    streams.shutdown_background();
+    served
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+fn threads(name: &str, count: usize) -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+}
+
+async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
     let bound = Bound::bind(&config).await?;
     let page = metrics::install().context("cannot set up metrics")?;
     tokio::spawn(page.clone().upkeep());
@@ -51,6 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ..ClientConfig::default()
     });
     let door = Door::new(&config, Arc::new(backend), Arc::new(OsDraw))?;
+    door.live.follow_on(streams);
     let stop = CancellationToken::new();
     if config.exit_with_parent {
         stop_with_parent(stop.clone())?;

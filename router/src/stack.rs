@@ -195,6 +195,23 @@ impl InFlight {
     pub fn now(&self) -> usize {
         self.now.load(Ordering::Relaxed)
     }
+
+    /// A request that is counted here only waits until the result is dropped, and is not counted meanwhile. It comes back
+    /// unasked, so the count may be above the limit for as long as such requests take to be answered.
+    pub fn step_aside(&self) -> Aside<'_> {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Aside(self)
+    }
+}
+
+/// See [`InFlight::step_aside`].
+#[derive(Debug)]
+pub struct Aside<'a>(&'a InFlight);
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// One request in flight; leaves when dropped, also when the client goes away in the middle.

@@ -1,10 +1,13 @@
 //! Looking: many visitors read one museum's month, as fast as they are answered. Beside it Debian's nginx serves the same
-//! bytes from a file to the same clients; and the nodes' counters say how much of it reached the cluster.
+//! bytes from a file to the same clients; and the nodes' counters say how much of it reached the cluster. The clients are ours,
+//! and Debian's wrk beside them: two ways to ask, which cost the machine that they share with the servers not the same.
+
+mod nginx;
+mod wrk;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,26 +15,22 @@ use jiff::{Timestamp, ToSpan as _};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use self::nginx::Nginx;
 use super::cpu::Meter;
 use super::door::Http;
 use super::load::{self, Client, Next, Pace, Shape};
 use super::market::{Kind, NotOnOffer};
-use super::peers::{self, Missing};
+use super::peers::Missing;
 use super::run::{self, Plan, Way};
-use super::samples::{Counts, Deed, Ending, Failure, Percentiles, Samples};
+use super::samples::{Deed, Ending, Failure, Percentiles, Samples};
 use super::shopper::Workload;
 use crate::cluster::{self, Cluster};
-use crate::ports;
-use crate::process::{Process, Recipe};
 
 /// The museum that everybody looks at.
 const VENUE: &str = "lisbon-tides";
 
 /// How long an answer may take to come out of a change stream, at the begin.
 const WATCHED: Duration = Duration::from_secs(20);
-
-/// How long nginx may take to listen.
-const LISTENS: Duration = Duration::from_secs(5);
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -59,12 +58,45 @@ pub struct Served {
     pub who: String,
     /// Answers a second.
     pub rate: f64,
-    /// How they ended.
-    pub counts: Counts,
-    /// Microseconds from a request to the end of its answer.
-    pub latency_us: Percentiles,
+    /// Answers that were what was asked for.
+    pub answered: u64,
+    /// The others, and connections that broke.
+    pub failed: u64,
+    /// Microseconds from a request to the end of its answer: half of them were faster.
+    pub p50_us: u64,
+    /// Ninety-nine of a hundred were.
+    pub p99_us: u64,
     /// Cores that the server kept busy.
     pub cores: f64,
+}
+
+/// Both servers, asked by the same clients.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pair {
+    /// Who asks: `rotunda-bench` or `wrk`.
+    pub by: &'static str,
+    /// The router.
+    pub router: Served,
+    /// nginx.
+    pub nginx: Option<Served>,
+    /// The router's rate over nginx's.
+    pub ratio: Option<f64>,
+}
+
+impl Pair {
+    fn new(by: &'static str, router: Served, nginx: Option<Served>) -> Self {
+        let ratio = nginx.as_ref().map(|nginx| router.rate / nginx.rate.max(1.0));
+        Pair {
+            by,
+            router,
+            nginx,
+            ratio,
+        }
+    }
+
+    fn served(&self) -> impl Iterator<Item = &Served> {
+        std::iter::once(&self.router).chain(&self.nginx)
+    }
 }
 
 /// What it came to.
@@ -76,18 +108,14 @@ pub struct Outcome {
     pub connections: usize,
     /// Addresses.
     pub visitors: usize,
-    /// The router.
-    pub router: Served,
-    /// Questions that reached each node meanwhile.
+    /// The figures, for each kind of client.
+    pub pairs: Vec<Pair>,
+    /// Questions that reached each node while the router was asked.
     pub questions: BTreeMap<u32, u64>,
     /// Which of them leads the museum's shard.
     pub leader: u32,
-    /// nginx.
-    pub nginx: Option<Served>,
-    /// Why it was not measured.
-    pub missing: Option<Missing>,
-    /// The router's rate over nginx's.
-    pub ratio: Option<f64>,
+    /// What was not measured, and why.
+    pub missing: Vec<Missing>,
 }
 
 impl Outcome {
@@ -99,24 +127,28 @@ impl Outcome {
             self.bytes, self.visitors, self.connections
         );
         text.push_str(&format!(
-            "{:<14} {:>12} {:>9} {:>9} {:>7} {:>7}\n",
-            "", "answers/s", "p50 us", "p99 us", "cores", "failed"
+            "{:<14} {:<14} {:>12} {:>9} {:>9} {:>7} {:>7}\n",
+            "", "asked by", "answers/s", "p50 us", "p99 us", "cores", "failed"
         ));
-        for served in [Some(&self.router), self.nginx.as_ref()].into_iter().flatten() {
-            text.push_str(&format!(
-                "{:<14} {:>12.0} {:>9} {:>9} {:>7.2} {:>7}\n",
-                served.who,
-                served.rate,
-                served.latency_us.p50,
-                served.latency_us.p99,
-                served.cores,
-                served.counts.all() - served.counts.done
-            ));
+        for pair in &self.pairs {
+            for served in pair.served() {
+                text.push_str(&format!(
+                    "{:<14} {:<14} {:>12.0} {:>9} {:>9} {:>7.2} {:>7}\n",
+                    served.who, pair.by, served.rate, served.p50_us, served.p99_us, served.cores, served.failed
+                ));
+            }
         }
-        match (&self.ratio, &self.missing) {
-            (Some(ratio), _) => text.push_str(&format!("\nrouter / nginx: {ratio:.2} (wanted: at least 0.5)\n")),
-            (None, Some(missing)) => text.push_str(&format!("\nnot measured: {}: {}\n", missing.who, missing.why)),
-            (None, None) => {}
+        text.push('\n');
+        for pair in &self.pairs {
+            if let Some(ratio) = pair.ratio {
+                text.push_str(&format!(
+                    "router / nginx, asked by {}: {ratio:.2} (wanted: at least 0.5)\n",
+                    pair.by
+                ));
+            }
+        }
+        for missing in &self.missing {
+            text.push_str(&format!("not measured: {}: {}\n", missing.who, missing.why));
         }
         for (node, questions) in &self.questions {
             let role = if *node == self.leader { "leader" } else { "follower" };
@@ -128,8 +160,8 @@ impl Outcome {
     /// True where nothing failed.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let whole = |served: &Served| served.counts.done == served.counts.all() && served.counts.done > 0;
-        whole(&self.router) && self.nginx.as_ref().is_none_or(whole)
+        let mut served = self.pairs.iter().flat_map(Pair::served);
+        served.all(|served| served.failed == 0 && served.answered > 0)
     }
 }
 
@@ -157,40 +189,73 @@ pub async fn measure(looking: &Looking, progress: impl Fn(&str)) -> Result<Outco
     let path = format!("/v1/venues/{VENUE}/availability?from={}&to={last}", day(1));
     let body = until_watched(cluster, &path).await?;
     let leader = cluster.leader_of(cluster.shard_of(VENUE).await).await;
+    let mut missing = Vec::new();
 
-    progress("the router");
     let before = questions(cluster).await?;
-    let router = serve(
-        looking,
-        "router".to_owned(),
-        cluster.http_address(),
-        &path,
-        &[cluster.router().pid()],
-    )
-    .await;
+    let door = Server {
+        who: "router".to_owned(),
+        address: cluster.http_address(),
+        path,
+        pids: vec![cluster.router().pid()],
+    };
+    progress("the router");
+    let router = serve(looking, &door).await;
+    progress("the router, asked by wrk");
+    let router_by_wrk = wrk::serve(looking, &door, cluster.folder()).await;
     let after = questions(cluster).await?;
     let questions = after
         .into_iter()
         .map(|(node, count)| (node, count.saturating_sub(before.get(&node).copied().unwrap_or(0))))
         .collect();
 
-    progress("nginx");
-    let (nginx, missing) = match nginx(looking, cluster.folder(), &body).await {
-        Ok(served) => (Some(served), None),
-        Err(why) => (None, Some(Missing { who: "nginx", why })),
-    };
+    let (mut nginx, mut nginx_by_wrk) = (None, None);
+    match Nginx::start(cluster.folder(), &body).await {
+        Ok(peer) => {
+            progress("nginx");
+            nginx = Some(serve(looking, &peer.server).await);
+            if router_by_wrk.is_ok() {
+                progress("nginx, asked by wrk");
+                nginx_by_wrk = wrk::serve(looking, &peer.server, cluster.folder()).await.ok();
+            }
+        }
+        Err(why) => missing.push(Missing { who: "nginx", why }),
+    }
     cluster.check_processes();
+    let mut pairs = vec![Pair::new("rotunda-bench", router, nginx)];
+    match router_by_wrk {
+        Ok(router) => pairs.push(Pair::new("wrk", router, nginx_by_wrk)),
+        Err(why) => missing.push(Missing { who: "wrk", why }),
+    }
     Ok(Outcome {
         bytes: body.len(),
         connections: looking.connections,
         visitors: looking.visitors,
-        ratio: nginx.as_ref().map(|nginx| router.rate / nginx.rate.max(1.0)),
-        router,
+        pairs,
         questions,
         leader,
-        nginx,
         missing,
     })
+}
+
+/// Who is asked for what.
+struct Server {
+    who: String,
+    address: SocketAddr,
+    path: String,
+    pids: Vec<u32>,
+}
+
+impl Server {
+    fn meter(&self) -> Meter {
+        Meter::of(self.pids.iter().map(|pid| (self.who.clone(), *pid)).collect())
+    }
+}
+
+/// Cores that were kept busy since the meter began.
+#[expect(clippy::cast_precision_loss, reason = "an average")]
+fn cores(meter: &Meter, begun: Instant) -> f64 {
+    let micros: u64 = meter.read().into_iter().map(|(_, micros)| micros).sum();
+    micros as f64 / 1e6 / begun.elapsed().as_secs_f64()
 }
 
 /// Asks until the router answers out of a change stream, which its tag tells.
@@ -233,12 +298,12 @@ async fn questions(cluster: &Cluster) -> Result<BTreeMap<u32, u64>, NotOnOffer> 
     Ok(questions)
 }
 
-/// Clients that read `path` of a server.
-async fn serve(looking: &Looking, who: String, server: SocketAddr, path: &str, pids: &[u32]) -> Served {
+/// Our clients read a page of a server.
+async fn serve(looking: &Looking, server: &Server) -> Served {
     let mut random = fastrand::Rng::with_seed(1);
-    let path: Arc<str> = path.into();
+    let path: Arc<str> = server.path.as_str().into();
     let lookers = (0..looking.connections.max(1)).map(|number| Looker {
-        http: Http::new(server, number, random.fork()),
+        http: Http::new(server.address, number, random.fork()),
         path: path.clone(),
         visitor: number,
         step: looking.connections.max(1),
@@ -249,19 +314,18 @@ async fn serve(looking: &Looking, who: String, server: SocketAddr, path: &str, p
         span: looking.span,
         pace: Pace::Closed,
     };
-    let meter = Meter::of(pids.iter().map(|pid| (who.clone(), *pid)).collect());
-    let begun = Instant::now();
+    let (meter, begun) = (server.meter(), Instant::now());
     let (_, samples) = load::run(lookers.collect(), &shape).await;
-    let took = begun.elapsed().as_secs_f64();
-    let micros: u64 = meter.read().into_iter().map(|(_, micros)| micros).sum();
+    let cores = cores(&meter, begun);
     let looks = samples.of(Deed::Look);
-    #[expect(clippy::cast_precision_loss, reason = "an average")]
-    let cores = micros as f64 / 1e6 / took;
+    let latency = Percentiles::of(&looks.decided);
     Served {
-        who,
+        who: server.who.clone(),
         rate: samples.rate(Deed::Look),
-        counts: looks.counts,
-        latency_us: Percentiles::of(&looks.decided),
+        answered: looks.counts.done,
+        failed: looks.counts.all() - looks.counts.done,
+        p50_us: latency.p50,
+        p99_us: latency.p99,
         cores,
     }
 }
@@ -284,56 +348,4 @@ impl Client for Looker {
         samples.lock().note(Deed::Look, ending, due);
         Next::Again
     }
-}
-
-/// nginx with as many workers as the router has by default, without a log, serving the bytes from a file that it keeps open.
-async fn nginx(looking: &Looking, folder: &Path, body: &[u8]) -> Result<Served, String> {
-    let folder = folder.join("nginx");
-    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(folder.join("served")).map_err(failed)?;
-    fs::write(folder.join("served").join("month.json"), body).map_err(failed)?;
-    let version = peers::said(std::process::Command::new("nginx").arg("-v"))?;
-    let version = version.trim().rsplit(' ').next().unwrap_or("nginx").to_owned();
-    let address = ports::free();
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-    let place = folder.display();
-    let settings = format!(
-        "daemon off;\nworker_processes {workers};\npid {place}/pid;\nerror_log {place}/error.log;\n\
-         events {{ worker_connections 16384; }}\n\
-         http {{\n  access_log off;\n  sendfile on;\n  tcp_nopush on;\n  keepalive_requests 100000000;\n  \
-         open_file_cache max=16;\n  types {{ application/json json; }}\n  \
-         client_body_temp_path {place}/body;\n  proxy_temp_path {place}/proxy;\n  fastcgi_temp_path {place}/fastcgi;\n  \
-         uwsgi_temp_path {place}/uwsgi;\n  scgi_temp_path {place}/scgi;\n  \
-         server {{ listen {address} backlog=4096; root {place}/served; }}\n}}\n"
-    );
-    let file = folder.join("nginx.conf");
-    fs::write(&file, settings).map_err(failed)?;
-    let mut process = Process::start(Recipe {
-        name: "nginx".to_owned(),
-        program: "nginx".into(),
-        arguments: ["-c", &file.display().to_string(), "-e", &format!("{place}/error.log")]
-            .map(str::to_owned)
-            .to_vec(),
-        environment: Vec::new(),
-        log: folder.join("server.log"),
-    });
-    let begun = Instant::now();
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        if begun.elapsed() > LISTENS {
-            let said = fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-            return Err(format!("it does not listen: {}", said.trim()));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let pids = children(process.pid());
-    let served = serve(looking, version, address, "/month.json", &pids).await;
-    // By SIGTERM: the first process takes its workers along, which outlive it where it is killed.
-    process.terminate();
-    Ok(served)
-}
-
-/// The processes that a process has started.
-fn children(pid: u32) -> Vec<u32> {
-    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }

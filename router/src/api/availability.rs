@@ -23,7 +23,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::party::Party;
-use super::call::{COMMIT, Call, Segments, commit, parameter, tagged, unknown_venue, written};
+use super::call::{COMMIT, Call, Segments, commit, parameter, tagged_as, unknown_venue, written};
 use super::error::{Code, Problem, ProblemBody};
 use super::venues::known;
 use super::views::{AsOf, Money, Slot, UnitPrice};
@@ -284,43 +284,46 @@ async fn ask(
         party.check(definition, asked.product.as_deref())?;
     }
     let question = (venue.number, asked.product.clone(), asked.from, asked.to);
-    let answered = call.door.live.ask(question, at_least, call.deadline).await;
-    let answered = answered.map_err(|error| call.read_problem(error))?;
+    let in_flight = &call.door.in_flight;
+    let said = call.door.live.ask(question, at_least, call.deadline, in_flight).await;
+    let said = said.map_err(|error| call.read_problem(error))?;
+    let answered = &said.answered;
     let (time, slots): (Timestamp, &[SlotView]) = match (&answered.answer, asked.product) {
         (Answer::Availability { time, slots }, _) => (*time, slots),
         (_, Some(product)) => return Err(unknown_product(slug, &product)),
         (_, None) => return Err(unknown_venue(slug, "{venue}")),
     };
-    let products: Vec<(&ProductDefinition, Vec<UnitPrice>)> = definition
-        .products
-        .iter()
-        .map(|product| (product, prices(product, &definition.currency)))
-        .collect();
-    let units = party.map(Party::into_units);
-    let show = |slot: &'_ SlotView| {
-        let product = products.iter().find(|(product, _)| product.slug == slot.slot.product);
-        let fits = units
-            .as_ref()
-            .map(|units| product.is_some_and(|(product, _)| fits(product, units, slot, time)));
-        (product.map(|(_, prices)| prices.as_slice()), fits)
-    };
     let (shard, index) = (answered.shard, answered.index);
-    let body = Availability {
-        venue: slug,
-        as_of: AsOf {
-            shard,
-            index,
-            time: Some(time.to_rfc3339(0)),
-        },
-        slots: slots
+    let write = |units: Option<&[(String, u32)]>| {
+        let products: Vec<(&ProductDefinition, Vec<UnitPrice>)> = definition
+            .products
             .iter()
-            .map(|slot| {
-                let (prices, fits) = show(slot);
-                Slot::new(slot, prices).fitting(fits)
-            })
-            .collect(),
+            .map(|product| (product, prices(product, &definition.currency)))
+            .collect();
+        let shown = slots.iter().map(|slot| {
+            let product = products.iter().find(|(product, _)| product.slug == slot.slot.product);
+            let fits = units.map(|units| product.is_some_and(|(product, _)| fits(product, units, slot, time)));
+            Slot::new(slot, product.map(|(_, prices)| prices.as_slice())).fitting(fits)
+        });
+        let answer = Availability {
+            venue: slug,
+            as_of: AsOf {
+                shard,
+                index,
+                time: Some(time.to_rfc3339(0)),
+            },
+            slots: shown.collect(),
+        };
+        let mut body = Vec::with_capacity(192 + slots.len() * SLOT_BYTES);
+        put_json(&mut body, &answer);
+        Bytes::from(body)
     };
-    let mut response = tagged(call, format!("\"{shard}-{index}\""), &body);
+    let body = match party.map(Party::into_units) {
+        Some(units) => write(Some(&units)),
+        None => said.written.get_or_init(|| write(None)).clone(),
+    };
+    let answer = || written(StatusCode::OK, body);
+    let mut response = tagged_as(call, format!("\"{shard}-{index}\""), answer);
     response.headers_mut().insert(COMMIT, commit(shard, index));
     Ok(response)
 }

@@ -460,10 +460,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// A JSON answer that a cache may keep and must ask about; 304 where the caller has it.
 pub(crate) fn tagged(call: &Call, tag: String, body: &impl Serialize) -> Response {
+    tagged_as(call, tag, || json(StatusCode::OK, body))
+}
+
+/// The same of an answer that is put together only where the caller has not got it.
+pub(crate) fn tagged_as(call: &Call, tag: String, answer: impl FnOnce() -> Response) -> Response {
     let mut response = if call.has(&tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json(StatusCode::OK, body)
+        answer()
     };
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::try_from(tag) {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
+use rotunda_router::config::Config;
 use serde_json::Value;
 
 use crate::fake::Trouble;
@@ -179,6 +180,37 @@ async fn whoever_asks_the_same_at_once_asks_once() {
     let asked = calls.load(Ordering::Relaxed) - before;
     // One for the slots, and one for the catalogue where its copy has grown old.
     assert!(asked <= 2, "{asked} questions for 200 lookers");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_what_another_has_asked_takes_nobodys_place() {
+    let house = House::furnished(Config {
+        max_in_flight: 2,
+        ..config()
+    })
+    .await;
+    house.get(DAY).await;
+    let gate = &house.fake.gate;
+    let permits = u32::try_from(gate.available_permits()).unwrap();
+    let held = gate.acquire_many(permits).await.unwrap();
+    let in_flight = || house.door.in_flight.now();
+    let asking = join_all((0..200).map(|_| house.get(DAY)));
+    let others = async {
+        // The first of them is counted, and none of those who joined it.
+        while in_flight() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+            assert_eq!(in_flight(), 1);
+        }
+        assert_eq!(house.get("/problems").await.status, 200);
+        drop(held);
+    };
+    let (answers, ()) = tokio::join!(asking, others);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    assert_eq!(in_flight(), 0);
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ pub(crate) async fn exchange(to: SocketAddr, bytes: &[u8]) -> String {
     read_answer(&mut stream).await
 }
 
-async fn read_answer(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let whole = |answer: &[u8]| {
         let text = String::from_utf8_lossy(answer).to_ascii_lowercase();

@@ -6,7 +6,7 @@
 //! all calls that want it, and after a failure there is a short pause in which calls fail at once and go elsewhere.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -62,7 +62,7 @@ impl Connections {
         {
             return Some(connection.clone());
         }
-        let connection = Arc::new(Connection::new(info, &*self.dial, self.metrics.clone())?);
+        let connection = Arc::new(Connection::new(info, self.dial.clone(), self.metrics.clone())?);
         let mut by_node = self.by_node.write();
         // A new connection means a new map, mostly: the time to let go of nodes that have left or moved.
         by_node.retain(|id, old| map.node(*id).is_some_and(|info| info.grpc == old.address));
@@ -76,8 +76,10 @@ pub(crate) struct Connection {
     address: String,
     work: Line,
     affairs: Line,
-    /// Of its own: there may be a stream for each venue that is looked at, and queries must not wait for their end.
-    watches: Line,
+    /// Of its own: there may be a stream for each venue that is looked at, and queries must not wait for their end. Made by
+    /// whoever watches first, on his runtime: there its frames are read.
+    watches: OnceLock<Line>,
+    dial: Arc<dyn Dial>,
     stream: Mutex<StreamState>,
     metrics: Arc<Metrics>,
 }
@@ -106,7 +108,7 @@ enum Stage {
 }
 
 impl Connection {
-    fn new(node: &NodeInfo, dial: &dyn Dial, metrics: Arc<Metrics>) -> Option<Self> {
+    fn new(node: &NodeInfo, dial: Arc<dyn Dial>, metrics: Arc<Metrics>) -> Option<Self> {
         let line = || {
             dial.line(&node.grpc, WINDOW_BYTES)
                 .inspect_err(
@@ -115,10 +117,11 @@ impl Connection {
                 .ok()
         };
         Some(Self {
-            address: node.grpc.clone(),
             work: line()?,
             affairs: line()?,
-            watches: line()?,
+            address: node.grpc.clone(),
+            watches: OnceLock::new(),
+            dial,
             stream: Mutex::new(StreamState {
                 stage: Stage::Closed,
                 cooling: Backoff::between(COOL_MIN, COOL_MAX),
@@ -134,9 +137,16 @@ impl Connection {
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// For change streams.
-    pub(crate) fn watches(&self) -> BookingClient<Line> {
-        BookingClient::new(self.watches.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    /// For change streams. `None` where the address is none, which [`Connection::new`] has found already.
+    pub(crate) fn watches(&self) -> Option<BookingClient<Line>> {
+        let line = match self.watches.get() {
+            Some(line) => line.clone(),
+            None => {
+                let line = self.dial.line(&self.address, WINDOW_BYTES).ok()?;
+                self.watches.get_or_init(|| line).clone()
+            }
+        };
+        Some(BookingClient::new(line).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
     /// For the cluster's own affairs.

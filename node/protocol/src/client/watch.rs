@@ -98,7 +98,8 @@ async fn open_at(
     request: WatchRequest,
 ) -> Result<Streaming<WatchNews>, String> {
     let connection = inner.connections.to(map, node).ok_or("the map has no such node")?;
-    let stream = connection.watches().watch(request).await;
+    let mut watches = connection.watches().ok_or("the map's address of it is none")?;
+    let stream = watches.watch(request).await;
     stream
         .map(tonic::Response::into_inner)
         .map_err(|status| status.to_string())
