@@ -51,7 +51,7 @@ fn threads(name: &str, count: usize) -> anyhow::Result<Runtime> {
 }
 
 async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
-    let bound = Bound::bind(&config).await?;
+    let bound = Bound::bind(&config)?;
     let page = metrics::install().context("cannot set up metrics")?;
     tokio::spawn(page.clone().upkeep());
     let backend = ClusterClient::connect(ClientConfig {

@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rotunda_protocol::alarm::Alarms;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -55,6 +55,10 @@ const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 /// Timers that a connection keeps: one of a head that is awaited, one of a request that is worked on.
 const ALARMS: usize = 2;
+
+/// Connections that wait to be accepted; the kernel has a bound of its own (`net.core.somaxconn`). When an on-sale opens
+/// thousands come at once, and whoever finds no place tries again after one second, three and seven.
+const BACKLOG: u32 = 4_096;
 
 /// How long to wait before accepting again when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -218,20 +222,17 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Takes both ports.
+    /// Takes both ports. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// Where one of them cannot be had; the error says which and what to do.
-    pub async fn bind(config: &Config) -> Result<Self, BindError> {
-        let listen = async |address: SocketAddr, flag| match TcpListener::bind(address).await {
-            Ok(listener) => match listener.local_addr() {
-                Ok(bound) => Ok((listener, bound)),
-                Err(cause) => Err(BindError::new(address, flag, cause)),
-            },
-            Err(cause) => Err(BindError::new(address, flag, cause)),
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let bind = |address: SocketAddr, flag| {
+            let listening = listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+            listening.map_err(|cause| BindError::new(address, flag, cause))
         };
-        let (http, http_address) = listen(config.http, "--http").await?;
-        let (admin, admin_address) = listen(config.admin, "--admin").await?;
+        let (http_address, http) = bind(config.http, "--http")?;
+        let (admin_address, admin) = bind(config.admin, "--admin")?;
         Ok(Self {
             http,
             admin,
@@ -301,6 +302,19 @@ impl Bound {
         let _ = admin.await;
         tidy.abort();
     }
+}
+
+/// As tokio's `TcpListener::bind`, with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A router that comes back takes its port at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What answers the requests of a port.

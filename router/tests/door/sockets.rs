@@ -34,7 +34,7 @@ pub(crate) async fn start(config: Config) -> Running {
         ..config
     };
     let house = House::furnished(config.clone()).await;
-    let bound = Bound::bind(&config).await.unwrap();
+    let bound = Bound::bind(&config).unwrap();
     let (http, admin) = (bound.http(), bound.admin());
     let stop = CancellationToken::new();
     let served = tokio::spawn(bound.serve(Arc::clone(&house.door), None, stop.clone()));
