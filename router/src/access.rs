@@ -1,13 +1,12 @@
 //! Who may do what: the matrix of rows by role, and the routes that stand under it.
 //!
-//! A row says which roles may, whether a token that is bound to venues must be bound to the venue in question, whether
+//! A row says which roles may, whether a token that is bound to a network or to venues must be bound to what is in question, whether
 //! what is done stands in the venue's audit log, and of which class it is where quotas are counted. [`Routes::route`]
 //! takes a row with each route and is the only way to register one, so a route without a row does not compile. The stack looks the row up before a handler runs
 //! (`auth::admit`); [`crate::api`] holds every command and question of the handler against it.
 //! `router/tests/door/access.rs` tries each route as each role, by this table.
 //!
-//! Left out: rights of single persons, and networks. The shard map knows venues and no networks, so a token is bound to
-//! venues only.
+//! Left out: rights of single persons.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use axum::handler::Handler;
 use axum::routing::get;
 use http::Method;
 use rotunda_booking::command::Role;
+use rotunda_protocol::shard_map::VenueInfo;
 use rotunda_protocol::token::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::OpenApi;
@@ -28,14 +28,17 @@ use crate::server::Door;
 /// Number of roles.
 const ROLES: usize = Role::ALL.len();
 
-/// What about a token that is bound to venues.
+/// What about a token that is bound to a network, or to venues of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Is like any other: what is shown is for everybody.
     Any,
-    /// Must be bound to the venue that the request is about.
+    /// Must be bound to the venue that the request is about, or to its network.
     Venue,
-    /// Is refused: the request is about all venues, or about the cluster.
+    /// Is refused where it is bound to venues: the request is about all of them. Where it is bound to a network the handler
+    /// keeps to what is that network's.
+    Network,
+    /// Is refused: the request is about the cluster.
     Cluster,
 }
 
@@ -159,14 +162,16 @@ matrix! {
     DRAWERS        [- - x - - x x]  Venue    Staff    Change;
     SEE_LEDGER     [- - - - - x x]  Venue    Nobody   Report;
     SEE_REPORTS    [- - - - - x x]  Venue    Nobody   Report;
-    SEE_EVENTS     [- - - - - x x]  Cluster  Nobody   Report;
+    SEE_EVENTS     [- - - - - x x]  Network  Nobody   Report;
     SEE_AUDIT      [- - - - - x x]  Venue    Nobody   Report;
     CHANGE_SLOT    [- - - - - x x]  Venue    Staff    Change;
-    IMPORT         [- - - - - - x]  Cluster  Staff    Admin;
+    IMPORT         [- - - - - - x]  Network  Staff    Admin;
     SEE_CLUSTER    [- - - - - - x]  Cluster  Nobody   Admin;
-    CREATE_TOKEN   [- - - - - - x]  Cluster  Nobody   Admin;
-    LIST_TOKENS    [- - - - - - x]  Cluster  Nobody   Admin;
-    REVOKE_TOKEN   [- - - - - - x]  Cluster  Nobody   Admin;
+    CREATE_TOKEN   [- - - - - - x]  Network  Nobody   Admin;
+    LIST_TOKENS    [- - - - - - x]  Network  Nobody   Admin;
+    REVOKE_TOKEN   [- - - - - - x]  Network  Nobody   Admin;
+    SEE_LIMITS     [- - - - - - x]  Cluster  Nobody   Admin;
+    SET_LIMITS     [- - - - - - x]  Cluster  Nobody   Admin;
     ABOUT          [x x x x x x x]  Any      Nobody   Look;
 }
 
@@ -187,13 +192,24 @@ impl Rule {
     /// Whether the holder may where no venue is in question yet.
     #[must_use]
     pub fn admits(&self, holder: &Holder) -> bool {
-        self.may(holder.role) && (self.scope != Scope::Cluster || holder.is_unbound())
+        let is_in_scope = match self.scope {
+            Scope::Any | Scope::Venue => true,
+            Scope::Network => holder.has_all_venues(),
+            Scope::Cluster => holder.is_unbound(),
+        };
+        self.may(holder.role) && is_in_scope
     }
 
     /// Whether the holder may at this venue.
     #[must_use]
-    pub fn admits_at(&self, holder: &Holder, venue: &str) -> bool {
-        self.admits(holder) && (self.scope != Scope::Venue || holder.is_bound_to(venue))
+    pub fn admits_at(&self, holder: &Holder, venue: &VenueInfo) -> bool {
+        let network = venue.network.as_deref();
+        let is_in_scope = match self.scope {
+            Scope::Any | Scope::Cluster => true,
+            Scope::Venue => holder.is_good_at(&venue.slug, network),
+            Scope::Network => holder.is_of(network),
+        };
+        self.admits(holder) && is_in_scope
     }
 
     /// Whether a command of this role stands in the audit log.
@@ -311,12 +327,24 @@ fn methods(item: &PathItem) -> impl Iterator<Item = Method> {
 
 #[cfg(test)]
 mod tests {
+    use rotunda_booking::ids::VenueNo;
+
     use super::*;
+
+    fn venue(slug: &str, network: Option<&str>) -> VenueInfo {
+        VenueInfo {
+            number: VenueNo(1),
+            slug: slug.to_owned(),
+            shard: 1,
+            network: network.map(Arc::from),
+        }
+    }
 
     fn holder(role: Role, venues: &[&str]) -> Holder {
         Holder {
             name: "anna".into(),
             role,
+            network: None,
             venues: venues.iter().map(|venue| (*venue).to_owned()).collect(),
         }
     }
@@ -333,10 +361,36 @@ mod tests {
     #[test]
     fn a_token_of_one_venue_is_good_for_that_venue_and_for_what_everybody_sees() {
         let anna = holder(Role::Counter, &["lisbon-tides"]);
-        assert!(HOLD.admits_at(&anna, "lisbon-tides"));
-        assert!(!HOLD.admits_at(&anna, "porto-light"));
-        assert!(SEE_SLOTS.admits_at(&anna, "porto-light"));
-        assert!(HOLD.admits_at(&holder(Role::Counter, &[]), "porto-light"));
+        let (lisbon, porto) = (venue("lisbon-tides", None), venue("porto-light", Some("north")));
+        assert!(HOLD.admits_at(&anna, &lisbon));
+        assert!(!HOLD.admits_at(&anna, &porto));
+        assert!(SEE_SLOTS.admits_at(&anna, &porto));
+        assert!(HOLD.admits_at(&holder(Role::Counter, &[]), &porto));
+    }
+
+    #[test]
+    fn a_token_of_a_network_is_good_for_its_venues_and_not_for_the_cluster() {
+        let boss = Holder {
+            network: Some("north".into()),
+            ..holder(Role::Operator, &[])
+        };
+        let (here, there) = (venue("porto-light", Some("north")), venue("tokyo-paper", Some("south")));
+        for rule in [HOLD, SEE_EVENTS, CHANGE_SLOT] {
+            assert!(
+                rule.admits_at(&boss, &here) && !rule.admits_at(&boss, &there),
+                "{}",
+                rule.name
+            );
+            assert!(!rule.admits_at(&boss, &venue("nowhere", None)), "{}", rule.name);
+        }
+        assert!(SEE_SLOTS.admits_at(&boss, &there));
+        assert!(IMPORT.admits(&boss) && !SEE_CLUSTER.admits(&boss));
+        let bound = Holder {
+            venues: vec!["porto-light".to_owned()],
+            ..boss
+        };
+        assert!(HOLD.admits_at(&bound, &here) && !HOLD.admits_at(&bound, &venue("oslo-ice", Some("north"))));
+        assert!(!SEE_EVENTS.admits(&bound));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 
 use crate::metrics::Page;
-use crate::rate_limit::InForce;
+use crate::rate_limit::in_force::Shown;
 use crate::server::Door;
 
 /// `/livez` and `/readyz`.
@@ -32,8 +32,8 @@ pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
 }
 
 /// The quotas in force.
-async fn limits(State(door): State<Arc<Door>>) -> Json<InForce> {
-    Json(door.limits.load().in_force().clone())
+async fn limits(State(door): State<Arc<Door>>) -> Json<Shown> {
+    Json(door.limits.load().in_force().shown())
 }
 
 async fn livez() -> &'static str {

@@ -20,6 +20,7 @@ mod events;
 mod gates;
 mod language;
 mod ledger;
+mod limits;
 mod network;
 mod paging;
 mod products;
@@ -180,6 +181,9 @@ fn documented() -> Routes {
         .route(access::CREATE_TOKEN, routes!(tokens::create)) //   POST /v1/admin/tokens
         .route(access::LIST_TOKENS, routes!(tokens::list)) //      GET  /v1/admin/tokens
         .route(access::REVOKE_TOKEN, routes!(tokens::revoke)) //   DELETE /v1/admin/tokens/{name}
+        .route(access::SEE_LIMITS, routes!(limits::show)) //       GET  /v1/admin/limits
+        .route(access::SET_LIMITS, routes!(limits::set)) //        PUT  /v1/admin/limits
+        .route(access::SET_LIMITS, routes!(limits::reset)) //      DELETE /v1/admin/limits
         .route(access::ABOUT, routes!(docs::problems)) //          GET  /problems
         .route(access::ABOUT, routes!(docs::problem)) //           GET  /problems/{code}
 }

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName};
 use rotunda_booking::command::Role;
+use rotunda_protocol::shard_map::VenueInfo;
 use rotunda_protocol::token::Holder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::access::Rule;
+use crate::access::{Rule, Scope};
 use crate::api::error::{Code, Problem};
 use crate::backend::Backend;
 use crate::server::Door;
@@ -117,8 +118,13 @@ pub(crate) fn admit(caller: &Caller, rule: Option<Rule>) -> Result<(), Problem> 
         Some(holder) if rule.may(holder.role) => Err(Problem::new(
             Code::Forbidden,
             format!(
-                "The token `{}` is bound to venues, and this is about all of them. Use one that is bound to none.",
-                holder.name
+                "The token `{}` is bound to {}, and this is about {}. Use one that is not.",
+                holder.name,
+                bounds(holder),
+                match rule.scope {
+                    Scope::Cluster => "the cluster",
+                    _ => "all venues",
+                }
             ),
         )),
         Some(holder) => Err(Problem::new(
@@ -134,17 +140,45 @@ pub(crate) fn admit(caller: &Caller, rule: Option<Rule>) -> Result<(), Problem> 
 }
 
 /// Turns away the holder of a token that is not good for this venue.
-pub(crate) fn admit_at(caller: &Caller, rule: Rule, venue: &str) -> Result<(), Problem> {
+pub(crate) fn admit_at(caller: &Caller, rule: Rule, venue: &VenueInfo) -> Result<(), Problem> {
     match caller.holder() {
         Some(holder) if !rule.admits_at(holder, venue) => Err(Problem::new(
             Code::Forbidden,
             format!(
-                "The token `{}` is bound to {}; this is about `{venue}`.",
+                "The token `{}` is bound to {}; this is about `{}`.",
                 holder.name,
-                holder.venues.join(", ")
+                bounds(holder),
+                venue.slug
             ),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Turns away the holder of a token that is not good for this network.
+pub(crate) fn admit_to(caller: &Caller, network: Option<&str>) -> Result<(), Problem> {
+    match caller.holder() {
+        Some(holder) if !holder.is_of(network) => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "The token `{}` is bound to {}; this is about {}.",
+                holder.name,
+                bounds(holder),
+                match network {
+                    Some(network) => format!("the network `{network}`"),
+                    None => "the cluster".to_owned(),
+                }
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a token is bound to, for people.
+fn bounds(holder: &Holder) -> String {
+    match &holder.network {
+        Some(network) if holder.venues.is_empty() => format!("the network `{network}`"),
+        _ => holder.venues.join(", "),
     }
 }
 

@@ -14,6 +14,7 @@ use rotunda_booking::query::Query;
 use rotunda_protocol::client::ClusterClient;
 pub use rotunda_protocol::client::{Answered, Filled, Heard, NodeStatus, Submitted};
 pub use rotunda_protocol::error::ClientError;
+pub use rotunda_protocol::limits::{ClusterLimit, ClusterLimits};
 pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
 pub use rotunda_protocol::token::{NewToken, TokenOutcome};
 use tokio::time::Instant;
@@ -34,9 +35,11 @@ pub trait Backend: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Answered, ClientError>>;
 
-    /// Gives numbers and shards to venues that have none; answers with a map that has them all.
+    /// Gives numbers and shards to venues of a network that have none; answers with a map that has them all, or in which one
+    /// of them belongs to another network: then nothing was changed.
     fn assign_venues<'a>(
         &'a self,
+        network: &'a str,
         slugs: &'a [String],
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>>;
@@ -54,6 +57,16 @@ pub trait Backend: Send + Sync + 'static {
         by: &'a str,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>>;
+
+    /// Keeps quotas for all routers, in the place of those before; the map shows them when this answers. `by` is the name of
+    /// the token that asks.
+    fn set_limits<'a>(
+        &'a self,
+        limits: &'a [ClusterLimit],
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), ClientError>>;
+
     /// How a venue's slots stand and what changes, from a replica that has applied `from_index`; ends with an error when it
     /// breaks. A backend without change streams breaks at once, and availability is asked for.
     fn watch(&self, _venue: VenueNo, _from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {
@@ -92,10 +105,11 @@ impl Backend for ClusterClient {
 
     fn assign_venues<'a>(
         &'a self,
+        network: &'a str,
         slugs: &'a [String],
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>> {
-        Box::pin(ClusterClient::assign_venues(self, slugs, deadline))
+        Box::pin(ClusterClient::assign_venues(self, network, slugs, deadline))
     }
 
     fn fill_calendar(&self, venue: VenueNo, deadline: Instant) -> BoxFuture<'_, Result<Filled, ClientError>> {
@@ -113,6 +127,15 @@ impl Backend for ClusterClient {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<TokenOutcome, ClientError>> {
         Box::pin(ClusterClient::revoke_token(self, name, by, deadline))
+    }
+
+    fn set_limits<'a>(
+        &'a self,
+        limits: &'a [ClusterLimit],
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(ClusterClient::set_limits(self, limits, by, deadline))
     }
 
     fn watch(&self, venue: VenueNo, from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {

@@ -178,6 +178,7 @@ mod tests {
                 holder: std::sync::Arc::new(Holder {
                     name: name.into(),
                     role: Role::Counter,
+                    network: None,
                     venues: Vec::new(),
                 }),
                 issued: false,

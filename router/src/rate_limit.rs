@@ -7,10 +7,13 @@
 //! Written on governor directly: `tower_governor` sends outdated headers and believes forged ones. Answers carry
 //! `RateLimit-Policy` and `RateLimit`; 429 is a quota, never our overload (that is 503, see `stack`).
 //!
-//! SIGHUP has the settings read anew, and the quotas put in the place of the old ones as a whole. The admin port's `/limits`
-//! shows which are in force. Left out: quotas that routers share; each counts for itself.
+//! Quotas stand in the router's settings, which SIGHUP has read anew, and in the cluster, for all routers alike: where both say
+//! something of the same callers, routes or venue, the cluster's counts. [`in_force`] puts them together. Whenever one of
+//! them changes, those that are the same go on with what callers have spent. Left out: counts that routers share; each
+//! counts for itself.
 
 mod bucket;
+pub(crate) mod in_force;
 mod quota;
 mod setting;
 
@@ -22,8 +25,8 @@ use axum::response::Response;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 use rotunda_booking::command::Role;
+use rotunda_protocol::limits::ClusterLimits;
 use rotunda_protocol::shard_map::VenueInfo;
-use serde::Serialize;
 
 pub(crate) use bucket::network_of;
 use bucket::{Decision, Key, Limit, whole_seconds};
@@ -31,13 +34,13 @@ use bucket::{Decision, Key, Limit, whole_seconds};
 use crate::access::{RouteClass, Rule};
 use crate::api::error::{Code, Problem};
 use crate::auth::Caller;
-use crate::config::Config;
 use crate::metrics::QuotaKind;
 use crate::server::Door;
 
+pub use in_force::{InForce, QuotaSettings};
 pub use quota::Quota;
-pub(crate) use setting::check;
 pub use setting::{LimitSetting, LimitedRole, VenueLimitSetting};
+pub(crate) use setting::{Read, check, read};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
@@ -57,26 +60,16 @@ enum Cell {
 
 /// The quotas of the door.
 pub struct Limits {
-    token: Option<Limit>,
-    loopback: Option<Limit>,
-    address: Option<Limit>,
+    token: Option<Arc<Limit>>,
+    loopback: Option<Arc<Limit>>,
+    address: Option<Arc<Limit>>,
     /// By role, then by class.
     cells: Vec<[Cell; RouteClass::ALL.len()]>,
-    own: Vec<Arc<Limit>>,
-    venue: Option<Limit>,
-    venues: HashMap<String, Option<Limit>>,
+    venue: Option<Arc<Limit>>,
+    venues: HashMap<String, Option<Arc<Limit>>>,
+    /// All of them, by what they are for.
+    made: HashMap<String, Arc<Limit>>,
     in_force: InForce,
-}
-
-/// The settings that quotas are made of, under their names in the file.
-#[derive(Clone, Debug, Serialize)]
-pub struct InForce {
-    rate_limit: Quota,
-    rate_limit_token: Quota,
-    rate_limit_loopback: Quota,
-    rate_limit_venue: Quota,
-    limit: Vec<LimitSetting>,
-    venue_limit: Vec<VenueLimitSetting>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -85,20 +78,43 @@ impl std::fmt::Debug for Limits {
     }
 }
 
+/// Makes quotas, out of those before where they are the same: who has spent of one has spent it still.
+struct Maker<'a> {
+    before: Option<&'a Limits>,
+    made: HashMap<String, Arc<Limit>>,
+}
+
+impl Maker<'_> {
+    /// The quota that is for `what`, and that headers call so.
+    fn make(&mut self, what: String, name: &str, quota: Quota, most: usize) -> Option<Arc<Limit>> {
+        let before = self.before.and_then(|before| before.made.get(&what));
+        let limit = match before.filter(|before| before.go_on(quota, most)) {
+            Some(before) => before.clone(),
+            None => Arc::new(Limit::new(name, quota, most)?),
+        };
+        self.made.insert(what, limit.clone());
+        Some(limit)
+    }
+}
+
 impl Limits {
-    /// The quotas of these settings.
+    /// The quotas of these settings and the cluster's, in the place of those before.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(settings: &QuotaSettings, cluster: &Arc<ClusterLimits>, before: Option<&Self>) -> Self {
+        let in_force = InForce::of(settings, cluster);
+        let mut maker = Maker {
+            before,
+            made: HashMap::new(),
+        };
         // All tables together keep to the bound, whatever is configured.
-        let most = MAX_CALLERS / (config.limit.len() + 2);
+        let most = MAX_CALLERS / (in_force.callers().count() + 2);
         let mut cells = vec![[const { Cell::General }; RouteClass::ALL.len()]; Role::ALL.len()];
-        let mut own = Vec::new();
         // The most exact last, over the others.
-        let mut settings: Vec<&LimitSetting> = config.limit.iter().collect();
-        settings.sort_by_key(|setting| setting.exactness());
-        for setting in settings {
-            let limit = Limit::new(&setting.name(), setting.quota, most).map(Arc::new);
-            own.extend(limit.clone());
+        let mut callers: Vec<&LimitSetting> = in_force.callers().collect();
+        callers.sort_by_key(|setting| setting.exactness());
+        for setting in callers {
+            let name = setting.name();
+            let limit = maker.make(format!("callers:{name}"), &name, setting.quota, most);
             for role in Role::ALL {
                 for class in RouteClass::ALL {
                     if setting.is_of(*role, class) {
@@ -107,27 +123,26 @@ impl Limits {
                 }
             }
         }
-        let at = |quota| Limit::new("venue", quota, MAX_CALLERS);
+        let mut general = |what: &str, quota| maker.make(what.to_owned(), "burst", quota, most);
+        let token = general("token", settings.rate_limit_token);
+        let loopback = general("loopback", settings.rate_limit_loopback);
+        let address = general("address", settings.rate_limit);
+        let venue = maker.make("venue".to_owned(), "venue", settings.rate_limit_venue, MAX_CALLERS);
+        let mut venues = HashMap::new();
+        for setting in in_force.venues() {
+            let what = format!("venue:{}", setting.venue);
+            let limit = maker.make(what, "venue", setting.quota, MAX_CALLERS);
+            venues.insert(setting.venue.clone(), limit);
+        }
         Self {
-            token: Limit::new("burst", config.rate_limit_token, most),
-            loopback: Limit::new("burst", config.rate_limit_loopback, most),
-            address: Limit::new("burst", config.rate_limit, most),
+            token,
+            loopback,
+            address,
             cells,
-            own,
-            venue: at(config.rate_limit_venue),
-            venues: config
-                .venue_limit
-                .iter()
-                .map(|setting| (setting.venue.clone(), at(setting.quota)))
-                .collect(),
-            in_force: InForce {
-                rate_limit: config.rate_limit,
-                rate_limit_token: config.rate_limit_token,
-                rate_limit_loopback: config.rate_limit_loopback,
-                rate_limit_venue: config.rate_limit_venue,
-                limit: config.limit.clone(),
-                venue_limit: config.venue_limit.clone(),
-            },
+            venue,
+            venues,
+            made: maker.made,
+            in_force,
         }
     }
 
@@ -138,19 +153,19 @@ impl Limits {
 
     fn of(&self, caller: &Caller, class: RouteClass) -> Option<&Limit> {
         if !caller.has_token() && caller.address.is_loopback() {
-            return self.loopback.as_ref();
+            return self.loopback.as_deref();
         }
         match &self.cells[caller.role() as usize][class as usize] {
             Cell::Own(limit) => limit.as_deref(),
-            Cell::General if caller.has_token() => self.token.as_ref(),
-            Cell::General => self.address.as_ref(),
+            Cell::General if caller.has_token() => self.token.as_deref(),
+            Cell::General => self.address.as_deref(),
         }
     }
 
     fn at(&self, slug: &str) -> Option<&Limit> {
         match self.venues.get(slug) {
-            Some(limit) => limit.as_ref(),
-            None => self.venue.as_ref(),
+            Some(limit) => limit.as_deref(),
+            None => self.venue.as_deref(),
         }
     }
 
@@ -161,11 +176,7 @@ impl Limits {
 
     /// Forgets callers whose quota is whole again. Called every second.
     pub fn tidy(&self) {
-        let general = [&self.token, &self.loopback, &self.address, &self.venue];
-        let limits = general.into_iter().flatten();
-        for limit in limits.chain(self.own.iter().map(AsRef::as_ref)) {
-            limit.tidy();
-        }
+        self.made.values().for_each(|limit| limit.tidy());
     }
 }
 

@@ -22,8 +22,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use parking_lot::Mutex;
 use rotunda_protocol::alarm::Alarms;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -37,7 +39,7 @@ use crate::header_timer::HeaderTimer;
 use crate::live::Live;
 use crate::metrics::{Metrics, Page, ShedReason};
 use crate::places::Places;
-use crate::rate_limit::Limits;
+use crate::rate_limit::{Limits, QuotaSettings};
 use crate::stack::{InFlight, Origin};
 use crate::ticket_key_cache::TicketKeyCache;
 use crate::trace::Draw;
@@ -66,6 +68,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often callers whose quota is whole again are forgotten.
 const TIDY: Duration = Duration::from_secs(1);
 
+/// How often the map is looked at for other quotas.
+const TAKE_LIMITS: Duration = Duration::from_millis(100);
+
 /// See [`Door::complaints`].
 const COMPLAINTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
@@ -77,8 +82,10 @@ pub struct Door {
     pub tokens: Tokens,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
-    /// Quotas. Changed as a whole, by [`Door::set_quotas`].
+    /// Quotas. Changed as a whole, by [`Door::set_quotas`] and [`Door::take_limits`].
     pub(crate) limits: ArcSwap<Limits>,
+    /// What the settings say of them. Locked while they are changed.
+    quota_settings: Mutex<QuotaSettings>,
     /// Counters.
     pub metrics: Metrics,
     /// Requests being worked on.
@@ -137,7 +144,8 @@ impl Door {
             backend,
             tokens: Tokens::new(config)?,
             trusted_proxies: config.trusted_proxy.clone(),
-            limits: ArcSwap::from_pointee(Limits::new(config)),
+            limits: ArcSwap::from_pointee(Limits::new(&config.into(), &Arc::default(), None)),
+            quota_settings: Mutex::new(config.into()),
             metrics: Metrics::new(config.max_in_flight),
             in_flight: InFlight::new(config.max_in_flight),
             catalogue: CatalogueCache::default(),
@@ -155,9 +163,30 @@ impl Door {
         }))
     }
 
-    /// From now on the quotas of these settings count. Every caller begins with a whole one.
+    /// From now on the quotas of these settings count. Where one is another than before, every caller begins with a whole
+    /// one.
     pub fn set_quotas(&self, config: &Config) {
-        self.limits.store(Arc::new(Limits::new(config)));
+        let mut settings = self.quota_settings.lock();
+        *settings = config.into();
+        self.renew(&settings);
+    }
+
+    /// Takes the cluster's quotas out of the map, where they are others than before.
+    pub fn take_limits(&self) {
+        let is_known = |door: &Self| door.limits.load().in_force().cluster == *door.backend.map().limits();
+        if is_known(self) {
+            return;
+        }
+        let settings = self.quota_settings.lock();
+        self.renew(&settings);
+        tracing::info!("the cluster's quotas have changed");
+    }
+
+    fn renew(&self, settings: &QuotaSettings) {
+        let map = self.backend.map();
+        let before = self.limits.load();
+        self.limits
+            .store(Arc::new(Limits::new(settings, map.limits(), Some(&before))));
     }
 
     /// From now on `/readyz` says 503, and event streams end with a word: they would outlast any drain.
@@ -275,10 +304,12 @@ impl Bound {
         let tidy = tokio::spawn({
             let door = door.clone();
             async move {
-                let mut interval = tokio::time::interval(TIDY);
+                let (mut tidy, mut take) = (interval(TIDY), interval(TAKE_LIMITS));
                 loop {
-                    interval.tick().await;
-                    door.limits.load().tidy();
+                    tokio::select! {
+                        _ = tidy.tick() => door.limits.load().tidy(),
+                        _ = take.tick() => door.take_limits(),
+                    }
                 }
             }
         });

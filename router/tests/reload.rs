@@ -111,7 +111,7 @@ fn sighup_reads_the_quotas_anew() {
     std::fs::write(&file, "rate_limit_loopback = \"7000/10s\"\n").unwrap();
     router.hang_up();
     router.until("the second quota", |router| router.quota() == "7000");
-    assert!(get(router.admin, "/limits").contains("7000/10000ms"));
+    assert!(get(router.admin, "/limits").contains("7000/10s"));
 
     // What cannot be used is said, and changes nothing; a later file is read all the same.
     std::fs::write(&file, "rate_limit_loopback = \"many\"\n").unwrap();

@@ -343,10 +343,11 @@ impl Net {
 }
 
 /// Calls whose request is one message: they can be sent again as they are.
-const ONE_MESSAGE: [&str; 6] = [
+const ONE_MESSAGE: [&str; 7] = [
     "/Query",
     "/Status",
     "/AssignVenues",
+    "/SetLimits",
     "/FillCalendar",
     "/RegisterNode",
     "/TransferLeader",

@@ -440,7 +440,7 @@ pub async fn open_the_doors(client: &ClusterClient, deadline: Instant) -> Result
     let definitions: Vec<_> = (0..super::museums::VENUES).map(super::museums::venue).collect();
     let slugs: Vec<String> = definitions.iter().map(|definition| definition.slug.clone()).collect();
     client.ready(deadline).await?;
-    let map = client.assign_venues(&slugs, deadline).await?;
+    let map = client.assign_venues("simulated", &slugs, deadline).await?;
     let mut offers = Vec::new();
     for definition in definitions {
         let info = map.venue(&definition.slug).ok_or(ClientError::UnknownVenue)?;

@@ -1,5 +1,5 @@
-//! Tokens of the cluster, over two routers: one issued at the first is good at the second, one revoked there is good
-//! nowhere, and all of it outlives every node.
+//! Tokens and quotas of the cluster, over two routers: a token issued at the first is good at the second, one revoked there is
+//! good nowhere, a quota counts at both, and all of it outlives every node.
 
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -146,4 +146,101 @@ async fn a_token_revoked_at_one_router_stops_at_the_other() {
         (&names[1]["name"], &names[1]["revoked_by"]),
         (&"max".into(), &"admin".into())
     );
+}
+
+/// A network of one museum, beside the one that is there.
+const ANOTHER: &str = "
+network: { id: another, name: Another }
+venues:
+  - id: porto-light
+    name: Light
+    city: Porto
+    time_zone: Europe/Lisbon
+    currency: EUR
+    tax_basis_points: 600
+    building_capacity: 100
+    opening: [{ days: [mon], from: '10:00', to: '12:00' }]
+    products:
+      - id: general
+        name: General admission
+        kind: timed
+        slot_minutes: 60
+        visit_minutes: 60
+        capacity_per_slot: 5
+        units: [{ id: adult, type: ADULT, price: 1000 }]
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn networks_and_quotas_hold_at_every_router_and_outlive_the_nodes() {
+    let mut cluster = Cluster::builder().shards(2).start().await;
+    cluster.import(MERIDIAN).await;
+    cluster.import(ANOTHER).await;
+    let (_second, door) = another_router(&cluster);
+    let second = format!("http://{door}");
+
+    // A token of one network is of no use at the other's venues, at whatever router.
+    let unsaid = rotunda(&cluster, &["token", "create", "max", "--role", "manager"]);
+    assert_eq!(unsaid.status.code(), Some(1), "there are two networks");
+    let said = String::from_utf8_lossy(&unsaid.stderr).into_owned();
+    assert!(said.contains("another, meridian"), "{said}");
+    let max = told(
+        &cluster,
+        &["token", "create", "max", "--role", "manager", "--network", "another"],
+    );
+    assert_eq!(max["network"], "another");
+    let max = max["secret"].as_str().unwrap().to_owned();
+    until_answered(&second, "/v1/venues/porto-light/audit", &max, 200).await;
+    assert_eq!(status(&second, "/v1/venues/lisbon-tides/audit", &max).await, Ok(403));
+    let stolen = cluster.folder().join("stolen.yaml");
+    std::fs::write(&stolen, ANOTHER.replace("porto-light", "lisbon-tides")).unwrap();
+    let refused = rotunda(&cluster, &["import", stolen.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("belongs to the network `meridian`"), "{said}");
+
+    // A quota that is set at one router counts at both.
+    let quota = [
+        "limits", "set", "--role", "manager", "--routes", "report", "--quota", "1/1000m",
+    ];
+    let limits = told(&cluster, &quota);
+    assert_eq!(
+        (&limits["limits"][0]["origin"], &limits["set_by"]),
+        (&"cluster".into(), &"admin".into())
+    );
+    for door in [cluster.door(), second.clone()] {
+        until_answered(&door, "/v1/venues/porto-light/audit", &max, 429).await;
+    }
+    let venue = ["limits", "set", "--venue", "lisbon-tides", "--quota", "50/1s"];
+    assert_eq!(
+        told(&cluster, &venue)["limits"].as_array().unwrap().len(),
+        2,
+        "the first one stays"
+    );
+
+    // All of it outlives the nodes.
+    for node in cluster.nodes() {
+        cluster.kill(node);
+    }
+    for node in cluster.nodes() {
+        cluster.start_node(node);
+    }
+    cluster.until_led().await;
+    let (_third, door) = another_router(&cluster);
+    let third = format!("http://{door}");
+    until_answered(&third, "/v1/venues/porto-light/audit", &max, 429).await;
+    assert_eq!(
+        status(&third, "/v1/venues/lisbon-tides/audit", cluster.token()).await,
+        Ok(200)
+    );
+
+    // And ends when it is taken back.
+    told(
+        &cluster,
+        &["limits", "reset", "--role", "manager", "--routes", "report"],
+    );
+    for door in [second, third] {
+        until_answered(&door, "/v1/venues/porto-light/audit", &max, 200).await;
+    }
+    let left = told(&cluster, &["limits", "reset"]);
+    assert_eq!(left["limits"].as_array().unwrap().len(), 0);
 }

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Ledger(LedgerArguments),
     /// Issue, list and revoke tokens: who may do what.
     Token(TokenArguments),
+    /// Show and set quotas: how much callers may ask for, at all routers.
+    Limits(LimitsArguments),
 }
 
 #[derive(Args, Debug)]
@@ -60,7 +62,10 @@ pub(crate) struct TokenCreateArguments {
     /// What it may do.
     #[arg(long, value_enum)]
     pub(crate) role: TokenRole,
-    /// Venue that it is good for; repeat for more. All venues where there is none.
+    /// Network that it is good for. Where it is left out: for an operator all of them, else the only one that there is.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Option<String>,
+    /// Venue that it is good for; repeat for more. All venues of the network where there is none.
     #[arg(long, value_name = "VENUE")]
     pub(crate) venue: Vec<String>,
     #[command(flatten)]
@@ -120,6 +125,75 @@ impl TokenRole {
             Self::Operator => "operator",
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LimitsArguments {
+    #[command(subcommand)]
+    pub(crate) command: LimitsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsCommand {
+    /// Show the quotas in force at the router that is asked, and where each comes from.
+    Show(LimitsShowArguments),
+    /// Set one quota of the cluster, for all routers; the others stay as they are.
+    Set(LimitsSetArguments),
+    /// Take quotas of the cluster back: one of them, or all; what the routers' settings say counts again.
+    Reset(LimitsResetArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 shown, 1 refused, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct LimitsShowArguments {
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// What a quota is of.
+#[derive(Args, Debug)]
+pub(crate) struct LimitSubject {
+    /// Whose: visitor, kiosk, counter, gate, reseller, manager or operator.
+    #[arg(long, value_name = "ROLE", conflicts_with = "venue")]
+    pub(crate) role: Option<String>,
+    /// For what: look, hold, change, admit, report or admin.
+    #[arg(long, value_name = "CLASS", conflicts_with = "venue")]
+    pub(crate) routes: Option<String>,
+    /// Of this venue, for all callers together.
+    #[arg(long, value_name = "VENUE")]
+    pub(crate) venue: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example: rotunda limits set --role visitor --routes hold --quota 5/1s\n\nExit codes: 0 set, 1 refused, 2 wrong usage, 3 unreachable."
+)]
+pub(crate) struct LimitsSetArguments {
+    #[command(flatten)]
+    pub(crate) subject: LimitSubject,
+    /// So many requests in so long, as 100/10s, or off.
+    #[arg(long, value_name = "QUOTA")]
+    pub(crate) quota: String,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print what is in force then.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 taken back, 1 refused or not there, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct LimitsResetArguments {
+    #[command(flatten)]
+    pub(crate) subject: LimitSubject,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print what is in force then.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]

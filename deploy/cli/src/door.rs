@@ -177,6 +177,22 @@ impl Door {
         answer(self.request(Method::DELETE, &format!("/v1/admin/tokens/{name}"))).await
     }
 
+    /// The quotas in force at this router.
+    pub(crate) async fn limits(&self) -> Result<Value, DoorError> {
+        answer(self.request(Method::GET, "/v1/admin/limits")).await
+    }
+
+    /// Sets all quotas of the cluster. To repeat it changes nothing.
+    pub(crate) async fn set_limits(&self, limits: String) -> Result<Value, DoorError> {
+        let request = self.request(Method::PUT, "/v1/admin/limits");
+        answer(request.header("content-type", "application/json").body(limits)).await
+    }
+
+    /// Takes all quotas of the cluster back.
+    pub(crate) async fn reset_limits(&self) -> Result<Value, DoorError> {
+        answer(self.request(Method::DELETE, "/v1/admin/limits")).await
+    }
+
     pub(crate) async fn venues(&self) -> Result<Vec<VenueSummary>, DoorError> {
         #[derive(Deserialize)]
         struct Venues {

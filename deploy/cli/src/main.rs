@@ -1,7 +1,7 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! issues tokens (`token`) and recomputes what the ledgers say (`ledger`). It reaches a running cluster by the router's HTTP
+//! issues tokens (`token`), sets quotas (`limits`) and recomputes what the ledgers say (`ledger`). It reaches a running cluster by the router's HTTP
 //! door alone; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
@@ -14,6 +14,7 @@ mod door;
 mod failure;
 mod import;
 mod ledger;
+mod limits;
 mod paint;
 mod status;
 mod token;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             Command::Status(status) => status::run(status).await,
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
+            Command::Limits(limits) => limits::run(limits).await,
         }
     });
     match outcome {

@@ -14,7 +14,9 @@ pub(crate) async fn run(arguments: TokenArguments) -> Result<(), Failure> {
     match arguments.command {
         TokenCommand::Create(create) => {
             let door = Door::from_arguments(&create.door)?;
-            let grant = json!({ "name": create.name, "role": create.role.as_str(), "venues": create.venue });
+            let grant = json!({
+                "name": create.name, "role": create.role.as_str(), "network": create.network, "venues": create.venue,
+            });
             let what = format!("issuing the token {}", create.name);
             let issued = door.create_token(grant.to_string()).await;
             let issued = issued.map_err(|error| unclear(error, &door, &what, &create.name))?;
@@ -67,7 +69,7 @@ fn unclear(error: DoorError, door: &Door, what: &str, name: &str) -> Failure {
 }
 
 fn table(tokens: &[Value]) -> comfy_table::Table {
-    let mut table = paint::table(["token", "role", "venues", "state", "issued", "revoked"]);
+    let mut table = paint::table(["token", "role", "network", "venues", "state", "issued", "revoked"]);
     for token in tokens {
         let field = |name: &str| token.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
         let mark = |by: &str, at: &str| match token.get(at).and_then(Value::as_str) {
@@ -75,6 +77,10 @@ fn table(tokens: &[Value]) -> comfy_table::Table {
             None => "-".to_owned(),
         };
         let is_good = token.get("revoked_at").is_none_or(Value::is_null);
+        let network = match token.get("network").and_then(Value::as_str) {
+            Some(network) => network.to_owned(),
+            None => if is_good { "all" } else { "-" }.to_owned(),
+        };
         let venues: Vec<&str> = token
             .get("venues")
             .and_then(Value::as_array)
@@ -90,6 +96,7 @@ fn table(tokens: &[Value]) -> comfy_table::Table {
         table.add_row(vec![
             field("name").into(),
             field("role").into(),
+            network.into(),
             venues.into(),
             paint::good_or_bad(if is_good { "good" } else { "revoked" }, is_good),
             mark("created_by", "created_at").into(),
@@ -106,13 +113,19 @@ mod tests {
     #[test]
     fn a_revoked_token_is_shown_with_who_revoked_it() {
         let tokens = [
-            json!({ "name": "gate-1", "role": "gate", "venues": ["lisbon-tides"], "created_by": "admin",
+            json!({ "name": "gate-1", "role": "gate", "network": "meridian", "venues": ["lisbon-tides"], "created_by": "admin",
                     "created_at": "2027-01-15T10:00:00+00:00", "revoked_by": null, "revoked_at": null }),
             json!({ "name": "anna", "role": "counter", "venues": [], "created_by": "admin",
                     "created_at": "2027-01-15T10:00:00+00:00", "revoked_by": "max", "revoked_at": "2027-01-16T10:00:00+00:00" }),
         ];
         let text = table(&tokens).to_string();
-        for wanted in ["lisbon-tides", "good", "revoked", "2027-01-16T10:00:00+00:00 by max"] {
+        for wanted in [
+            "meridian",
+            "lisbon-tides",
+            "good",
+            "revoked",
+            "2027-01-16T10:00:00+00:00 by max",
+        ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
         }
     }

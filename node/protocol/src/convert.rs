@@ -7,6 +7,7 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_booking::time::Timestamp;
 
 use crate::error::WireError;
+use crate::limits::{ClusterLimit, ClusterLimits};
 use crate::proto::{admin, booking};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, ShardMap, VenueInfo};
@@ -37,6 +38,7 @@ impl TryFrom<admin::ShardMap> for ShardMap {
                 number: VenueNo(venue.number),
                 slug: venue.slug,
                 shard: venue.shard,
+                network: named(venue.network),
             })
             .collect();
         // A token of a role that a newer node knows opens nothing here, and costs nobody the map.
@@ -45,7 +47,9 @@ impl TryFrom<admin::ShardMap> for ShardMap {
             .into_iter()
             .filter(|token| role_from_number(token.role).is_some());
         let tokens = known.map(TokenInfo::try_from).collect::<Result<_, _>>()?;
-        Ok(ShardMap::new(map.version, map.cluster, nodes, shards, venues)?.with_tokens(tokens))
+        let limits = map.limits.map(ClusterLimits::from).unwrap_or_default();
+        let map = ShardMap::new(map.version, map.cluster, nodes, shards, venues)?;
+        Ok(map.with_tokens(tokens).with_limits(limits))
     }
 }
 
@@ -75,9 +79,11 @@ impl From<&ShardMap> for admin::ShardMap {
                     number: venue.number.0,
                     slug: venue.slug.clone(),
                     shard: venue.shard,
+                    network: venue.network.as_deref().unwrap_or_default().to_owned(),
                 })
                 .collect(),
             tokens: map.tokens().iter().map(admin::Token::from).collect(),
+            limits: map.limits().set.is_some().then(|| admin::Limits::from(&**map.limits())),
         }
     }
 }
@@ -99,6 +105,7 @@ impl TryFrom<admin::Token> for TokenInfo {
             holder: Arc::new(Holder {
                 name: token.name.into(),
                 role,
+                network: named(token.network),
                 venues: token.venues,
             }),
             digest,
@@ -122,6 +129,7 @@ impl From<&TokenInfo> for admin::Token {
             created_at: token.created.at.0,
             revoked_by: revoked.map_or_else(String::new, |mark| mark.by.clone()),
             revoked_at: revoked.map_or(0, |mark| mark.at.0),
+            network: token.holder.network.as_deref().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -134,6 +142,7 @@ impl From<NewToken> for admin::CreateTokenRequest {
             venues: token.venues,
             digest: Bytes::copy_from_slice(&token.digest),
             by: token.by,
+            network: token.network.unwrap_or_default(),
         }
     }
 }
@@ -149,11 +158,74 @@ impl TryFrom<admin::CreateTokenRequest> for NewToken {
         Ok(NewToken {
             name: request.name,
             role,
+            network: (!request.network.is_empty()).then_some(request.network),
             venues: request.venues,
             digest: digest("CreateTokenRequest.digest", &request.digest)?,
             by: request.by,
         })
     }
+}
+
+impl From<admin::Limits> for ClusterLimits {
+    fn from(limits: admin::Limits) -> Self {
+        ClusterLimits {
+            limits: limits.limits.into_iter().map(ClusterLimit::from).collect(),
+            set: Some(Mark {
+                by: limits.set_by,
+                at: Timestamp(limits.set_at),
+            }),
+        }
+    }
+}
+
+impl From<&ClusterLimits> for admin::Limits {
+    fn from(limits: &ClusterLimits) -> Self {
+        let set = limits.set.as_ref();
+        admin::Limits {
+            limits: limits.limits.iter().cloned().map(admin::Limit::from).collect(),
+            set_by: set.map_or_else(String::new, |mark| mark.by.clone()),
+            set_at: set.map_or(0, |mark| mark.at.0),
+        }
+    }
+}
+
+impl From<admin::Limit> for ClusterLimit {
+    fn from(limit: admin::Limit) -> Self {
+        let admin::Limit {
+            role,
+            routes,
+            venue,
+            quota,
+        } = limit;
+        ClusterLimit {
+            role,
+            routes,
+            venue,
+            quota,
+        }
+    }
+}
+
+impl From<ClusterLimit> for admin::Limit {
+    fn from(limit: ClusterLimit) -> Self {
+        let ClusterLimit {
+            role,
+            routes,
+            venue,
+            quota,
+        } = limit;
+        admin::Limit {
+            role,
+            routes,
+            venue,
+            quota,
+        }
+    }
+}
+
+/// A name, where there is one.
+fn named(text: String) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], WireError> {

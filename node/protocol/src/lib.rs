@@ -17,6 +17,7 @@ pub mod dial;
 pub mod error;
 pub mod frame;
 pub mod ledger;
+pub mod limits;
 pub mod proto;
 pub mod rejection;
 pub mod shard_map;

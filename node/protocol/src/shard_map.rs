@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rotunda_booking::ids::VenueNo;
 
+use crate::limits::ClusterLimits;
 use crate::token::{Holder, TokenInfo};
 
 /// A version of the map.
@@ -25,6 +26,7 @@ pub struct ShardMap {
     tokens: Vec<TokenInfo>,
     // Digest -> holder, of the tokens that are good.
     holders: BTreeMap<[u8; 32], Arc<Holder>>,
+    limits: Arc<ClusterLimits>,
 }
 
 /// A node as the cluster knows it.
@@ -69,6 +71,8 @@ pub struct VenueInfo {
     pub slug: String,
     /// Where it lives.
     pub shard: u64,
+    /// The network that it belongs to; `None` where it was imported before networks were kept, until the next import.
+    pub network: Option<Arc<str>>,
 }
 
 /// What makes a map contradict itself.
@@ -163,6 +167,7 @@ impl ShardMap {
             slugs,
             tokens: Vec::new(),
             holders: BTreeMap::new(),
+            limits: Arc::default(),
         })
     }
 
@@ -175,6 +180,13 @@ impl ShardMap {
             .filter_map(|token| Some((token.digest?, token.holder.clone())))
             .collect();
         self.tokens = tokens;
+        self
+    }
+
+    /// The map with the cluster's quotas.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ClusterLimits) -> Self {
+        self.limits = Arc::new(limits);
         self
     }
 
@@ -267,6 +279,21 @@ impl ShardMap {
     #[must_use]
     pub fn holder(&self, digest: &[u8; 32]) -> Option<&Arc<Holder>> {
         self.holders.get(digest)
+    }
+
+    /// Quotas for all routers.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<ClusterLimits> {
+        &self.limits
+    }
+
+    /// The networks that venues belong to, by name.
+    #[must_use]
+    pub fn networks(&self) -> BTreeSet<&str> {
+        self.venues
+            .iter()
+            .filter_map(|venue| venue.network.as_deref())
+            .collect()
     }
 
     /// The venues that live in a shard, by number.

@@ -25,21 +25,35 @@ pub struct Holder {
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
+    /// The network that it is bound to: it is good for that network's venues and no others. Of a revoked token it is not kept.
+    pub network: Option<Arc<str>>,
     /// Ids of the venues that it is bound to; all venues where there is none. Of a revoked token they are not kept.
     pub venues: Vec<String>,
 }
 
 impl Holder {
-    /// Good for every venue.
+    /// Good for every venue of the cluster.
     #[must_use]
     pub fn is_unbound(&self) -> bool {
+        self.venues.is_empty() && self.network.is_none()
+    }
+
+    /// Good for every venue of its network, or of the cluster.
+    #[must_use]
+    pub fn has_all_venues(&self) -> bool {
         self.venues.is_empty()
     }
 
-    /// Good for this venue.
+    /// Good for this network; `None` is that of venues which belong to none.
     #[must_use]
-    pub fn is_bound_to(&self, venue: &str) -> bool {
-        self.is_unbound() || self.venues.iter().any(|known| known == venue)
+    pub fn is_of(&self, network: Option<&str>) -> bool {
+        self.network.is_none() || self.network.as_deref() == network
+    }
+
+    /// Good for this venue, of this network.
+    #[must_use]
+    pub fn is_good_at(&self, venue: &str, network: Option<&str>) -> bool {
+        self.is_of(network) && (self.venues.is_empty() || self.venues.iter().any(|known| known == venue))
     }
 }
 
@@ -72,6 +86,8 @@ pub struct NewToken {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The network that it is to be good for; `None` for all of them.
+    pub network: Option<String>,
     /// Ids of venues; all where there is none.
     pub venues: Vec<String>,
     /// SHA-256 of the secret.

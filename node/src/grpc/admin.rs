@@ -6,11 +6,12 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use rotunda_booking::ids::{VenueNo, is_slug};
 use rotunda_protocol::client::LogEntry as AuditedEntry;
+use rotunda_protocol::limits::{ClusterLimit, MAX_LIMIT_TEXT, MAX_LIMITS};
 use rotunda_protocol::proto::admin::admin_server::Admin;
 use rotunda_protocol::proto::admin::{
     AssignVenuesReply, AssignVenuesRequest, CreateTokenRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node,
-    NodeStatus, ReadLogRequest, RegisterNodeReply, RevokeTokenRequest, ShardMap, StatusRequest, TokenReply,
-    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+    NodeStatus, ReadLogRequest, RegisterNodeReply, RevokeTokenRequest, SetLimitsReply, SetLimitsRequest, ShardMap,
+    StatusRequest, TokenReply, TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
 };
 use rotunda_protocol::rejection::{Rejection, RejectionKind};
 use rotunda_protocol::token::{MAX_TOKEN_VENUES, NewToken};
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 use super::Stop;
 use crate::calendar;
 use crate::clock::wall::WallClock;
-use crate::meta::command::{MetaCommand, NodeRecord, TokenGrant};
+use crate::meta::command::{LimitRecord, MetaCommand, NodeRecord, TokenGrant};
 use crate::meta::controller::Meta;
 use crate::shards::Shards;
 use crate::shards::shard::ShardError;
@@ -59,6 +60,12 @@ pub struct AdminDoor {
 }
 
 impl AdminDoor {
+    /// The map's version after a command was applied, out of its reply.
+    fn version(&self, reply: &[u8]) -> u64 {
+        let version = reply.try_into().map(u64::from_be_bytes);
+        version.unwrap_or_else(|_| self.meta.watch().borrow().version)
+    }
+
     async fn propose_token(&self, command: MetaCommand) -> Result<Response<TokenReply>, Status> {
         let reply = match self.meta.propose(&command).await {
             Ok(outcome) => TokenReply {
@@ -111,15 +118,22 @@ impl Admin for AdminDoor {
         &self,
         request: Request<AssignVenuesRequest>,
     ) -> Result<Response<AssignVenuesReply>, Status> {
-        let slugs = request.into_inner().slugs;
+        let AssignVenuesRequest { slugs, network } = request.into_inner();
+        if !network.is_empty() && !is_slug(&network) {
+            return Err(Status::invalid_argument("a network is named with a-z, 0-9 and -"));
+        }
         if slugs.len() > VENUES_PER_REQUEST {
             return Err(Status::invalid_argument(format!(
                 "at most {VENUES_PER_REQUEST} venues at a time"
             )));
         }
-        let reply = match self.meta.propose(&MetaCommand::AssignVenues { slugs }).await {
-            Ok(_) => AssignVenuesReply {
-                version: self.meta.watch().borrow().version,
+        let command = match network.is_empty() {
+            true => MetaCommand::AssignVenues { slugs },
+            false => MetaCommand::AssignVenuesOf { network, slugs },
+        };
+        let reply = match self.meta.propose(&command).await {
+            Ok(version) => AssignVenuesReply {
+                version: self.version(&version),
                 not_leader: false,
                 leader_node: 0,
             },
@@ -162,10 +176,10 @@ impl Admin for AdminDoor {
     async fn create_token(&self, request: Request<CreateTokenRequest>) -> Result<Response<TokenReply>, Status> {
         let token = NewToken::try_from(request.into_inner())
             .map_err(|error| Status::invalid_argument(format!("a token: {error}")))?;
-        if !is_slug(&token.name) || token.venues.len() > MAX_TOKEN_VENUES || !token.venues.iter().all(|id| is_slug(id))
-        {
+        let mut ids = token.venues.iter().chain(&token.network);
+        if !is_slug(&token.name) || token.venues.len() > MAX_TOKEN_VENUES || !ids.all(|id| is_slug(id)) {
             return Err(Status::invalid_argument(format!(
-                "a token is named, like its venues, with a-z, 0-9 and -, and has {MAX_TOKEN_VENUES} venues at most"
+                "a token is named, like its network and its venues, with a-z, 0-9 and -, and has {MAX_TOKEN_VENUES} venues at most"
             )));
         }
         let grant = TokenGrant {
@@ -176,13 +190,50 @@ impl Admin for AdminDoor {
             by: shortened(token.by),
             at: self.wall.now_ms(),
         };
-        self.propose_token(MetaCommand::CreateToken(grant)).await
+        let command = match token.network {
+            None => MetaCommand::CreateToken(grant),
+            Some(network) => MetaCommand::CreateTokenOf { network, grant },
+        };
+        self.propose_token(command).await
     }
 
     async fn revoke_token(&self, request: Request<RevokeTokenRequest>) -> Result<Response<TokenReply>, Status> {
         let RevokeTokenRequest { name, by } = request.into_inner();
         let (by, at) = (shortened(by), self.wall.now_ms());
         self.propose_token(MetaCommand::RevokeToken { name, by, at }).await
+    }
+
+    async fn set_limits(&self, request: Request<SetLimitsRequest>) -> Result<Response<SetLimitsReply>, Status> {
+        let SetLimitsRequest { limits, by } = request.into_inner();
+        let limits: Vec<ClusterLimit> = limits.into_iter().map(ClusterLimit::from).collect();
+        if limits.len() > MAX_LIMITS || !limits.iter().all(ClusterLimit::is_short) {
+            return Err(Status::invalid_argument(format!(
+                "at most {MAX_LIMITS} quotas, each of texts of at most {MAX_LIMIT_TEXT} bytes"
+            )));
+        }
+        let records = limits.into_iter().map(|limit| LimitRecord {
+            role: limit.role,
+            routes: limit.routes,
+            venue: limit.venue,
+            quota: limit.quota,
+        });
+        let command = MetaCommand::SetLimits {
+            limits: records.collect(),
+            by: shortened(by),
+            at: self.wall.now_ms(),
+        };
+        let reply = match self.meta.propose(&command).await {
+            Ok(version) => SetLimitsReply {
+                version: self.version(&version),
+                ..SetLimitsReply::default()
+            },
+            Err(rejection) => SetLimitsReply {
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+                ..SetLimitsReply::default()
+            },
+        };
+        Ok(Response::new(reply))
     }
 
     async fn fill_calendar(

@@ -30,6 +30,42 @@ pub enum MetaCommand {
         /// The proposer's time of day, in milliseconds since 1970.
         at: i64,
     },
+    /// As `AssignVenues`, for the venues of one network. Where one of them belongs to another, nothing is assigned.
+    AssignVenuesOf {
+        /// Network id.
+        network: String,
+        /// Venue ids.
+        slugs: Vec<String>,
+    },
+    /// As `CreateToken`, of a token that is good for one network only.
+    CreateTokenOf {
+        /// Network id.
+        network: String,
+        /// The token.
+        grant: TokenGrant,
+    },
+    /// Quotas for all routers, in the place of those before.
+    SetLimits {
+        /// All of them.
+        limits: Vec<LimitRecord>,
+        /// Name of the token that asks.
+        by: String,
+        /// The proposer's time of day, in milliseconds since 1970.
+        at: i64,
+    },
+}
+
+/// A quota, in the text of the routers' settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitRecord {
+    /// Whose; everybody's where it is empty.
+    pub role: String,
+    /// For what; for everything where it is empty.
+    pub routes: String,
+    /// Of which venue, for all callers together; of none where it is empty.
+    pub venue: String,
+    /// How much.
+    pub quota: String,
 }
 
 /// A token as it is to be.

@@ -1,8 +1,9 @@
-//! The meta group's state machine: a row that holds the map and one with the tokens, published together to watchers after
-//! each change is in.
+//! The meta group's state machine: a row that holds the map and one each with what came later (tokens, networks, quotas),
+//! published together to watchers after each change is in.
 
 use bytes::Bytes;
 use rotunda_raft_storage::{Machine, MachineError, StateTxn, StateView};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::command::MetaCommand;
@@ -13,6 +14,28 @@ const STATE_ROW: &[u8] = &[1];
 
 /// The tokens' row; not there before the first is issued.
 const TOKENS_ROW: &[u8] = &[2];
+
+/// Which network venues and tokens belong to; not there before the first is named.
+const NETWORKS_ROW: &[u8] = &[3];
+
+/// The quotas' row; not there before anybody has set one.
+const LIMITS_ROW: &[u8] = &[4];
+
+/// What stands in the rows beside the map's, each where it is there.
+struct Beside([(&'static [u8], Option<Vec<u8>>); 3]);
+
+impl Beside {
+    fn of(state: &MetaState) -> Result<Self, postcard::Error> {
+        let tokens = (!state.tokens.is_empty()).then(|| postcard::to_stdvec(&state.tokens));
+        let networks = (!state.networks.is_empty()).then(|| postcard::to_stdvec(&state.networks));
+        let limits = (!state.limits.is_untouched()).then(|| postcard::to_stdvec(&state.limits));
+        Ok(Self([
+            (TOKENS_ROW, tokens.transpose()?),
+            (NETWORKS_ROW, networks.transpose()?),
+            (LIMITS_ROW, limits.transpose()?),
+        ]))
+    }
+}
 
 /// [`Machine`] over [`MetaState`].
 pub struct MetaMachine {
@@ -32,12 +55,24 @@ impl MetaMachine {
         }
     }
 
-    fn digest(map: &[u8], tokens: Option<&[u8]>) -> [u8; 16] {
-        let tokens = tokens.map_or(0, |row| {
-            xxhash_rust::xxh3::xxh3_128_with_seed(row, u64::from(TOKENS_ROW[0]))
-        });
-        (xxhash_rust::xxh3::xxh3_128(map) ^ tokens).to_be_bytes()
+    fn digest(map: &[u8], beside: &Beside) -> [u8; 16] {
+        let rows = beside.0.iter().filter_map(|(key, row)| Some((key, row.as_ref()?)));
+        let digests = rows.map(|(key, row)| xxhash_rust::xxh3::xxh3_128_with_seed(row, u64::from(key[0])));
+        digests
+            .fold(xxhash_rust::xxh3::xxh3_128(map), |all, one| all ^ one)
+            .to_be_bytes()
     }
+}
+
+fn broken(error: postcard::Error) -> MachineError {
+    MachineError::new(error.to_string())
+}
+
+/// What stands in a row, where it is there.
+fn read<T: DeserializeOwned>(state: &StateView, key: &[u8], what: &str) -> Result<Option<T>, MachineError> {
+    let row = state.get(key)?;
+    let read = row.map(|row| postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("{what}: {error}"))));
+    read.transpose()
 }
 
 impl Machine for MetaMachine {
@@ -46,12 +81,16 @@ impl Machine for MetaMachine {
             Some(row) => {
                 self.state =
                     postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("the shard map: {error}")))?;
-                let tokens = state.get(TOKENS_ROW)?;
-                self.hash = Self::digest(&row, tokens.as_deref());
-                if let Some(row) = tokens {
-                    self.state.tokens = postcard::from_bytes(&row)
-                        .map_err(|error| MachineError::new(format!("the tokens: {error}")))?;
+                if let Some(tokens) = read(state, TOKENS_ROW, "the tokens")? {
+                    self.state.tokens = tokens;
                 }
+                if let Some(networks) = read(state, NETWORKS_ROW, "the networks")? {
+                    self.state.networks = networks;
+                }
+                if let Some(limits) = read(state, LIMITS_ROW, "the quotas")? {
+                    self.state.limits = limits;
+                }
+                self.hash = Self::digest(&row, &Beside::of(&self.state).map_err(broken)?);
             }
             None => {
                 self.state = MetaState::default();
@@ -72,20 +111,20 @@ impl Machine for MetaMachine {
         let command = MetaCommand::decode(payload).map_err(|error| MachineError::new(error.to_string()))?;
         let Applied { changed, token } = self.state.apply(index, command);
         if changed {
-            let broken = |error: postcard::Error| MachineError::new(error.to_string());
             let row = postcard::to_stdvec(&self.state).map_err(broken)?;
             txn.put(STATE_ROW, &row);
-            let tokens = match self.state.tokens.is_empty() {
-                true => None,
-                false => Some(postcard::to_stdvec(&self.state.tokens).map_err(broken)?),
-            };
-            // Other changes leave the tokens as they are stored.
-            if let (Some(tokens), Some(_)) = (&tokens, token) {
-                txn.put(TOKENS_ROW, tokens);
+            let beside = Beside::of(&self.state).map_err(broken)?;
+            for (key, row) in &beside.0 {
+                if let Some(row) = row {
+                    txn.put(key, row);
+                }
             }
-            self.hash = Self::digest(&row, tokens.as_deref());
+            self.hash = Self::digest(&row, &beside);
         }
-        Ok(token.map_or_else(Bytes::new, |outcome| Bytes::copy_from_slice(&[outcome as u8])))
+        Ok(match token {
+            Some(outcome) => Bytes::copy_from_slice(&[outcome as u8]),
+            None => Bytes::copy_from_slice(&self.state.version.to_be_bytes()),
+        })
     }
 
     fn state_hash(&self) -> [u8; 16] {

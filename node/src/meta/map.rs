@@ -6,7 +6,9 @@ use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::token::TokenOutcome;
 use serde::{Deserialize, Serialize};
 
-use super::command::{MetaCommand, NodeRecord};
+use super::command::{MetaCommand, NodeRecord, TokenGrant};
+use super::limits::Limits;
+use super::networks::Networks;
 use super::tokens::Tokens;
 
 /// Replica ids of the meta group are node ids, so shards' replicas start far above them.
@@ -30,6 +32,12 @@ pub struct MetaState {
     /// A row of their own: what was founded before there were tokens is still read.
     #[serde(skip)]
     pub tokens: Tokens,
+    /// A row of their own, for the same reason.
+    #[serde(skip)]
+    pub networks: Networks,
+    /// And so have these.
+    #[serde(skip)]
+    pub limits: Limits,
 }
 
 /// What came of a command.
@@ -72,7 +80,16 @@ impl MetaState {
             MetaCommand::RegisterNode(record) => self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record),
             MetaCommand::AssignVenues { slugs } => self.assign(slugs),
             MetaCommand::CreateToken(grant) => told(self.tokens.create(grant)),
-            MetaCommand::RevokeToken { name, by, at } => told(self.tokens.revoke(&name, by, at)),
+            MetaCommand::RevokeToken { name, by, at } => {
+                let (outcome, changed) = self.tokens.revoke(&name, by, at);
+                let forgot = self.networks.forget_token(&name);
+                told((outcome, changed || forgot))
+            }
+            MetaCommand::AssignVenuesOf { network, slugs } => {
+                self.networks.may_have(&network, &slugs) && self.assign_of(&network, slugs)
+            }
+            MetaCommand::CreateTokenOf { network, grant } => told(self.create_token_of(&network, grant)),
+            MetaCommand::SetLimits { limits, by, at } => self.limits.set(limits, by, at),
         };
         if changed {
             self.version = index;
@@ -106,6 +123,29 @@ impl MetaState {
             self.shards.insert(shard, ShardRecord { epoch: 1, replicas });
         }
         true
+    }
+
+    fn assign_of(&mut self, network: &str, slugs: Vec<String>) -> bool {
+        let mut changed = self.assign(slugs.clone());
+        // What found no shard is no venue.
+        for slug in slugs.iter().filter(|slug| self.venues.contains_key(*slug)) {
+            changed |= self.networks.put_venue(slug, network);
+        }
+        changed
+    }
+
+    fn create_token_of(&mut self, network: &str, grant: TokenGrant) -> (TokenOutcome, bool) {
+        let name = grant.name.clone();
+        let is_other = self.networks.of_token(&name).is_some_and(|known| known != network);
+        match self.tokens.create(grant) {
+            // The same token of another network is another token.
+            (TokenOutcome::Done, false) if is_other => (TokenOutcome::NameTaken, false),
+            (TokenOutcome::Done, true) => {
+                self.networks.put_token(&name, network);
+                (TokenOutcome::Done, true)
+            }
+            other => other,
+        }
     }
 
     fn assign(&mut self, slugs: Vec<String>) -> bool {
@@ -177,9 +217,11 @@ impl MetaState {
                     number: venue.number,
                     slug: slug.clone(),
                     shard: venue.shard,
+                    network: self.networks.of_venue(slug).unwrap_or_default().to_owned(),
                 })
                 .collect(),
-            tokens: self.tokens.to_proto(),
+            tokens: self.tokens.to_proto(&self.networks),
+            limits: self.limits.to_proto(),
         }
     }
 }
@@ -274,6 +316,92 @@ mod tests {
                 .changed
         );
         assert_eq!(state, before);
+    }
+
+    fn assign(network: &str, slugs: &[&str]) -> MetaCommand {
+        MetaCommand::AssignVenuesOf {
+            network: network.to_owned(),
+            slugs: slugs.iter().map(|slug| (*slug).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_venue_stays_with_its_network() {
+        let mut state = founded(2);
+        assert!(state.apply(2, assign("north", &["a", "b"])).changed);
+        let before = state.clone();
+        assert!(!state.apply(3, assign("south", &["c", "a"])).changed, "all or nothing");
+        assert!(!state.apply(4, assign("north", &["b"])).changed);
+        assert_eq!(state, before);
+        assert!(state.apply(5, assign("south", &["c"])).changed);
+        let shown = state.to_proto("test");
+        let networks: Vec<(&str, &str)> = shown
+            .venues
+            .iter()
+            .map(|v| (v.slug.as_str(), v.network.as_str()))
+            .collect();
+        assert_eq!(networks, [("a", "north"), ("b", "north"), ("c", "south")]);
+    }
+
+    #[test]
+    fn a_venue_of_before_networks_joins_the_first_that_imports_it() {
+        let mut state = founded(2);
+        let slugs = vec!["a".to_owned()];
+        assert!(state.apply(2, MetaCommand::AssignVenues { slugs }).changed);
+        assert_eq!(state.to_proto("test").venues[0].network, "");
+        let place = state.venues["a"].clone();
+        assert!(state.apply(3, assign("north", &["a"])).changed);
+        assert_eq!(
+            (state.networks.of_venue("a"), &state.venues["a"]),
+            (Some("north"), &place)
+        );
+    }
+
+    #[test]
+    fn a_token_of_a_network_is_shown_with_it_until_it_is_revoked() {
+        let mut state = founded(1);
+        let create = |network: &str| MetaCommand::CreateTokenOf {
+            network: network.to_owned(),
+            grant: TokenGrant {
+                name: "gate-1".to_owned(),
+                role: 3,
+                venues: Vec::new(),
+                digest: [7; 32],
+                by: "admin".to_owned(),
+                at: 1,
+            },
+        };
+        let network = |state: &MetaState| state.to_proto("test").tokens[0].network.clone();
+        assert_eq!(state.apply(2, create("north")).token, Some(TokenOutcome::Done));
+        assert_eq!(
+            state.apply(3, create("north")),
+            Applied {
+                changed: false,
+                token: Some(TokenOutcome::Done)
+            }
+        );
+        assert_eq!(state.apply(4, create("south")).token, Some(TokenOutcome::NameTaken));
+        assert_eq!(network(&state), "north");
+        let (name, by) = ("gate-1".to_owned(), "admin".to_owned());
+        assert!(state.apply(5, MetaCommand::RevokeToken { name, by, at: 2 }).changed);
+        assert_eq!(network(&state), "");
+    }
+
+    /// Of this layout, as the first version wrote it.
+    #[test]
+    fn commands_of_before_are_still_read() {
+        let assign = [1, 2, 1, 1, b'a'];
+        let slugs = vec!["a".to_owned()];
+        assert_eq!(
+            MetaCommand::decode(&assign).unwrap(),
+            MetaCommand::AssignVenues { slugs }
+        );
+        let revoke = [1, 4, 1, b'g', 1, b'b', 2];
+        let (name, by) = ("g".to_owned(), "b".to_owned());
+        assert_eq!(
+            MetaCommand::decode(&revoke).unwrap(),
+            MetaCommand::RevokeToken { name, by, at: 1 }
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rotunda_protocol::token::{MAX_TOKEN_NAMES, MAX_TOKENS, TokenOutcome};
 use serde::{Deserialize, Serialize};
 
 use super::command::TokenGrant;
+use super::networks::Networks;
 
 /// All tokens that were ever issued, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ impl Tokens {
 
     /// As nodes and routers get them. The digest of a revoked one stays here.
     #[must_use]
-    pub fn to_proto(&self) -> Vec<proto::Token> {
+    pub fn to_proto(&self, networks: &Networks) -> Vec<proto::Token> {
         let shown = self.0.iter().map(|(name, token)| {
             let revoked = token.revoked.as_ref();
             proto::Token {
@@ -106,6 +107,7 @@ impl Tokens {
                 created_at: token.created.at,
                 revoked_by: revoked.map_or_else(String::new, |mark| mark.by.clone()),
                 revoked_at: revoked.map_or(0, |mark| mark.at),
+                network: networks.of_token(name).unwrap_or_default().to_owned(),
             }
         });
         shown.collect()
@@ -148,7 +150,7 @@ mod tests {
             (TokenOutcome::Done, false)
         );
         assert_eq!(tokens.create(grant("gate-1", 7)), (TokenOutcome::NameTaken, false));
-        let shown = tokens.to_proto();
+        let shown = tokens.to_proto(&Networks::default());
         assert_eq!((shown[0].revoked_by.as_str(), shown[0].revoked_at), ("anna", 2_000));
         assert!(shown[0].digest.is_empty());
         assert_eq!(

@@ -217,9 +217,14 @@ impl Call {
         if self.caller.holder().is_none_or(|holder| holder.is_unbound()) {
             return Ok(());
         }
-        let map = self.map()?;
-        let slug = map.venue_no(venue).map_or("", |venue| &venue.slug);
-        auth::admit_at(&self.caller, self.rule, slug)
+        match self.map()?.venue_no(venue) {
+            Some(venue) => auth::admit_at(&self.caller, self.rule, venue),
+            // It belongs to nobody, so nobody's token is bound to it.
+            None => Err(Problem::new(
+                Code::Forbidden,
+                "The token is bound to venues, and this is about none that there is.",
+            )),
+        }
     }
 
     /// Spends one request of the venue's quota, where it has one: before its shard is asked, and not for what the router
@@ -443,6 +448,13 @@ pub(crate) fn current(shard: u64, index: u64, body: &impl Serialize) -> Response
 pub(crate) fn uncached(shard: u64, index: u64, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(COMMIT, commit(shard, index));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An answer that no cache keeps.
+pub(crate) fn unstored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

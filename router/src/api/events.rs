@@ -124,8 +124,8 @@ impl From<EventKind> for FeedEventType {
 /// What happened, in order.
 ///
 /// At least once and, for each booking, in order. Read until `has_more` is false, then ask again with `next_cursor` now and
-/// then; it is good at every router and for ever. Without `venue` the venues' events are merged by time; a network of more
-/// than 64 venues is read venue by venue. For managers and operators.
+/// then; it is good at every router and for ever. Without `venue` the events of all venues that the token is good for are merged by time; more
+/// than 64 venues are read venue by venue. For managers and operators.
 #[utoipa::path(
     get, path = "/v1/events", tag = "operator",
     params(
@@ -158,12 +158,16 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
         Some(slug) => vec![call.venue(&slug, "?venue")?],
         None => {
             let map = call.map()?;
-            if map.venues().len() > MAX_VENUES {
+            // Those that the caller may see.
+            let holder = call.caller.holder();
+            let is_seen = |venue: &&VenueInfo| holder.is_none_or(|holder| holder.is_of(venue.network.as_deref()));
+            let venues: Vec<VenueInfo> = map.venues().iter().filter(is_seen).cloned().collect();
+            if venues.len() > MAX_VENUES {
                 let detail =
                     format!("it is needed where there are more than {MAX_VENUES} venues; read them one by one");
                 return Err(parameter("venue", detail));
             }
-            map.venues().to_vec()
+            venues
         }
     };
     // Positions elsewhere would make the cursor longer and longer.

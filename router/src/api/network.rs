@@ -20,6 +20,7 @@ use super::body;
 use super::call::{COMMIT, Call, json, misfit};
 use super::error::{Code, Issue, Problem, ProblemBody};
 use super::ticket_keys;
+use crate::auth;
 
 /// What became of an import.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +58,8 @@ pub(crate) struct ImportedVenue {
 /// Import the catalogue of a network.
 ///
 /// The body is the file, as `application/yaml` or `application/json`, at most 1 MiB. Problems are listed all at once,
-/// each with its place; then nothing was changed. Importing the same file twice changes nothing. A venue that has no key
+/// each with its place; then nothing was changed. Importing the same file twice changes nothing. A venue belongs to the network
+/// that it was first imported with, for ever. A venue that has no key
 /// to sign tickets with is given its first.
 #[utoipa::path(
     put, path = "/v1/admin/network", tag = "operator",
@@ -71,13 +73,15 @@ pub(crate) struct ImportedVenue {
 )]
 pub(crate) async fn import(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     let network = read(&call, &bytes)?;
+    auth::admit_to(&call.caller, Some(&network.id))?;
     let slugs: Vec<String> = network.venues.iter().map(|venue| venue.slug.clone()).collect();
     let map = call
         .door
         .backend
-        .assign_venues(&slugs, call.deadline)
+        .assign_venues(&network.id, &slugs, call.deadline)
         .await
         .map_err(|error| call.problem(error))?;
+    check_networks(&network, &map)?;
     let mut imported = Vec::with_capacity(network.venues.len());
     let mut refused = Vec::new();
     for (n, definition) in network.venues.into_iter().enumerate() {
@@ -146,6 +150,27 @@ fn read(call: &Call, bytes: &[u8]) -> Result<NetworkDefinition, Problem> {
         )
         .issues(issues)
     })
+}
+
+/// Where a venue belongs to another network, the cluster has assigned none.
+fn check_networks(network: &NetworkDefinition, map: &ShardMap) -> Result<(), Problem> {
+    let others = network.venues.iter().enumerate().filter_map(|(n, definition)| {
+        let other = map.venue(&definition.slug)?.network.as_deref()?;
+        (other != network.id).then(|| {
+            let detail = format!("`{}` belongs to the network `{other}`", definition.slug);
+            Issue::new(format!("/venues/{n}/id"), detail)
+        })
+    });
+    let issues: Vec<Issue> = others.collect();
+    if issues.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} of the venues belong to another network than `{}`; nothing was changed.",
+        issues.len(),
+        network.id
+    );
+    Err(Problem::new(Code::VenueOfAnotherNetwork, detail).issues(issues))
 }
 
 async fn import_venue(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
+use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use rotunda_booking::ids::is_slug;
 use rotunda_protocol::error::ClientError;
@@ -20,9 +20,9 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{Call, Segments, json};
+use super::call::{Call, Segments, json, unstored};
 use super::error::{Code, Issue, Problem, ProblemBody};
-use crate::auth::RoleName;
+use crate::auth::{self, RoleName};
 
 /// Numbers of 64 bits in a secret.
 const SECRET_NUMBERS: usize = 3;
@@ -36,7 +36,12 @@ pub(crate) struct Grant {
     name: String,
     /// What it may do.
     role: RoleName,
-    /// Ids of the venues that it is good for, at most 16; all of them where there is none.
+    /// Network that it is good for. Where it is left out: that of the token which asks; for an operator all of them; else the
+    /// one network of the cluster, and where there are several it is needed.
+    #[serde(default)]
+    #[schema(example = "meridian")]
+    network: Option<String>,
+    /// Ids of the venues of it that it is good for, at most 16; all of them where there is none.
     #[serde(default)]
     venues: Vec<String>,
 }
@@ -57,6 +62,8 @@ pub(crate) struct Token<'a> {
     name: &'a str,
     #[schema(example = "gate")]
     role: &'static str,
+    /// Network that it is good for; null where it is good for all of them. Of a revoked token it is not kept.
+    network: Option<&'a str>,
     /// Ids of the venues that it is good for; all of them where there is none. Of a revoked token they are not kept.
     venues: &'a [String],
     /// Name of the token that it was issued with.
@@ -69,7 +76,7 @@ pub(crate) struct Token<'a> {
     revoked_at: Option<String>,
 }
 
-/// All tokens of the cluster.
+/// All tokens that the caller may see: of his network, where his own is bound to one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenList<'a> {
     /// In order of name, revoked ones too.
@@ -89,9 +96,16 @@ pub(crate) struct TokenList<'a> {
     security(("admin" = [])),
 )]
 pub(crate) async fn create(call: Call, bytes: Bytes) -> Result<Response, Problem> {
-    let Grant { name, role, venues } = body::read(&call.headers, &bytes)?;
+    let Grant {
+        name,
+        role,
+        network,
+        venues,
+    } = body::read(&call.headers, &bytes)?;
     let map = call.map()?;
-    check(&map, &name, &venues)?;
+    let network = network_of(&call, &map, role, network)?;
+    check(&map, &name, network.as_deref(), &venues)?;
+    auth::admit_to(&call.caller, network.as_deref())?;
     if call.door.tokens.has(&name) {
         return Err(taken(&name));
     }
@@ -99,6 +113,7 @@ pub(crate) async fn create(call: Call, bytes: Bytes) -> Result<Response, Problem
     let token = NewToken {
         name: name.clone(),
         role: role.into(),
+        network,
         venues,
         digest: Sha256::digest(&secret).into(),
         by: by(&call),
@@ -130,8 +145,11 @@ pub(crate) async fn create(call: Call, bytes: Bytes) -> Result<Response, Problem
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     call.parameters([])?;
     let map = call.map()?;
+    let holder = call.caller.holder();
+    let is_seen = |token: &&TokenInfo| holder.is_none_or(|holder| holder.is_of(token.holder.network.as_deref()));
+    let tokens = map.tokens().iter().filter(is_seen);
     let body = TokenList {
-        tokens: map.tokens().iter().map(shown).collect(),
+        tokens: tokens.map(shown).collect(),
     };
     Ok(unstored(json(StatusCode::OK, &body)))
 }
@@ -151,7 +169,9 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
 )]
 pub(crate) async fn revoke(call: Call, Segments(name): Segments<String>) -> Result<Response, Problem> {
     call.parameters([])?;
-    if call.map()?.token(&name).is_none() && call.door.tokens.has(&name) {
+    if let Some(token) = call.map()?.token(&name) {
+        auth::admit_to(&call.caller, token.holder.network.as_deref())?;
+    } else if call.door.tokens.has(&name) {
         return Err(Problem::new(
             Code::UnknownToken,
             format!("`{name}` is a token of this router's settings; take it out there and start the router again."),
@@ -165,14 +185,35 @@ pub(crate) async fn revoke(call: Call, Segments(name): Segments<String>) -> Resu
     Ok(unstored(json(StatusCode::OK, &shown(token_of(&map, &name)?))))
 }
 
-fn unstored(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+/// The network of a token to be, where it has one.
+fn network_of(call: &Call, map: &ShardMap, role: RoleName, asked: Option<String>) -> Result<Option<String>, Problem> {
+    if asked.is_some() {
+        return Ok(asked);
+    }
+    if let Some(network) = call.caller.holder().and_then(|holder| holder.network.as_deref()) {
+        return Ok(Some(network.to_owned()));
+    }
+    if role == RoleName::Operator {
+        return Ok(None);
+    }
+    let networks = map.networks();
+    let mut names = networks.iter();
+    match (names.next(), names.next()) {
+        (Some(only), None) => Ok(Some((*only).to_owned())),
+        (None, _) => Err(Problem::new(
+            Code::InvalidBody,
+            "This cannot be a token: there is no network that it could be good for.",
+        )
+        .issue("/network", "import a network first: PUT /v1/admin/network")),
+        (Some(_), Some(_)) => {
+            let names: Vec<&str> = networks.into_iter().collect();
+            let detail = format!("which one is it good for? There are: {}", names.join(", "));
+            Err(Problem::new(Code::InvalidBody, "This cannot be a token.").issue("/network", detail))
+        }
+    }
 }
 
-fn check(map: &Arc<ShardMap>, name: &str, venues: &[String]) -> Result<(), Problem> {
+fn check(map: &Arc<ShardMap>, name: &str, network: Option<&str>, venues: &[String]) -> Result<(), Problem> {
     let mut issues = Vec::new();
     if !is_slug(name) {
         issues.push(Issue::new("/name", "a name has 1 to 40 of a-z, 0-9 and -"));
@@ -183,6 +224,16 @@ fn check(map: &Arc<ShardMap>, name: &str, venues: &[String]) -> Result<(), Probl
             format!("at most {MAX_TOKEN_VENUES}; or none, for all"),
         ));
     }
+    if network.is_some_and(|network| !map.networks().contains(network)) {
+        issues.push(Issue::new("/network", "no such network"));
+    }
+    let others = venues.iter().enumerate().filter_map(|(n, slug)| {
+        let other = map.venue(slug)?.network.as_deref()?;
+        (network.is_some_and(|network| network != other)).then(|| (n, other))
+    });
+    issues.extend(
+        others.map(|(n, other)| Issue::new(format!("/venues/{n}"), format!("belongs to the network `{other}`"))),
+    );
     let unknown = venues.iter().enumerate().filter(|(_, slug)| map.venue(slug).is_none());
     issues.extend(unknown.map(|(n, _)| Issue::new(format!("/venues/{n}"), "no such venue; GET /v1/venues lists them")));
     if issues.is_empty() {
@@ -254,6 +305,7 @@ fn shown(token: &TokenInfo) -> Token<'_> {
     Token {
         name: &token.holder.name,
         role: token.holder.role.as_str(),
+        network: token.holder.network.as_deref(),
         venues: &token.holder.venues,
         created_by: &token.created.by,
         created_at: time(&token.created),

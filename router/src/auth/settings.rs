@@ -31,6 +31,8 @@ pub struct TokenSetting {
     /// What it may do. A counter's where the file says nothing, which is as much as a token could do before there were
     /// roles: sell through every channel.
     pub role: Option<RoleName>,
+    /// The network that it is good for; all of them where the file says nothing.
+    pub network: Option<String>,
     /// Ids of the venues that it is good for; all of them where there is none.
     #[serde(default)]
     pub venues: Vec<String>,
@@ -122,6 +124,7 @@ impl Tokens {
                 holder: Arc::new(Holder {
                     name: name.into(),
                     role: Role::Operator,
+                    network: None,
                     venues: Vec::new(),
                 }),
             });
@@ -146,6 +149,7 @@ impl Tokens {
                 holder: Arc::new(Holder {
                     name: name.as_str().into(),
                     role,
+                    network: setting.network.as_deref().map(Arc::from),
                     venues: setting.venues.clone(),
                 }),
             });
@@ -207,6 +211,7 @@ mod tests {
                 sha256: Some(hex.to_owned()),
                 admin: false,
                 role: None,
+                network: None,
                 venues: Vec::new(),
             }],
             ..Config::default()
@@ -232,6 +237,7 @@ mod tests {
                 sha256: None,
                 admin: true,
                 role: Some(RoleName::Gate),
+                network: None,
                 venues: Vec::new(),
             }],
             ..Config::default()

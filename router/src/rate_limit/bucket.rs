@@ -40,8 +40,9 @@ pub(super) struct Limit {
     name: String,
     /// `RateLimit-Policy`.
     pub(super) policy: HeaderValue,
+    quota: Quota,
     /// Callers counted one by one; see [`super::MAX_CALLERS`].
-    most: usize,
+    most: AtomicUsize,
     crowded: AtomicBool,
     /// Requests since the callers were counted last: at most so many callers are new. Counting locks the whole map.
     uncounted: AtomicUsize,
@@ -60,10 +61,20 @@ impl Limit {
             cost,
             name: name.to_owned(),
             policy: HeaderValue::from_str(&format!("\"{name}\";q={count};w={seconds}")).ok()?,
-            most,
+            quota,
+            most: AtomicUsize::new(most),
             crowded: AtomicBool::new(false),
             uncounted: AtomicUsize::new(0),
         })
+    }
+
+    /// The same quota, of which callers have spent already, for at most so many of them from now on.
+    pub(super) fn go_on(&self, quota: Quota, most: usize) -> bool {
+        let is_same = self.quota == quota;
+        if is_same {
+            self.most.store(most, Ordering::Relaxed);
+        }
+        is_same
     }
 
     /// What the caller is counted by.
@@ -72,7 +83,7 @@ impl Limit {
             Credential::Token { holder, .. } => Key::Token(holder.name.clone()),
             Credential::None | Credential::Unknown => {
                 let address = network_of(caller.address);
-                if self.uncounted.fetch_add(1, Ordering::Relaxed) >= self.most / 10 {
+                if self.uncounted.fetch_add(1, Ordering::Relaxed) >= self.most.load(Ordering::Relaxed) / 10 {
                     self.count();
                 }
                 if self.crowded.load(Ordering::Relaxed) {
@@ -101,7 +112,8 @@ impl Limit {
 
     fn count(&self) {
         self.uncounted.store(0, Ordering::Relaxed);
-        self.crowded.store(self.keyed.len() >= self.most, Ordering::Relaxed);
+        self.crowded
+            .store(self.keyed.len() >= self.most.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Forgets callers whose quota is whole again.
@@ -205,8 +217,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_shares_buckets_and_stays_bounded() {
-        let mut limit = limit("5/1000m");
-        limit.most = 1_000;
+        let limit = limit("5/1000m");
+        let limit_most = 1_000;
+        assert!(limit.go_on("5/1000m".parse().unwrap(), limit_most));
         // Nobody tidies meanwhile: the bound does not depend on it.
         for n in 0..20_000_u32 {
             allowed(
@@ -214,14 +227,14 @@ mod tests {
                 &stranger(&std::net::Ipv4Addr::from(n + 0x0b00_0000).to_string()),
             );
         }
-        let most = limit.most + limit.most / 10 + 1 + usize::from(CROWD);
+        let most = limit_most + limit_most / 10 + 1 + usize::from(CROWD);
         assert!(limit.keyed.len() <= most, "{} callers", limit.keyed.len());
     }
 
     #[test]
     fn after_the_flood_callers_are_told_apart_again() {
-        let mut limit = limit("1/1ms");
-        limit.most = 10;
+        let limit = limit("1/1ms");
+        assert!(limit.go_on("1/1ms".parse().unwrap(), 10));
         for n in 0..100_u32 {
             allowed(&limit, &stranger(&std::net::Ipv4Addr::from(n).to_string()));
         }

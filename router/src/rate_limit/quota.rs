@@ -58,6 +58,7 @@ impl TryFrom<String> for Quota {
 impl From<Quota> for String {
     fn from(quota: Quota) -> Self {
         match quota.0 {
+            Some((count, time)) if time.subsec_nanos() == 0 => format!("{count}/{}s", time.as_secs()),
             Some((count, time)) => format!("{count}/{}ms", time.as_millis()),
             None => "off".to_owned(),
         }

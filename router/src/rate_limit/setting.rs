@@ -1,8 +1,9 @@
-//! `[[limit]]` and `[[venue_limit]]` of the settings.
+//! `[[limit]]` and `[[venue_limit]]` of the settings, and the cluster's own, which are written in the same terms.
 
 use std::collections::BTreeSet;
 
 use rotunda_booking::command::Role;
+use rotunda_protocol::limits::ClusterLimit;
 use serde::{Deserialize, Serialize};
 
 use super::Quota;
@@ -62,6 +63,11 @@ impl LimitSetting {
         2 * u8::from(self.role.is_some()) + u8::from(self.routes.is_some())
     }
 
+    /// It is for the same callers and routes.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.role == other.role && self.routes == other.routes
+    }
+
     pub(super) fn is_of(&self, role: Role, class: RouteClass) -> bool {
         self.role.is_none_or(|own| own.0 == role) && self.routes.is_none_or(|own| own == class)
     }
@@ -75,6 +81,53 @@ impl LimitSetting {
             (None, None) => "burst".to_owned(),
         }
     }
+}
+
+/// A quota of the cluster, read.
+pub(crate) enum Read {
+    /// Of callers.
+    Callers(LimitSetting),
+    /// Of a venue.
+    Venue(VenueLimitSetting),
+}
+
+/// What a quota of the cluster says.
+///
+/// # Errors
+/// Which of its members cannot be read, and why.
+pub(crate) fn read(limit: &ClusterLimit) -> Result<Read, (&'static str, String)> {
+    let quota: Quota = limit.quota.parse().map_err(|error| ("quota", error))?;
+    let role = match limit.role.as_str() {
+        "" => None,
+        role => Some(LimitedRole::try_from(role.to_owned()).map_err(|error| ("role", error))?),
+    };
+    let routes = match limit.routes.as_str() {
+        "" => None,
+        routes => Some(class_of(routes).map_err(|error| ("routes", error))?),
+    };
+    match (limit.venue.as_str(), role, routes) {
+        ("", None, None) => Err((
+            "role",
+            "a quota is of a role, of a class of routes, or of a venue".to_owned(),
+        )),
+        ("", role, routes) => Ok(Read::Callers(LimitSetting { role, routes, quota })),
+        (venue, None, None) => Ok(Read::Venue(VenueLimitSetting {
+            venue: venue.to_owned(),
+            quota,
+        })),
+        _ => Err((
+            "venue",
+            "a venue's quota is of all callers together: leave out `role` and `routes`".to_owned(),
+        )),
+    }
+}
+
+fn class_of(text: &str) -> Result<RouteClass, String> {
+    let class = RouteClass::ALL.iter().find(|class| class.as_str() == text);
+    class.copied().ok_or_else(|| {
+        let all: Vec<&str> = RouteClass::ALL.iter().map(|class| class.as_str()).collect();
+        format!("`{text}` is no class of routes; there are: {}", all.join(", "))
+    })
 }
 
 /// What is wrong with these, in words.

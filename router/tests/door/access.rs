@@ -11,13 +11,23 @@ use rotunda_router::config::Config;
 use rotunda_router::server::Door;
 
 use crate::fake::CountingDraw;
-use crate::house::{ADMIN, Answer, House, config, hold, key};
+use crate::house::{ADMIN, Answer, House, NETWORK, config, hold, key};
 
 /// Where requests are about, and where the bound tokens are not.
 const HERE: &str = "lisbon-tides";
 const ELSEWHERE: &str = "tokyo-paper";
 
-/// With a token for each role, and one that is bound to another venue.
+/// What a token is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Not,
+    /// To another venue.
+    Venue,
+    /// To another network.
+    Network,
+}
+
+/// With tokens for each role, bound and not.
 fn staffed() -> Config {
     let roles = [
         RoleName::Kiosk,
@@ -29,14 +39,18 @@ fn staffed() -> Config {
     ];
     let mut config = config();
     for role in roles {
-        for venues in [vec![], vec![ELSEWHERE.to_owned()]] {
-            let (name, _) = credentials(role.into(), !venues.is_empty());
+        for bound in [Bound::Not, Bound::Venue, Bound::Network] {
+            let (name, _) = credentials(role.into(), bound);
             config.token.push(TokenSetting {
                 secret: Some(format!("{name}-secret")),
                 sha256: None,
                 admin: false,
                 role: Some(role),
-                venues,
+                network: (bound == Bound::Network).then(|| "another".to_owned()),
+                venues: match bound {
+                    Bound::Venue => vec![ELSEWHERE.to_owned()],
+                    Bound::Not | Bound::Network => Vec::new(),
+                },
                 name,
             });
         }
@@ -45,8 +59,13 @@ fn staffed() -> Config {
 }
 
 /// Name and header of a role's token.
-fn credentials(role: Role, is_bound: bool) -> (String, String) {
-    let name = format!("{}{}", role.as_str(), if is_bound { "-elsewhere" } else { "" });
+fn credentials(role: Role, bound: Bound) -> (String, String) {
+    let suffix = match bound {
+        Bound::Not => "",
+        Bound::Venue => "-elsewhere",
+        Bound::Network => "-abroad",
+    };
+    let name = format!("{}{suffix}", role.as_str());
     let header = format!("Bearer {name}-secret");
     (name, header)
 }
@@ -136,7 +155,7 @@ async fn every_route_admits_the_roles_of_its_row_and_nobody_else() {
     let mut tried = 0;
     for (method, path, rule) in house.app.rules().iter() {
         for role in Role::ALL {
-            let (_, token) = credentials(*role, false);
+            let (_, token) = credentials(*role, Bound::Not);
             let token = Some(token.as_str()).filter(|_| *role != Role::Visitor);
             let answer = send(&house, method, path, &booking, token).await;
             let status = answer.status.as_u16();
@@ -161,15 +180,134 @@ async fn a_token_of_another_venue_is_good_only_for_what_everybody_sees() {
             .iter()
             .filter(|role| **role != Role::Visitor && rule.may(**role))
         {
-            let (_, token) = credentials(*role, true);
+            let (_, token) = credentials(*role, Bound::Venue);
             let status = send(&house, method, path, &booking, Some(&token)).await.status.as_u16();
             let what = format!("{method} {path} as {} of another venue: {status}", role.as_str());
             match rule.scope {
                 Scope::Any => assert!(status != 401 && status != 403, "{what}"),
+                Scope::Venue | Scope::Network | Scope::Cluster => assert_eq!(status, 403, "{what}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_network_is_good_only_for_what_everybody_sees_and_for_its_own() {
+    let house = House::furnished(staffed()).await;
+    let booking = booked(&house).await;
+    for (method, path, rule) in house.app.rules().iter() {
+        for role in Role::ALL
+            .iter()
+            .filter(|role| **role != Role::Visitor && rule.may(**role))
+        {
+            let (_, token) = credentials(*role, Bound::Network);
+            let status = send(&house, method, path, &booking, Some(&token)).await.status.as_u16();
+            let what = format!("{method} {path} as {} of another network: {status}", role.as_str());
+            match rule.scope {
+                // What is the network's own is below.
+                Scope::Any | Scope::Network => assert!(status != 401 && status != 403, "{what}"),
                 Scope::Venue | Scope::Cluster => assert_eq!(status, 403, "{what}"),
             }
         }
     }
+}
+
+/// A network of one venue, beside that of the house.
+const ANOTHER: &str = "
+network: { id: another, name: Another }
+venues:
+  - id: porto-light
+    name: Light
+    city: Porto
+    time_zone: Europe/Lisbon
+    currency: EUR
+    tax_basis_points: 600
+    building_capacity: 100
+    opening: [{ days: [mon], from: '10:00', to: '12:00' }]
+    products:
+      - id: general
+        name: General admission
+        kind: timed
+        slot_minutes: 60
+        visit_minutes: 60
+        capacity_per_slot: 5
+        units: [{ id: adult, type: ADULT, price: 1000 }]
+";
+
+#[tokio::test]
+async fn what_is_about_all_venues_keeps_to_the_tokens_network() {
+    let house = House::furnished(staffed()).await;
+    let (_, abroad) = credentials(Role::Operator, Bound::Network);
+    let ask = async |token: &str, method: &str, path: &str, body: &str| {
+        let headers = [("authorization", token), ("content-type", "application/json")];
+        house.request(method, path, &headers, body.to_owned()).await
+    };
+    let put = async |token: &str, file: &str| {
+        let headers = [("authorization", token), ("content-type", "application/yaml")];
+        house.put("/v1/admin/network", &headers, file.to_owned()).await
+    };
+    // Another network's file is not its own; its own is.
+    assert_eq!(put(&abroad, NETWORK).await.status, 403);
+    let imported = put(&abroad, ANOTHER).await;
+    assert_eq!(imported.status, 200, "{}", String::from_utf8_lossy(&imported.body));
+    let stolen = ANOTHER.replace("porto-light", HERE);
+    let before = house.fake.state_hash();
+    let refused = put(&abroad, &stolen).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (409, "venue_of_another_network")
+    );
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/venues/0/id");
+    let beside = put(ADMIN, &ANOTHER.replace("id: another", "id: third")).await;
+    assert_eq!(beside.code(), "venue_of_another_network");
+    assert_eq!(house.fake.state_hash(), before);
+
+    // Events are those of its venues.
+    assert_eq!(house.post("/v1/bookings", &key(1), &hold(1)).await.status, 201);
+    let events = async |token: &str| {
+        let page = ask(token, "GET", "/v1/events", "").await.json();
+        page["data"].as_array().unwrap().len()
+    };
+    assert_eq!((events(ADMIN).await, events(&abroad).await), (1, 0));
+
+    // So are tokens.
+    let grant = |name: &str, more: &str| format!("{{\"name\":\"{name}\",\"role\":\"gate\"{more}}}");
+    let issued = ask(&abroad, "POST", "/v1/admin/tokens", &grant("gate-1", "")).await;
+    assert_eq!(
+        (issued.status.as_u16(), &issued.json()["network"]),
+        (201, &"another".into())
+    );
+    let other = grant("gate-2", ",\"network\":\"meridian\"");
+    assert_eq!(ask(&abroad, "POST", "/v1/admin/tokens", &other).await.status, 403);
+    let wrong = grant("gate-2", ",\"venues\":[\"lisbon-tides\"]");
+    assert_eq!(ask(&abroad, "POST", "/v1/admin/tokens", &wrong).await.status, 422);
+    // With two networks it must be said of which.
+    assert_eq!(
+        ask(ADMIN, "POST", "/v1/admin/tokens", &grant("gate-2", ""))
+            .await
+            .status,
+        422
+    );
+    assert_eq!(ask(ADMIN, "POST", "/v1/admin/tokens", &other).await.status, 201);
+    let listed = async |token: &str| {
+        let list = ask(token, "GET", "/v1/admin/tokens", "").await.json();
+        list["tokens"].as_array().unwrap().len()
+    };
+    assert_eq!((listed(ADMIN).await, listed(&abroad).await), (2, 1));
+    assert_eq!(ask(&abroad, "DELETE", "/v1/admin/tokens/gate-2", "").await.status, 403);
+    assert_eq!(ask(&abroad, "DELETE", "/v1/admin/tokens/gate-1", "").await.status, 200);
+    // An operator of all networks is made by one.
+    let boss = r#"{"name":"boss-2","role":"operator"}"#;
+    let (of_network, of_all) = (
+        ask(&abroad, "POST", "/v1/admin/tokens", boss).await.json(),
+        ask(ADMIN, "POST", "/v1/admin/tokens", &boss.replace("boss-2", "boss-3"))
+            .await
+            .json(),
+    );
+    assert_eq!(
+        (&of_network["network"], &of_all["network"]),
+        (&"another".into(), &serde_json::Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -195,6 +333,9 @@ async fn what_the_matrix_must_say() {
         "POST /v1/admin/tokens",
         "GET /v1/admin/tokens",
         "DELETE /v1/admin/tokens/{name}",
+        "GET /v1/admin/limits",
+        "PUT /v1/admin/limits",
+        "DELETE /v1/admin/limits",
     ] {
         assert_eq!(row(wanted).roles(), "operator", "{wanted}");
     }

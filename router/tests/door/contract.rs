@@ -84,10 +84,12 @@ async fn the_openapi_document_has_every_route() {
     assert_eq!(
         routes,
         [
+            "DELETE /v1/admin/limits",
             "DELETE /v1/admin/tokens/{name}",
             "GET /problems",
             "GET /problems/{code}",
             "GET /v1/admin/cluster",
+            "GET /v1/admin/limits",
             "GET /v1/admin/tokens",
             "GET /v1/bookings/{booking}",
             "GET /v1/events",
@@ -124,6 +126,7 @@ async fn the_openapi_document_has_every_route() {
             "POST /v1/bookings/{booking}/release",
             "POST /v1/venues/{venue}/drawers/{drawer}/close",
             "POST /v1/venues/{venue}/drawers/{drawer}/open",
+            "PUT /v1/admin/limits",
             "PUT /v1/admin/network",
             "PUT /v1/admin/venues/{venue}/slots/{slot}",
         ]

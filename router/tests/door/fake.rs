@@ -21,7 +21,8 @@ use rotunda_booking::time::Timestamp;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
 use rotunda_protocol::token::{Holder, Mark, TokenInfo};
 use rotunda_router::backend::{
-    Answered, Backend, ClientError, Filled, Heard, NewToken, ShardMap, Submitted, TokenOutcome,
+    Answered, Backend, ClientError, ClusterLimit, ClusterLimits, Filled, Heard, NewToken, ShardMap, Submitted,
+    TokenOutcome,
 };
 use rotunda_router::trace::Draw;
 use tokio::sync::Semaphore;
@@ -40,6 +41,9 @@ struct Shard {
     now: Timestamp,
     venues: Vec<VenueInfo>,
     tokens: Vec<TokenInfo>,
+    limits: ClusterLimits,
+    /// Entries that changed the map beside venues.
+    changes: u64,
 }
 
 /// What the next call meets.
@@ -85,6 +89,8 @@ impl Fake {
             now: START.parse_time(),
             venues: Vec::new(),
             tokens: Vec::new(),
+            limits: ClusterLimits::default(),
+            changes: 0,
         };
         Arc::new(Self {
             shard: Arc::new(Mutex::new(shard)),
@@ -162,9 +168,9 @@ impl Backend for Fake {
             epoch: 1,
             replicas,
         }];
-        let version = 1 + shard.venues.len() as u64;
+        let version = 1 + shard.venues.len() as u64 + shard.changes;
         let map = ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap();
-        Arc::new(map.with_tokens(shard.tokens.clone()))
+        Arc::new(map.with_tokens(shard.tokens.clone()).with_limits(shard.limits.clone()))
     }
 
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
@@ -251,6 +257,7 @@ impl Backend for Fake {
 
     fn assign_venues<'a>(
         &'a self,
+        network: &'a str,
         slugs: &'a [String],
         _deadline: Instant,
     ) -> BoxFuture<'a, Result<Arc<ShardMap>, ClientError>> {
@@ -260,6 +267,9 @@ impl Backend for Fake {
             }
             {
                 let mut shard = self.shard.lock();
+                let is_other =
+                    |venue: &VenueInfo| venue.network.as_deref() != Some(network) && slugs.contains(&venue.slug);
+                let slugs = if shard.venues.iter().any(is_other) { &[] } else { slugs };
                 for slug in slugs {
                     if !shard.venues.iter().any(|venue| venue.slug == *slug) {
                         let number = VenueNo(shard.venues.len() as u32 + 1);
@@ -267,6 +277,7 @@ impl Backend for Fake {
                             number,
                             slug: slug.clone(),
                             shard: SHARD,
+                            network: Some(network.into()),
                         });
                     }
                 }
@@ -293,6 +304,7 @@ impl Backend for Fake {
                 holder: Arc::new(Holder {
                     name: token.name.into(),
                     role: token.role,
+                    network: token.network.map(Arc::from),
                     venues: token.venues,
                 }),
                 digest: Some(token.digest),
@@ -321,11 +333,36 @@ impl Backend for Fake {
             };
             token.digest = None;
             token.holder = Arc::new(Holder {
+                network: None,
                 venues: Vec::new(),
                 ..Holder::clone(&token.holder)
             });
             token.revoked.get_or_insert(Mark { by: by.to_owned(), at });
             Ok(TokenOutcome::Done)
+        }
+        .boxed()
+    }
+
+    fn set_limits<'a>(
+        &'a self,
+        limits: &'a [ClusterLimit],
+        by: &'a str,
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            let mut shard = self.shard.lock();
+            if shard.limits.limits != limits {
+                let (by, at) = (by.to_owned(), shard.now);
+                shard.limits = ClusterLimits {
+                    limits: limits.to_vec(),
+                    set: Some(Mark { by, at }),
+                };
+                shard.changes += 1;
+            }
+            Ok(())
         }
         .boxed()
     }

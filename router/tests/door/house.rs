@@ -40,6 +40,7 @@ pub(crate) fn config() -> Config {
                 sha256: None,
                 admin: false,
                 role: None,
+                network: None,
                 venues: Vec::new(),
             },
             TokenSetting {
@@ -48,6 +49,7 @@ pub(crate) fn config() -> Config {
                 sha256: None,
                 admin: false,
                 role: Some(RoleName::Manager),
+                network: None,
                 venues: Vec::new(),
             },
         ],

@@ -8,6 +8,7 @@ use futures::stream;
 use http::Request;
 use rotunda_booking::command::Role;
 use rotunda_router::access::RouteClass;
+use rotunda_router::backend::{Backend, ClusterLimit};
 use rotunda_router::config::{Config, Span};
 use rotunda_router::rate_limit::{LimitSetting, LimitedRole, VenueLimitSetting};
 
@@ -390,4 +391,85 @@ async fn quotas_change_while_requests_come() {
     assert_eq!([from(3).await, from(4).await, from(5).await], [201, 201, 201]);
     house.door.set_quotas(&strict("2/1000m"));
     assert_eq!([from(6).await, from(7).await, from(8).await], [201, 201, 429]);
+}
+
+fn of_cluster(role: &str, quota: &str) -> String {
+    format!("{{\"limits\":[{{\"role\":\"{role}\",\"quota\":\"{quota}\"}}]}}")
+}
+
+#[tokio::test]
+async fn the_clusters_quotas_count_over_those_of_the_settings_and_leave_the_others_alone() {
+    let mut settings = strict("3/1000m");
+    settings.limit = vec![LimitSetting {
+        role: Some(LimitedRole(Role::Counter)),
+        routes: None,
+        quota: "2/1000m".parse().unwrap(),
+    }];
+    let house = House::furnished(settings).await;
+    let set = async |body: String| {
+        let headers = [("authorization", ADMIN), ("content-type", "application/json")];
+        house.put("/v1/admin/limits", &headers, body).await.status.as_u16()
+    };
+    let from = async |n: u32| {
+        let answer = house.send_from("203.0.113.5:1000", hold_request(n, &[])).await;
+        answer.status.as_u16()
+    };
+    let shop = async |n: u32| {
+        let headers = [("authorization", "Bearer shop-secret")];
+        house
+            .send_from("203.0.113.5:1000", hold_request(n, &headers))
+            .await
+            .status
+            .as_u16()
+    };
+    assert_eq!([from(1).await, from(2).await], [201, 201]);
+    assert_eq!([shop(3).await, shop(4).await, shop(5).await], [201, 201, 429]);
+    // The counter has more now; a stranger what was left to him.
+    assert_eq!(set(of_cluster("counter", "3/1000m")).await, 200);
+    assert_eq!(
+        [shop(6).await, shop(7).await, shop(8).await, shop(9).await],
+        [201, 201, 201, 429]
+    );
+    assert_eq!([from(10).await, from(11).await], [201, 429]);
+    // The same again gives nobody anything, and neither does a change of another.
+    assert_eq!(set(of_cluster("counter", "3/1000m")).await, 200);
+    assert_eq!([shop(12).await, from(13).await], [429, 429]);
+    house.door.set_quotas(&strict("3/1000m"));
+    assert_eq!([shop(14).await, from(15).await], [429, 429]);
+    // Back to the settings, which have no quota of counters any more.
+    let headers = [("authorization", ADMIN)];
+    let reset = house
+        .request("DELETE", "/v1/admin/limits", &headers, String::new())
+        .await;
+    assert_eq!(reset.status, 200);
+    assert_eq!(
+        [shop(16).await, shop(17).await, shop(18).await, shop(19).await],
+        [201; 4]
+    );
+}
+
+#[tokio::test]
+async fn what_another_router_has_set_counts_here_too() {
+    let house = House::furnished(strict("off")).await;
+    let limit = ClusterLimit {
+        role: "visitor".to_owned(),
+        routes: "hold".to_owned(),
+        quota: "1/1000m".to_owned(),
+        ..ClusterLimit::default()
+    };
+    // And what only a newer one can read does not.
+    let newer = ClusterLimit {
+        role: "curator".to_owned(),
+        quota: "1/1000m".to_owned(),
+        ..ClusterLimit::default()
+    };
+    let soon = tokio::time::Instant::now() + Duration::from_secs(5);
+    house.fake.set_limits(&[newer, limit], "another", soon).await.unwrap();
+    let from = async |n: u32| {
+        let answer = house.send_from("203.0.113.5:1000", hold_request(n, &[])).await;
+        answer.status.as_u16()
+    };
+    assert_eq!([from(1).await, from(2).await], [201, 201], "not taken yet");
+    house.door.take_limits();
+    assert_eq!([from(3).await, from(4).await], [201, 429]);
 }

@@ -63,6 +63,7 @@ scripts! {
     import_is_validated_whole
     import_twice_changes_nothing
     ledger_and_reports
+    limits_are_set_and_met
     members_show_a_claim
     no_such_route_or_method
     operator_changes_a_slot

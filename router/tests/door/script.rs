@@ -26,6 +26,9 @@ const SHOWN: &[&str] = &[
     "www-authenticate",
 ];
 
+/// And of a 429.
+const SHOWN_OF_QUOTAS: &[&str] = &["ratelimit-policy", "ratelimit"];
+
 pub(crate) async fn run(path: &Path) {
     let text = std::fs::read_to_string(path).unwrap();
     let house = if text.lines().any(|line| line == "> empty") {
@@ -160,8 +163,18 @@ async fn perform(house: &House, asked: &str, names: &Names) -> Answer {
 }
 
 fn show(answer: &Answer) -> String {
+    let text = written(answer);
+    // Quotas go by the machine's own clock, which goes on meanwhile.
+    match answer.header("retry-after") {
+        seconds if answer.status == 429 => text.replace(seconds, "<seconds>"),
+        _ => text,
+    }
+}
+
+fn written(answer: &Answer) -> String {
     let mut text = format!("{}\n", answer.status);
-    for name in SHOWN {
+    let of_quotas = SHOWN_OF_QUOTAS.iter().filter(|_| answer.status == 429);
+    for name in SHOWN.iter().chain(of_quotas) {
         for value in answer.headers.get_all(*name) {
             let _ = writeln!(text, "{name}: {}", value.to_str().unwrap());
         }

@@ -17,6 +17,7 @@ use super::retry::{Itinerary, Setback};
 use super::{ClusterClient, Filled, Inner, LogEntry};
 use crate::convert::NodeStatus;
 use crate::error::ClientError;
+use crate::limits::ClusterLimit;
 use crate::proto::admin;
 use crate::rejection::Rejection;
 use crate::shard_map::{NodeInfo, ShardMap};
@@ -58,12 +59,21 @@ fn told(reply: admin::TokenReply) -> Result<(u64, u32), NotLeader> {
 }
 
 impl ClusterClient {
-    /// Numbers and shards for the venues that have none yet. Answers with a map that holds them all.
+    /// Numbers and shards for the venues of this network that have none yet. Answers with a map that holds them all, or in
+    /// which one of them belongs to another network: then nothing was assigned.
     ///
     /// # Errors
     /// `Unavailable` at the deadline (venues may have been assigned; ask again), `Rejected` for a slug that cannot be.
-    pub async fn assign_venues(&self, slugs: &[String], deadline: Instant) -> Result<Arc<ShardMap>, ClientError> {
-        let request = admin::AssignVenuesRequest { slugs: slugs.to_vec() };
+    pub async fn assign_venues(
+        &self,
+        network: &str,
+        slugs: &[String],
+        deadline: Instant,
+    ) -> Result<Arc<ShardMap>, ClientError> {
+        let request = admin::AssignVenuesRequest {
+            slugs: slugs.to_vec(),
+            network: network.to_owned(),
+        };
         let version = self
             .ask_leader(META, deadline, |mut node| {
                 let request = request.clone();
@@ -77,10 +87,7 @@ impl ClusterClient {
                 }
             })
             .await?;
-        let there = self
-            .inner
-            .map
-            .seek(|map| map.version() >= version && slugs.iter().all(|slug| map.venue(slug).is_some()));
+        let there = self.inner.map.seek(|map| map.version() >= version);
         timeout_at(deadline, there).await.map_err(|_| ClientError::Unavailable)
     }
 
@@ -136,6 +143,34 @@ impl ClusterClient {
             .await
             .map_err(|_| ClientError::Unavailable)?;
         Ok(outcome)
+    }
+
+    /// Has quotas kept for all routers, in the place of those before. Answers once this client's own map shows them.
+    ///
+    /// # Errors
+    /// `Unavailable` at the deadline (they may have been set; ask again), `Rejected` for what cannot be kept.
+    pub async fn set_limits(&self, limits: &[ClusterLimit], by: &str, deadline: Instant) -> Result<(), ClientError> {
+        let request = admin::SetLimitsRequest {
+            limits: limits.iter().cloned().map(admin::Limit::from).collect(),
+            by: by.to_owned(),
+        };
+        let asked = self.ask_leader(META, deadline, |mut node| {
+            let request = request.clone();
+            async move {
+                let reply = node.set_limits(request).await?.into_inner();
+                Ok(if reply.not_leader {
+                    Err(NotLeader(reply.leader_node))
+                } else {
+                    Ok(reply.version)
+                })
+            }
+        });
+        let version = asked.await?;
+        let there = self.inner.map.seek(|map| map.version() >= version);
+        timeout_at(deadline, there)
+            .await
+            .map(drop)
+            .map_err(|_| ClientError::Unavailable)
     }
 
     /// Has the slots of a venue's rolling window worked out and put in place.

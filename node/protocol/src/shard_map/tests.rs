@@ -37,6 +37,7 @@ fn venue(number: u32, slug: &str, shard: u64) -> VenueInfo {
         number: VenueNo(number),
         slug: slug.to_owned(),
         shard,
+        network: None,
     }
 }
 
@@ -123,6 +124,7 @@ fn a_wire_map_that_contradicts_itself_is_refused() {
             number: 1,
             slug: "a".into(),
             shard: 3,
+            network: "museums".into(),
         }],
         ..admin::ShardMap::default()
     };
@@ -168,6 +170,7 @@ fn token(name: &str, digest: Option<[u8; 32]>) -> TokenInfo {
         holder: Arc::new(Holder {
             name: name.into(),
             role: Role::Gate,
+            network: None,
             venues: vec!["lisbon-tides".to_owned()],
         }),
         digest,
@@ -229,8 +232,9 @@ proptest! {
                     replicas: on.into_iter().map(|node| admin::Replica { id: 1, node }).collect(),
                 })
                 .collect(),
-            venues: venues.into_iter().map(|(number, slug, shard)| admin::Venue { number, slug, shard }).collect(),
+            venues: venues.into_iter().map(|(number, slug, shard)| admin::Venue { number, slug, shard, network: String::new() }).collect(),
             tokens: Vec::new(),
+            limits: None,
         };
         // Whoever holds a map relies on these.
         if let Ok(map) = ShardMap::try_from(wire) {

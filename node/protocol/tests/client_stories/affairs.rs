@@ -4,7 +4,8 @@ use rotunda_booking::command::Role;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::time::Timestamp;
 use rotunda_protocol::client::ClientError;
-use rotunda_protocol::proto::admin::{AssignVenuesReply, LogEntry, TokenReply};
+use rotunda_protocol::limits::{ClusterLimit, ClusterLimits};
+use rotunda_protocol::proto::admin::{AssignVenuesReply, LogEntry, SetLimitsReply, TokenReply};
 use rotunda_protocol::shard_map::ShardMap;
 use rotunda_protocol::token::{Holder, Mark, NewToken, TokenInfo, TokenOutcome};
 
@@ -63,7 +64,7 @@ async fn assigning_venues_finds_the_meta_leader_and_waits_for_the_map() {
     });
     let client = client(&cluster, FOR_EVER).await;
     let slugs = [SLUG.to_owned()];
-    let assigning = client.assign_venues(&slugs, patience());
+    let assigning = client.assign_venues("museums", &slugs, patience());
     let publishing = async {
         tokio::task::yield_now().await;
         cluster.publish(version, EPOCH);
@@ -89,7 +90,10 @@ async fn assigned_venues_are_learnt_from_another_node_where_the_one_followed_lag
     (1..=3)
         .filter(|&id| id != followed)
         .for_each(|id| cluster.node(id).publish(&newer));
-    let map = client.assign_venues(&[SLUG.to_owned()], patience()).await.unwrap();
+    let map = client
+        .assign_venues("museums", &[SLUG.to_owned()], patience())
+        .await
+        .unwrap();
     assert_eq!(map.version(), 20);
 }
 
@@ -165,6 +169,7 @@ fn map_with_token(cluster: &Cluster, version: u64, is_good: bool) -> ShardMap {
         holder: std::sync::Arc::new(Holder {
             name: "gate-1".into(),
             role: Role::Gate,
+            network: None,
             venues: Vec::new(),
         }),
         digest: is_good.then_some(DIGEST),
@@ -200,6 +205,7 @@ async fn issuing_a_token_finds_the_meta_leader_and_waits_for_the_map() {
     let token = NewToken {
         name: "gate-1".to_owned(),
         role: Role::Gate,
+        network: None,
         venues: Vec::new(),
         digest: DIGEST,
         by: "admin".to_owned(),
@@ -252,4 +258,47 @@ async fn a_refused_token_is_answered_as_such() {
     let client = client(&cluster, FOR_EVER).await;
     let outcome = client.revoke_token("nobody", "admin", patience()).await;
     assert_eq!(outcome, Ok(TokenOutcome::Unknown));
+}
+
+#[tokio::test]
+async fn setting_quotas_finds_the_meta_leader_and_waits_for_the_map() {
+    let cluster = Cluster::start();
+    let (leader, version) = (2, 20);
+    for id in [1, 3] {
+        cluster.node(id).on_limits(move |_| SetLimitsReply {
+            not_leader: true,
+            leader_node: leader,
+            ..Default::default()
+        });
+    }
+    let limit = ClusterLimit {
+        role: "visitor".to_owned(),
+        quota: "5/1s".to_owned(),
+        ..ClusterLimit::default()
+    };
+    cluster.node(leader).on_limits(move |request| {
+        assert_eq!((request.by.as_str(), request.limits.len()), ("admin", 1));
+        SetLimitsReply {
+            version,
+            ..Default::default()
+        }
+    });
+    let client = client(&cluster, FOR_EVER).await;
+    let limits = [limit];
+    let setting = client.set_limits(&limits, "admin", patience());
+    let publishing = async {
+        tokio::task::yield_now().await;
+        let set = Some(Mark {
+            by: "admin".to_owned(),
+            at: Timestamp(1_000),
+        });
+        let limits = ClusterLimits {
+            limits: limits.to_vec(),
+            set,
+        };
+        publish(&cluster, &cluster.map(version, EPOCH).with_limits(limits));
+    };
+    let (set, ()) = tokio::join!(setting, publishing);
+    assert_eq!(set, Ok(()));
+    assert_eq!(client.map().limits().limits, limits);
 }

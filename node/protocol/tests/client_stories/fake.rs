@@ -85,6 +85,7 @@ impl Latch {
 type OnCommand = Box<dyn FnMut(&CommandRecord) -> Do + Send>;
 type OnQuery = Box<dyn FnMut(&QueryRequest) -> Result<QueryReply, Status> + Send>;
 type OnAssign = Box<dyn FnMut(&[String]) -> admin::AssignVenuesReply + Send>;
+type OnLimits = Box<dyn FnMut(admin::SetLimitsRequest) -> admin::SetLimitsReply + Send>;
 type OnToken = Box<dyn FnMut(&str) -> admin::TokenReply + Send>;
 
 /// What a node was asked, and what it does about it.
@@ -93,6 +94,7 @@ pub(crate) struct Mind {
     on_query: Mutex<OnQuery>,
     on_assign: Mutex<OnAssign>,
     on_token: Mutex<OnToken>,
+    on_limits: Mutex<OnLimits>,
     pub(crate) commands: Mutex<Vec<CommandRecord>>,
     pub(crate) queries: Mutex<Vec<QueryRequest>>,
     pub(crate) frames: watch::Sender<usize>,
@@ -125,6 +127,10 @@ impl FakeNode {
                 ..Default::default()
             })),
             on_token: Mutex::new(Box::new(|_| admin::TokenReply {
+                not_leader: true,
+                ..Default::default()
+            })),
+            on_limits: Mutex::new(Box::new(|_| admin::SetLimitsReply {
                 not_leader: true,
                 ..Default::default()
             })),
@@ -186,6 +192,14 @@ impl FakeNode {
     /// A token of this name is issued or revoked.
     pub(crate) fn on_token(&self, does: impl FnMut(&str) -> admin::TokenReply + Send + 'static) -> &Self {
         *self.mind.on_token.lock().unwrap() = Box::new(does);
+        self
+    }
+
+    pub(crate) fn on_limits(
+        &self,
+        does: impl FnMut(admin::SetLimitsRequest) -> admin::SetLimitsReply + Send + 'static,
+    ) -> &Self {
+        *self.mind.on_limits.lock().unwrap() = Box::new(does);
         self
     }
 
@@ -262,6 +276,7 @@ impl Cluster {
             number: VENUE,
             slug: SLUG.to_owned(),
             shard: SHARD,
+            network: Some("museums".into()),
         };
         ShardMap::new(
             version,
@@ -450,6 +465,14 @@ impl Admin for Door {
         request: Request<admin::AssignVenuesRequest>,
     ) -> Result<Response<admin::AssignVenuesReply>, Status> {
         let reply = (self.0.on_assign.lock().unwrap())(&request.into_inner().slugs);
+        Ok(Response::new(reply))
+    }
+
+    async fn set_limits(
+        &self,
+        request: Request<admin::SetLimitsRequest>,
+    ) -> Result<Response<admin::SetLimitsReply>, Status> {
+        let reply = (self.0.on_limits.lock().unwrap())(request.into_inner());
         Ok(Response::new(reply))
     }
 

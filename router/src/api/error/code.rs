@@ -179,6 +179,9 @@ codes! {
     CatalogueConflict "catalogue_conflict" 409 Conflict false "The catalogue contradicts what is stored"
         "The file would change what bookings rest on, such as a currency or a time zone with sales in it."
         "Change the file as `errors` says.";
+    VenueOfAnotherNetwork "venue_of_another_network" 409 Conflict false "A venue belongs to another network"
+        "A venue of the file was imported with another network before, and belongs to it."
+        "Import it with its own network, or give the venue another id.";
     UnknownLine "unknown_line" 404 ClientError false "No such line"
         "The booking has fewer lines than the number says."
         "GET the booking to see its lines; they count from 0.";
