@@ -37,6 +37,7 @@ use crate::auth::Caller;
 use crate::metrics::QuotaKind;
 use crate::server::Door;
 
+use in_force::Origin;
 pub use in_force::{InForce, QuotaSettings};
 pub use quota::Quota;
 pub use setting::{LimitSetting, LimitedRole, VenueLimitSetting};
@@ -107,17 +108,19 @@ impl Limits {
             made: HashMap::new(),
         };
         // All tables together keep to the bound, whatever is configured.
-        let most = MAX_CALLERS / (in_force.callers().count() + 2);
+        let most = MAX_CALLERS / (in_force.callers.len() + 2);
         let mut cells = vec![[const { Cell::General }; RouteClass::ALL.len()]; Role::ALL.len()];
         // The most exact last, over the others.
-        let mut callers: Vec<&LimitSetting> = in_force.callers().collect();
-        callers.sort_by_key(|setting| setting.exactness());
-        for setting in callers {
+        let mut callers: Vec<&(LimitSetting, Origin)> = in_force.callers.iter().collect();
+        callers.sort_by_key(|(setting, _)| setting.exactness());
+        for (setting, origin) in callers {
             let name = setting.name();
             let limit = maker.make(format!("callers:{name}"), &name, setting.quota, most);
             for role in Role::ALL {
                 for class in RouteClass::ALL {
-                    if setting.is_of(*role, class) {
+                    // Whoever has set it must be able to take it back.
+                    let is_way_back = *origin == Origin::Cluster && class == RouteClass::Admin;
+                    if setting.is_of(*role, class) && !is_way_back {
                         cells[*role as usize][class as usize] = Cell::Own(limit.clone());
                     }
                 }
@@ -129,7 +132,7 @@ impl Limits {
         let address = general("address", settings.rate_limit);
         let venue = maker.make("venue".to_owned(), "venue", settings.rate_limit_venue, MAX_CALLERS);
         let mut venues = HashMap::new();
-        for setting in in_force.venues() {
+        for setting in in_force.venues.iter().map(|(setting, _)| setting) {
             let what = format!("venue:{}", setting.venue);
             let limit = maker.make(what, "venue", setting.quota, MAX_CALLERS);
             venues.insert(setting.venue.clone(), limit);

@@ -25,7 +25,7 @@ pub struct Holder {
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
-    /// The network that it is bound to: it is good for that network's venues and no others. Of a revoked token it is not kept.
+    /// The network that it is bound to: it is good for that network's venues and no others.
     pub network: Option<Arc<str>>,
     /// Ids of the venues that it is bound to; all venues where there is none. Of a revoked token they are not kept.
     pub venues: Vec<String>,

@@ -80,11 +80,7 @@ impl MetaState {
             MetaCommand::RegisterNode(record) => self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record),
             MetaCommand::AssignVenues { slugs } => self.assign(slugs),
             MetaCommand::CreateToken(grant) => told(self.tokens.create(grant)),
-            MetaCommand::RevokeToken { name, by, at } => {
-                let (outcome, changed) = self.tokens.revoke(&name, by, at);
-                let forgot = self.networks.forget_token(&name);
-                told((outcome, changed || forgot))
-            }
+            MetaCommand::RevokeToken { name, by, at } => told(self.tokens.revoke(&name, by, at)),
             MetaCommand::AssignVenuesOf { network, slugs } => {
                 self.networks.may_have(&network, &slugs) && self.assign_of(&network, slugs)
             }
@@ -318,7 +314,7 @@ mod tests {
         assert_eq!(state, before);
     }
 
-    fn assign(network: &str, slugs: &[&str]) -> MetaCommand {
+    fn assign_of(network: &str, slugs: &[&str]) -> MetaCommand {
         MetaCommand::AssignVenuesOf {
             network: network.to_owned(),
             slugs: slugs.iter().map(|slug| (*slug).to_owned()).collect(),
@@ -328,12 +324,15 @@ mod tests {
     #[test]
     fn a_venue_stays_with_its_network() {
         let mut state = founded(2);
-        assert!(state.apply(2, assign("north", &["a", "b"])).changed);
+        assert!(state.apply(2, assign_of("north", &["a", "b"])).changed);
         let before = state.clone();
-        assert!(!state.apply(3, assign("south", &["c", "a"])).changed, "all or nothing");
-        assert!(!state.apply(4, assign("north", &["b"])).changed);
+        assert!(
+            !state.apply(3, assign_of("south", &["c", "a"])).changed,
+            "all or nothing"
+        );
+        assert!(!state.apply(4, assign_of("north", &["b"])).changed);
         assert_eq!(state, before);
-        assert!(state.apply(5, assign("south", &["c"])).changed);
+        assert!(state.apply(5, assign_of("south", &["c"])).changed);
         let shown = state.to_proto("test");
         let networks: Vec<(&str, &str)> = shown
             .venues
@@ -350,7 +349,7 @@ mod tests {
         assert!(state.apply(2, MetaCommand::AssignVenues { slugs }).changed);
         assert_eq!(state.to_proto("test").venues[0].network, "");
         let place = state.venues["a"].clone();
-        assert!(state.apply(3, assign("north", &["a"])).changed);
+        assert!(state.apply(3, assign_of("north", &["a"])).changed);
         assert_eq!(
             (state.networks.of_venue("a"), &state.venues["a"]),
             (Some("north"), &place)
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_a_network_is_shown_with_it_until_it_is_revoked() {
+    fn a_token_of_a_network_is_shown_with_it_for_ever() {
         let mut state = founded(1);
         let create = |network: &str| MetaCommand::CreateTokenOf {
             network: network.to_owned(),
@@ -384,7 +383,7 @@ mod tests {
         assert_eq!(network(&state), "north");
         let (name, by) = ("gate-1".to_owned(), "admin".to_owned());
         assert!(state.apply(5, MetaCommand::RevokeToken { name, by, at: 2 }).changed);
-        assert_eq!(network(&state), "");
+        assert_eq!(network(&state), "north");
     }
 
     /// Of this layout, as the first version wrote it.
@@ -398,6 +397,20 @@ mod tests {
         );
         let revoke = [1, 4, 1, b'g', 1, b'b', 2];
         let (name, by) = ("g".to_owned(), "b".to_owned());
+        let newer = [
+            (5, assign_of("n", &["a"])),
+            (
+                7,
+                MetaCommand::SetLimits {
+                    limits: Vec::new(),
+                    by: by.clone(),
+                    at: 1,
+                },
+            ),
+        ];
+        for (number, command) in newer {
+            assert_eq!(command.encode().unwrap()[1], number);
+        }
         assert_eq!(
             MetaCommand::decode(&revoke).unwrap(),
             MetaCommand::RevokeToken { name, by, at: 1 }

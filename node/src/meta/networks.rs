@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Networks {
     /// By venue id.
     venues: BTreeMap<String, String>,
-    /// By name of the token; of those that are good.
+    /// By name of the token, of revoked ones too: who may revoke it again is asked again.
     tokens: BTreeMap<String, String>,
 }
 
@@ -48,10 +48,5 @@ impl Networks {
 
     pub(super) fn put_token(&mut self, name: &str, network: &str) {
         self.tokens.insert(name.to_owned(), network.to_owned());
-    }
-
-    /// A token is good for nothing any more; true where it was bound.
-    pub(super) fn forget_token(&mut self, name: &str) -> bool {
-        self.tokens.remove(name).is_some()
     }
 }

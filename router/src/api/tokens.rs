@@ -62,7 +62,7 @@ pub(crate) struct Token<'a> {
     name: &'a str,
     #[schema(example = "gate")]
     role: &'static str,
-    /// Network that it is good for; null where it is good for all of them. Of a revoked token it is not kept.
+    /// Network that it is good for; null where it is good for all of them.
     network: Option<&'a str>,
     /// Ids of the venues that it is good for; all of them where there is none. Of a revoked token they are not kept.
     venues: &'a [String],
@@ -228,12 +228,14 @@ fn check(map: &Arc<ShardMap>, name: &str, network: Option<&str>, venues: &[Strin
         issues.push(Issue::new("/network", "no such network"));
     }
     let others = venues.iter().enumerate().filter_map(|(n, slug)| {
-        let other = map.venue(slug)?.network.as_deref()?;
-        (network.is_some_and(|network| network != other)).then(|| (n, other))
+        let other = map.venue(slug)?.network.as_deref();
+        let network = network.filter(|network| other != Some(network))?;
+        Some((n, network))
     });
-    issues.extend(
-        others.map(|(n, other)| Issue::new(format!("/venues/{n}"), format!("belongs to the network `{other}`"))),
-    );
+    issues.extend(others.map(|(n, network)| {
+        let detail = format!("does not belong to the network `{network}`; where it should, import that again");
+        Issue::new(format!("/venues/{n}"), detail)
+    }));
     let unknown = venues.iter().enumerate().filter(|(_, slug)| map.venue(slug).is_none());
     issues.extend(unknown.map(|(n, _)| Issue::new(format!("/venues/{n}"), "no such venue; GET /v1/venues lists them")));
     if issues.is_empty() {

@@ -48,8 +48,8 @@ pub(crate) enum Origin {
 pub struct InForce {
     /// What counts where nothing else does.
     pub(crate) general: QuotaSettings,
-    callers: Vec<(LimitSetting, Origin)>,
-    venues: Vec<(VenueLimitSetting, Origin)>,
+    pub(super) callers: Vec<(LimitSetting, Origin)>,
+    pub(super) venues: Vec<(VenueLimitSetting, Origin)>,
     pub(crate) cluster: Arc<ClusterLimits>,
 }
 
@@ -88,14 +88,6 @@ impl InForce {
             venues,
             cluster: cluster.clone(),
         }
-    }
-
-    pub(super) fn callers(&self) -> impl Iterator<Item = &LimitSetting> {
-        self.callers.iter().map(|(setting, _)| setting)
-    }
-
-    pub(super) fn venues(&self) -> impl Iterator<Item = &VenueLimitSetting> {
-        self.venues.iter().map(|(setting, _)| setting)
     }
 
     /// For people.

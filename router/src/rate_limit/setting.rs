@@ -105,6 +105,11 @@ pub(crate) fn read(limit: &ClusterLimit) -> Result<Read, (&'static str, String)>
         "" => None,
         routes => Some(class_of(routes).map_err(|error| ("routes", error))?),
     };
+    if routes == Some(RouteClass::Admin) {
+        let detail =
+            "only operators run the cluster, and a quota of the cluster must not keep them from taking it back";
+        return Err(("routes", detail.to_owned()));
+    }
     match (limit.venue.as_str(), role, routes) {
         ("", None, None) => Err((
             "role",

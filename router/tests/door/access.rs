@@ -295,7 +295,14 @@ async fn what_is_about_all_venues_keeps_to_the_tokens_network() {
     };
     assert_eq!((listed(ADMIN).await, listed(&abroad).await), (2, 1));
     assert_eq!(ask(&abroad, "DELETE", "/v1/admin/tokens/gate-2", "").await.status, 403);
-    assert_eq!(ask(&abroad, "DELETE", "/v1/admin/tokens/gate-1", "").await.status, 200);
+    for _ in 0..2 {
+        // Whoever had no answer asks again.
+        let revoked = ask(&abroad, "DELETE", "/v1/admin/tokens/gate-1", "").await;
+        assert_eq!(
+            (revoked.status.as_u16(), &revoked.json()["network"]),
+            (200, &"another".into())
+        );
+    }
     // An operator of all networks is made by one.
     let boss = r#"{"name":"boss-2","role":"operator"}"#;
     let (of_network, of_all) = (

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rotunda_router::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use crate::house::config;
@@ -97,7 +97,11 @@ async fn pour(at: SocketAddr, head: &[u8], more: &[u8]) -> Turn {
                 }
             },
             written = writing.writable() => match written.and_then(|()| writing.try_write(&more[sent..])) {
-                Ok(n) => sent = (sent + n) % more.len(),
+                Ok(n) => {
+                    sent = (sent + n) % more.len();
+                    // A socket that always takes more would never let the router have its turn.
+                    yield_now().await;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 // Closed for writing; what was said before may still be read.
                 Err(_) => {

@@ -333,7 +333,6 @@ impl Backend for Fake {
             };
             token.digest = None;
             token.holder = Arc::new(Holder {
-                network: None,
                 venues: Vec::new(),
                 ..Holder::clone(&token.holder)
             });

@@ -436,6 +436,17 @@ async fn the_clusters_quotas_count_over_those_of_the_settings_and_leave_the_othe
     assert_eq!([shop(12).await, from(13).await], [429, 429]);
     house.door.set_quotas(&strict("3/1000m"));
     assert_eq!([shop(14).await, from(15).await], [429, 429]);
+    // Not even the operator's own can keep him from taking it back.
+    assert_eq!(set(of_cluster("operator", "1/1000m")).await, 200);
+    assert_eq!(
+        [
+            set(of_cluster("operator", "2/1000m")).await,
+            set(of_cluster("kiosk", "1/1s")).await
+        ],
+        [200, 200]
+    );
+    let shut_out = "{\"limits\":[{\"routes\":\"admin\",\"quota\":\"1/1000m\"}]}";
+    assert_eq!(set(shut_out.to_owned()).await, 422);
     // Back to the settings, which have no quota of counters any more.
     let headers = [("authorization", ADMIN)];
     let reset = house
