@@ -77,10 +77,9 @@ fn counters_follow_the_width_of_their_panel() {
         for panel in panels(&dashboard) {
             for expression in expressions(panel) {
                 let Ok(asked) = promql::read(expression) else { continue };
-                let counts = asked
-                    .selectors
-                    .iter()
-                    .filter(|selector| promql::metric_of(&selector.name).is_some_and(|metric| metric.kind != Kind::Gauge));
+                let counts = asked.selectors.iter().filter(|selector| {
+                    promql::metric_of(&selector.name).is_some_and(|metric| metric.kind != Kind::Gauge)
+                });
                 let not_so = counts.filter(|selector| selector.range != Some(promql::RATE_INTERVAL));
                 fixed.extend(not_so.map(|selector| format!("{}: {}: {}", file.path, panel["title"], selector.name)));
             }
@@ -98,7 +97,11 @@ fn every_panel_asks_for_the_chosen_processes() {
                 let Ok(asked) = promql::read(expression) else { continue };
                 for selector in asked.selectors {
                     // A recorded series has lost what its rule summed over.
-                    let needed: &[&str] = if selector.name.contains(':') { &["job"] } else { &["job", "instance"] };
+                    let needed: &[&str] = if selector.name.contains(':') {
+                        &["job"]
+                    } else {
+                        &["job", "instance"]
+                    };
                     if !needed.iter().all(|label| selector.labels.contains(*label)) {
                         everywhere.push(format!("{}: {}: {}", file.path, panel["title"], selector.name));
                     }
@@ -117,9 +120,18 @@ fn every_metric_in_the_documents_is_there() {
         for (index, line) in document.text.lines().enumerate() {
             for quote in line.split('`').skip(1).step_by(2) {
                 let name = quote.split('{').next().unwrap_or_default();
-                let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c));
+                let is_name = |name: &str| {
+                    name.chars()
+                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c))
+                };
                 // A crate's name in code (`rotunda_booking`) is no metric's.
-                let is_crate = ["rotunda_booking", "rotunda_protocol", "rotunda_node", "rotunda_raft_storage"].contains(&name);
+                let is_crate = [
+                    "rotunda_booking",
+                    "rotunda_protocol",
+                    "rotunda_node",
+                    "rotunda_raft_storage",
+                ]
+                .contains(&name);
                 let is_series = name.starts_with("rotunda_") || (name.contains(":rotunda_") && !name.contains("::"));
                 if is_series && is_name(name) && !is_crate {
                     let is_there = recorded.contains(name)
@@ -143,11 +155,17 @@ fn every_panel_says_what_it_shows_and_in_what_unit() {
         for panel in panels(&dashboard).into_iter().filter(|panel| panel["type"] != "row") {
             for field in ["/title", "/description", "/fieldConfig/defaults/unit"] {
                 if panel.pointer(field).and_then(Value::as_str).is_none_or(str::is_empty) {
-                    silent.push(format!("{}: panel {} {}: no {field}", file.path, panel["id"], panel["title"]));
+                    silent.push(format!(
+                        "{}: panel {} {}: no {field}",
+                        file.path, panel["id"], panel["title"]
+                    ));
                 }
             }
             if panel.pointer("/datasource/uid").and_then(Value::as_str) != Some("${datasource}") {
-                silent.push(format!("{}: {}: its data source is not a variable", file.path, panel["title"]));
+                silent.push(format!(
+                    "{}: {}: its data source is not a variable",
+                    file.path, panel["title"]
+                ));
             }
             if !titles.insert(panel["title"].to_string()) {
                 silent.push(format!("{}: two panels are called {}", file.path, panel["title"]));
@@ -176,5 +194,8 @@ fn every_expression_is_promql() {
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(rules.as_bytes()).unwrap();
-    outside_tools::is_content("promtool", ["check".as_ref(), "rules".as_ref(), file.path().as_os_str()]);
+    outside_tools::is_content(
+        "promtool",
+        ["check".as_ref(), "rules".as_ref(), file.path().as_os_str()],
+    );
 }

@@ -19,7 +19,10 @@ fn no_source_names_a_metric_by_itself() {
     for file in counting() {
         for (number, line) in file.code() {
             for text in line.split('"').skip(1).step_by(2) {
-                if metrics.iter().any(|metric| metric.name == text && text != process::UP.name) {
+                if metrics
+                    .iter()
+                    .any(|metric| metric.name == text && text != process::UP.name)
+                {
                     literals.push(format!("{}:{number}: {text}", file.path));
                 }
             }
@@ -48,7 +51,10 @@ fn every_metric_is_registered_and_as_what_it_is() {
     let constant_of = |metric: &Metric| {
         let quoted = format!("\"{}\"", metric.name);
         let lines = constants.iter().flat_map(|file| file.text.lines());
-        let line = lines.clone().find(|line| line.contains(&quoted)).expect("a line of the constants");
+        let line = lines
+            .clone()
+            .find(|line| line.contains(&quoted))
+            .expect("a line of the constants");
         line.split_whitespace().next().expect("a constant").to_owned()
     };
     let sources: Vec<File> = counting().collect();
@@ -76,6 +82,7 @@ fn every_metric_is_registered_and_as_what_it_is() {
 
 #[test]
 fn a_use_as_something_else_is_found() {
-    let text = "counter!(\n    names::TERM.name,\n    \"shard\" => 1); metrics::gauge!(TERM.name).set(1.0); set(TERM.name, 1)";
+    let text =
+        "counter!(\n    names::TERM.name,\n    \"shard\" => 1); metrics::gauge!(TERM.name).set(1.0); set(TERM.name, 1)";
     assert_eq!(registered_as(text, "TERM"), ["counter", "gauge"]);
 }

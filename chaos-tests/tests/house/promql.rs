@@ -167,6 +167,9 @@ fn a_wrong_expression_is_complained_of() {
     ];
     for (expression, complaint) in wrong {
         let found = complaints(expression, &recorded);
-        assert!(found.iter().any(|found| found.contains(complaint)), "{expression}: {found:?}");
+        assert!(
+            found.iter().any(|found| found.contains(complaint)),
+            "{expression}: {found:?}"
+        );
     }
 }

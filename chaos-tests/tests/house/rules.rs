@@ -12,7 +12,12 @@ const RULES: &str = "deploy/prometheus/rules";
 const RUNBOOKS: &str = "deploy/runbooks";
 
 /// What each runbook page tells, in this order.
-const SECTIONS: &[&str] = &["## What it means", "## How to see it", "## What to do", "## How to know it is over"];
+const SECTIONS: &[&str] = &[
+    "## What it means",
+    "## How to see it",
+    "## What to do",
+    "## How to know it is over",
+];
 
 #[derive(Deserialize)]
 struct RuleFile {
@@ -72,7 +77,10 @@ fn rules() -> Vec<(String, Rule)> {
         .iter()
         .filter(|file| !is_test(file))
         .flat_map(|file| {
-            let rules = parsed::<RuleFile>(file).groups.into_iter().flat_map(|group| group.rules);
+            let rules = parsed::<RuleFile>(file)
+                .groups
+                .into_iter()
+                .flat_map(|group| group.rules);
             rules.map(|rule| (file.path.clone(), rule)).collect::<Vec<_>>()
         })
         .collect();
@@ -127,7 +135,10 @@ fn every_alert_says_what_it_is_and_what_to_do() {
         if rule.annotations.get("runbook_url") != Some(&page) {
             silent.push(format!("{name}: its runbook_url is not {page}"));
         }
-        if !matches!(rule.labels.get("severity").map(String::as_str), Some("critical" | "warning")) {
+        if !matches!(
+            rule.labels.get("severity").map(String::as_str),
+            Some("critical" | "warning")
+        ) {
             silent.push(format!("{name}: its severity is neither critical nor warning"));
         }
     }
@@ -165,7 +176,10 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 #[test]
 fn every_command_in_a_runbook_exists() {
     let arguments = std::fs::read_to_string(tree::root().join("deploy/cli/src/args.rs")).unwrap();
-    let enumerated = arguments.split("pub(crate) enum Command {").nth(1).and_then(|rest| rest.split("\n}").next());
+    let enumerated = arguments
+        .split("pub(crate) enum Command {")
+        .nth(1)
+        .and_then(|rest| rest.split("\n}").next());
     let known: BTreeSet<String> = enumerated
         .expect("the commands")
         .lines()
@@ -176,7 +190,9 @@ fn every_command_in_a_runbook_exists() {
     let mut unknown = Vec::new();
     for page in tree::files(RUNBOOKS, "md") {
         for line in page.text.lines().map(str::trim) {
-            let Some(rest) = line.strip_prefix("rotunda ") else { continue };
+            let Some(rest) = line.strip_prefix("rotunda ") else {
+                continue;
+            };
             let command = rest.split_whitespace().next().unwrap_or_default();
             if !known.contains(command) {
                 unknown.push(format!("{}: {line}", page.path));
@@ -199,7 +215,9 @@ fn every_alert_has_a_case_that_fires_and_one_that_stays_silent() {
         let mut cases = expected.iter().filter(|expected| expected.alertname == name);
         // An alert may have several rules: each is told apart by its labels.
         let fires = cases.clone().flat_map(|case| &case.exp_alerts).any(|alert| {
-            rule.labels.iter().all(|(label, value)| alert.exp_labels.get(label) == Some(value))
+            rule.labels
+                .iter()
+                .all(|(label, value)| alert.exp_labels.get(label) == Some(value))
         });
         if !fires {
             untried.push(format!("{name} {:?}: no case fires", rule.labels));
@@ -214,9 +232,15 @@ fn every_alert_has_a_case_that_fires_and_one_that_stays_silent() {
 #[test]
 fn prometheus_takes_the_rules_and_their_cases() {
     let rules = files(|file| !is_test(file));
-    outside_tools::is_content("promtool", ["check", "rules"].into_iter().chain(rules.iter().map(String::as_str)));
+    outside_tools::is_content(
+        "promtool",
+        ["check", "rules"].into_iter().chain(rules.iter().map(String::as_str)),
+    );
     let tests = files(is_test);
-    outside_tools::is_content("promtool", ["test", "rules"].into_iter().chain(tests.iter().map(String::as_str)));
+    outside_tools::is_content(
+        "promtool",
+        ["test", "rules"].into_iter().chain(tests.iter().map(String::as_str)),
+    );
     outside_tools::is_content("promtool", ["check", "config", "deploy/prometheus/prometheus.yml"]);
 }
 

@@ -30,6 +30,7 @@ pub struct Panel {
     description: &'static str,
     unit: &'static str,
     width: u32,
+    min: Option<f64>,
     max: Option<f64>,
     /// From this value on in this colour; below the first it is green.
     thresholds: Vec<(f64, &'static str)>,
@@ -48,6 +49,7 @@ impl Panel {
             description,
             unit,
             width: 8,
+            min: Some(0.0),
             max: None,
             thresholds: Vec::new(),
             base: "green",
@@ -107,6 +109,13 @@ impl Panel {
         self
     }
 
+    /// What can be negative is drawn around zero.
+    #[must_use]
+    pub fn signed(mut self) -> Self {
+        self.min = None;
+        self
+    }
+
     /// Orange from here on, red from there.
     #[must_use]
     pub fn worse_from(mut self, orange: f64, red: f64) -> Self {
@@ -146,12 +155,10 @@ impl Panel {
             .collect();
         let mut defaults = json!({
             "unit": self.unit,
-            "min": 0,
             "thresholds": {"mode": "absolute", "steps": steps},
         });
-        // What can be negative is drawn around zero.
-        if self.title.contains("offset") {
-            defaults["min"] = Value::Null;
+        if let Some(min) = self.min {
+            defaults["min"] = json!(min);
         }
         if let Some(max) = self.max {
             defaults["max"] = json!(max);

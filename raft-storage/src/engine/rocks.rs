@@ -197,3 +197,40 @@ impl OwnedSnapshot {
         at_first(self.borrow_dependent().raw_iterator_opt(range(from, to, caching)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stalls_are_read_out_of_what_rocksdb_prints() {
+        let printed = "Write Stall (count): cf-l0-file-count-limit-delays-with-ongoing-compaction: 1, total-delays: 12, total-stops: 3\ninterval: 15 total count\n";
+        assert_eq!(stalled(printed, "total-delays"), Some(12));
+        assert_eq!(
+            stalled("Write Stall (count): total-delays: 1, total-stops: 3\n", "total-stops"),
+            Some(3)
+        );
+        assert_eq!(stalled(printed, "total"), None);
+        assert_eq!(stalled("", "total-stops"), None);
+    }
+
+    #[test]
+    fn a_database_says_how_it_is_doing() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = open(dir.path(), Budget::of(64 * 1024 * 1024)).unwrap();
+        assert_eq!(opened.state.condition(), Condition::default());
+        opened.state.put_synced(b"key", b"value").unwrap();
+        opened.state.flush().unwrap();
+        let condition = opened.state.condition();
+        assert!(condition.table_file_bytes > 0, "{condition:?}");
+        assert_eq!(condition.level_zero_files, 1);
+
+        // A property that RocksDB no longer had would be zero for ever, and nobody would hear of a stall.
+        let Db::Rocks(rocks) = &opened.log else {
+            panic!("another engine");
+        };
+        let stalls = rocks.db.property_value(WRITE_STALLS).unwrap().expect("the property");
+        assert_eq!(stalled(&stalls, "total-delays"), Some(0), "{stalls}");
+        assert_eq!(stalled(&stalls, "total-stops"), Some(0), "{stalls}");
+    }
+}

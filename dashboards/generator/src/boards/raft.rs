@@ -108,7 +108,8 @@ pub(super) fn board() -> Board {
                 )
                 .show(sum(&["instance"], &of(&storage::LOG_TRUNCATIONS).increase()), "{{instance}}"),
                 Panel::lines("Clock offset", "s", "Wall clock minus the median of all nodes' clocks. Beyond half a second the node gives leadership away.")
-                    .show(of(&node::CLOCK_OFFSET_SECONDS).now(), "{{instance}}"),
+                    .show(of(&node::CLOCK_OFFSET_SECONDS).now(), "{{instance}}")
+                .signed(),
             ],
         )
 }
