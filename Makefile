@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers
+.PHONY: help dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -60,7 +60,7 @@ build: setup ## the three binaries: rotunda, rotunda-node, rotunda-router
 	@for name in rotunda rotunda-node rotunda-router; do test -x '$(BIN)'/$$name && echo '$(BIN)'/$$name || exit 1; done
 
 test: setup ## every test, the end-to-end ones with real processes included
-	@.ci/setup promtool '$(TARGET)/tools' || true
+	@.ci/setup prometheus '$(TARGET)/tools' || true
 	@.ci/setup lab || true
 	@.ci/setup valgrind || true
 	@.ci/setup zbar || true
@@ -131,7 +131,7 @@ failpoints: setup ## real nodes die in the middle of what they do, under load, a
 	@cp -f '$(BIN)/rotunda-router' '$(TARGET)/failpoints/' && mv -f '$(BIN)/rotunda-node' '$(TARGET)/failpoints/'
 	@ROTUNDA_BIN_DIR='$(TARGET)/failpoints' $(CARGO) test $(FLAGS) --test e2e -- --ignored --nocapture failpoints::
 
-check: setup fmt clippy doc edges contract-drift deny ## looks and never edits: formatting, lints, docs, crate edges, the committed contract
+check: setup fmt clippy doc edges contract-drift dashboards-drift deny ## looks and never edits: formatting, lints, docs, crate edges, the committed contract and dashboards
 
 fmt:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing: rustup component add rustfmt' >&2; exit 1; }
@@ -151,6 +151,15 @@ edges:
 # The committed OpenAPI document and page of problems are what the code says.
 contract-drift:
 	$(CARGO) test $(FLAGS) --quiet --test contract_files
+
+# The committed dashboards are what is made of the metrics' constants.
+dashboards-drift:
+	$(CARGO) build $(FLAGS) --quiet --bin rotunda-dashboards
+	'$(BIN)/rotunda-dashboards' --check dashboards
+
+dashboards: setup ## writes the Grafana dashboards anew, from the constants that register the metrics
+	@$(CARGO) build $(FLAGS) --bin rotunda-dashboards
+	@'$(BIN)/rotunda-dashboards' dashboards
 
 contract-files: setup ## writes router/openapi.json and router/PROBLEMS.md anew, from the code
 	UPDATE_GOLDEN=1 $(CARGO) test $(FLAGS) --quiet --test contract_files

@@ -9,6 +9,7 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Outcome;
 use rotunda_booking::queries;
 use rotunda_booking::time::Timestamp;
+use rotunda_metrics::node as names;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -31,6 +32,7 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>, origin: Instant) {
     let (mut seen, mut since) = (shard.pulse.now(), Instant::now());
     let mut deadlines = Deadlines::default();
+    let overdue = metrics::gauge!(names::HOLDS_OVERDUE_SECONDS.name, "shard" => shard.group.id.to_string());
     let mut ticks = tokio::time::interval_at(next_tick(origin, Instant::now()), INTERVAL);
     // Late ones are left out, and the next is where it would have been.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -44,6 +46,11 @@ pub async fn run(shard: Arc<Shard>, map: watch::Receiver<MetaState>, origin: Ins
                 break;
             }
         }
+        overdue.set(if shard.group.leadership.leads() {
+            deadlines.overdue_seconds(&shard)
+        } else {
+            0.0
+        });
         if shard.pulse.now() != seen {
             (seen, since) = (shard.pulse.now(), Instant::now());
         } else if since.elapsed() >= STANDSTILL && shard.group.leadership.leads() {
@@ -94,6 +101,14 @@ impl Deadlines {
             .filter(|(_, deadline)| deadline.0 <= shard.now_ms())
             .map(|(venue, _)| venue)
     }
+
+    /// For how long the earliest deadline has been past, as it was read last.
+    #[expect(clippy::cast_precision_loss, reason = "a metric in seconds")]
+    fn overdue_seconds(&self, shard: &Shard) -> f64 {
+        self.next.map_or(0.0, |(_, deadline)| {
+            (shard.now_ms() - deadline.0).max(0) as f64 / 1_000.0
+        })
+    }
 }
 
 /// True where something was expired, so that the next venue is worth a look at once.
@@ -108,7 +123,7 @@ async fn expire(shard: &Shard, venue: VenueNo) -> bool {
         .await
     {
         Ok((_, Outcome::Expired { count, more })) => {
-            metrics::counter!("rotunda_holds_expired_total", "shard" => shard.group.id.to_string())
+            metrics::counter!(names::HOLDS_EXPIRED.name, "shard" => shard.group.id.to_string())
                 .increment(u64::from(count));
             // None, and no more: all were confirmed, or the stamps are behind this machine's wall clock; wait for them.
             count > 0 || more

@@ -221,6 +221,18 @@ impl<M: Machine> Group<M> {
         }
     }
 
+    /// Replicas that vote.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        let metrics = self.raft.metrics();
+        metrics
+            .borrow_watched()
+            .membership_config
+            .membership()
+            .voter_ids()
+            .count()
+    }
+
     /// A core that ends by itself has lost its store or met a defect. The other groups of this process may be as wrong,
     /// and a silent group is worse than a dead node, which the others notice.
     async fn watch_core(self: Arc<Self>, stopping: Arc<AtomicBool>) {

@@ -1,9 +1,11 @@
-//! What a node tells Prometheus: descriptions of everything it registers, and the gauges that are read off at a scrape.
+//! What a node tells Prometheus: descriptions of everything it registers, and the gauges that are read off at a scrape. The
+//! names are in `dashboards/metrics`.
 
 use std::sync::Arc;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rotunda_metrics::{node as names, process};
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::Store;
 
@@ -39,7 +41,7 @@ const BYTES_BUCKETS: &[f64] = &[
 pub fn install() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_BUCKETS)?
-        .set_buckets_for_metric(Matcher::Full("rotunda_raft_batch_commands".into()), BATCH_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(names::RAFT_BATCH_COMMANDS.name.into()), BATCH_BUCKETS)?
         .set_buckets_for_metric(Matcher::Suffix("_batch_bytes".into()), BYTES_BUCKETS)?
         .install_recorder()?;
     describe();
@@ -47,84 +49,8 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_gauge!(
-        "rotunda_build_info",
-        "Always 1; version and revision of the binary are its labels."
-    );
-    describe_gauge!(
-        "rotunda_raft_is_leader",
-        "1 where this node leads the shard, else 0. Shard 0 is the meta group."
-    );
-    describe_gauge!(
-        "rotunda_raft_has_leader",
-        "1 where this node knows a leader of the shard, else 0."
-    );
-    describe_gauge!("rotunda_raft_term", "Raft term of the shard as this node knows it.");
-    describe_gauge!(
-        "rotunda_raft_last_log_index",
-        "Index of the last entry in this node's log of the shard."
-    );
-    describe_gauge!(
-        "rotunda_raft_committed_index",
-        "Index up to which this node knows the shard's log to be committed."
-    );
-    describe_gauge!(
-        "rotunda_raft_applied_index",
-        "Index up to which this node has applied the shard's log."
-    );
-    describe_gauge!(
-        "rotunda_raft_purged_index",
-        "Index up to which this node has dropped the shard's log."
-    );
-    describe_gauge!(
-        "rotunda_raft_proposals_in_flight",
-        "Entries that the shard's leader has proposed and not yet applied."
-    );
-    describe_histogram!("rotunda_raft_batch_commands", "Commands in one proposed entry.");
-    describe_counter!(
-        "rotunda_raft_proposals_failed_total",
-        "Proposed entries whose fate this node could not tell its callers, by reason."
-    );
-    describe_counter!(
-        "rotunda_holds_expired_total",
-        "Holds that ended without being confirmed."
-    );
-    describe_counter!(
-        "rotunda_queries_total",
-        "Questions asked of this node, those included that it sent elsewhere."
-    );
-    describe_gauge!(
-        "rotunda_watches",
-        "Open change streams, each of one venue to one router."
-    );
-    describe_counter!(
-        "rotunda_watches_dropped_total",
-        "Change streams that this node ended, by reason."
-    );
-    describe_gauge!(
-        "rotunda_clock_offset_seconds",
-        Unit::Seconds,
-        "This machine's wall clock minus the median of all nodes' clocks."
-    );
-    describe_gauge!(
-        "rotunda_memory_budget_bytes",
-        Unit::Bytes,
-        "What all caches, queues and buffers of this node may take together (--memory)."
-    );
-    describe_gauge!(
-        "rotunda_commands_pending_bytes",
-        Unit::Bytes,
-        "Share of the memory budget taken by commands that have no answer yet."
-    );
-    describe_gauge!(
-        "rotunda_commands_pending_limit_bytes",
-        Unit::Bytes,
-        "Share of the memory budget for commands that have no answer yet; beyond it further ones are refused as overloaded."
-    );
-    describe_counter!(
-        "rotunda_connections_refused_total",
-        "Connections closed at once because as many as the memory budget allows were open."
-    );
+    rotunda_metrics::describe!(process::METRICS);
+    rotunda_metrics::describe!(names::METRICS);
     rotunda_raft_storage::describe_metrics();
     metrics_process::Collector::default().describe();
 }
@@ -157,13 +83,13 @@ impl Page {
     /// Prometheus' text.
     #[must_use]
     pub fn render(&self) -> String {
-        gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
+        gauge!(process::BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         self.process.collect();
         self.store.publish();
         self.publish_budget();
-        publish(&self.meta.group.status(1));
+        publish(&self.meta.group.status(1), self.meta.group.voters());
         for shard in self.shards.all() {
-            publish(&shard.group.status(shard.epoch));
+            publish(&shard.group.status(shard.epoch), shard.group.voters());
         }
         self.handle.run_upkeep();
         self.handle.render()
@@ -171,9 +97,9 @@ impl Page {
 
     #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^53 bytes")]
     fn publish_budget(&self) {
-        gauge!("rotunda_memory_budget_bytes").set(self.budget.memory_bytes() as f64);
-        gauge!("rotunda_commands_pending_bytes").set(self.budget.commands().taken() as f64);
-        gauge!("rotunda_commands_pending_limit_bytes").set(self.budget.commands().limit() as f64);
+        gauge!(names::MEMORY_BUDGET_BYTES.name).set(self.budget.memory_bytes() as f64);
+        gauge!(names::COMMANDS_PENDING_BYTES.name).set(self.budget.commands().taken() as f64);
+        gauge!(names::COMMANDS_PENDING_LIMIT_BYTES.name).set(self.budget.commands().limit() as f64);
     }
 }
 
@@ -186,13 +112,14 @@ fn revision() -> &'static str {
     clippy::cast_precision_loss,
     reason = "indexes stay below 2^53 for longer than any cluster lives"
 )]
-fn publish(status: &ReplicaStatus) {
+fn publish(status: &ReplicaStatus, voters: usize) {
     let labels = [("shard", status.shard.to_string())];
-    gauge!("rotunda_raft_is_leader", &labels).set(f64::from(u8::from(status.role == "leader")));
-    gauge!("rotunda_raft_has_leader", &labels).set(f64::from(u8::from(status.leader_replica != 0)));
-    gauge!("rotunda_raft_term", &labels).set(status.term as f64);
-    gauge!("rotunda_raft_last_log_index", &labels).set(status.last_log as f64);
-    gauge!("rotunda_raft_committed_index", &labels).set(status.committed as f64);
-    gauge!("rotunda_raft_applied_index", &labels).set(status.applied as f64);
-    gauge!("rotunda_raft_purged_index", &labels).set(status.purged as f64);
+    gauge!(names::RAFT_IS_LEADER.name, &labels).set(f64::from(u8::from(status.role == "leader")));
+    gauge!(names::RAFT_HAS_LEADER.name, &labels).set(f64::from(u8::from(status.leader_replica != 0)));
+    gauge!(names::RAFT_VOTERS.name, &labels).set(voters as f64);
+    gauge!(names::RAFT_TERM.name, &labels).set(status.term as f64);
+    gauge!(names::RAFT_LAST_LOG_INDEX.name, &labels).set(status.last_log as f64);
+    gauge!(names::RAFT_COMMITTED_INDEX.name, &labels).set(status.committed as f64);
+    gauge!(names::RAFT_APPLIED_INDEX.name, &labels).set(status.applied as f64);
+    gauge!(names::RAFT_PURGED_INDEX.name, &labels).set(status.purged as f64);
 }

@@ -58,6 +58,29 @@ impl Engine {
     }
 }
 
+/// How a database is doing, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// Table files on disk, those included that only wait to be deleted.
+    pub(crate) table_file_bytes: u64,
+    /// An estimate of what they would be without what is deleted or written over.
+    pub(crate) live_data_bytes: u64,
+    /// An estimate of what compactions have to rewrite until every level has its size.
+    pub(crate) pending_compaction_bytes: u64,
+    pub(crate) level_zero_files: u64,
+    pub(crate) immutable_memtables: u64,
+    pub(crate) running_compactions: u64,
+    pub(crate) running_flushes: u64,
+    /// Flushes and compactions that failed since it was opened.
+    pub(crate) background_errors: u64,
+    /// How often writes began to be slowed down since it was opened.
+    pub(crate) writes_delayed: u64,
+    /// How often writes were stopped since it was opened.
+    pub(crate) writes_stopped: u64,
+    /// Whether they are, one or the other, now.
+    pub(crate) holds_up_writes: bool,
+}
+
 /// An engine could not read or write.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -203,6 +226,15 @@ impl Db {
             Self::Rocks(db) => db.holds_up_writes(),
             #[cfg(any(test, feature = "sim"))]
             Self::Sim(_) => false,
+        }
+    }
+
+    /// How it is doing. A simulated disk has nothing to tell.
+    pub(crate) fn condition(&self) -> Condition {
+        match self {
+            Self::Rocks(db) => db.condition(),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Sim(_) => Condition::default(),
         }
     }
 

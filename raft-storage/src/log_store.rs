@@ -391,7 +391,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.log.cache.truncate(self.log.group, from);
             (from, bounds.last)
         };
-        metrics::counter!(LOG_TRUNCATIONS).increment(1);
+        metrics::counter!(LOG_TRUNCATIONS.name).increment(1);
         let (done, synced) = tokio::sync::oneshot::channel();
         reserved.enqueue(&self.log, Change::Truncate { from, tail }, Done::Task(done));
         synced

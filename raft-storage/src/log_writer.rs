@@ -123,8 +123,8 @@ impl LogWriter {
             mark: Keeper::start(place, mark, sequence, Arc::clone(&latch))?,
             cache,
             latch,
-            fsync: metrics::histogram!(names::FSYNC_SECONDS),
-            batch_bytes: metrics::histogram!(names::APPEND_BATCH_BYTES),
+            fsync: metrics::histogram!(names::FSYNC_SECONDS.name),
+            batch_bytes: metrics::histogram!(names::APPEND_BATCH_BYTES.name),
             scratch: Vec::new(),
         };
         let thread = match place {

@@ -1,50 +1,49 @@
-//! The crate's metrics, named in one place. Histograms are recorded where things happen; gauges are set by
-//! [`Store::publish`](crate::Store::publish), which a scrape calls first. Install the recorder before opening a store:
-//! handles are taken once.
+//! Sets the crate's gauges, and describes everything it counts; the names are in `dashboards/metrics`. Histograms are recorded
+//! where things happen; gauges are set by [`Store::publish`](crate::Store::publish), which a scrape calls first. Install the
+//! recorder before opening a store: handles are taken once.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use std::path::Path;
 
-pub(crate) const FSYNC_SECONDS: &str = "rotunda_raft_fsync_seconds";
-pub(crate) const APPEND_BATCH_BYTES: &str = "rotunda_raft_append_batch_bytes";
-pub(crate) const APPLY_SECONDS: &str = "rotunda_raft_apply_seconds";
-pub(crate) const SNAPSHOTS_INSTALLED: &str = "rotunda_raft_snapshots_installed_total";
-pub(crate) const LOG_TRUNCATIONS: &str = "rotunda_raft_log_truncations_total";
-pub(crate) const ENTRY_CACHE_BYTES: &str = "rotunda_storage_entry_cache_bytes";
-pub(crate) const LOG_QUEUE_BYTES: &str = "rotunda_storage_log_queue_bytes";
-pub(crate) const BLOCK_CACHE_BYTES: &str = "rotunda_storage_block_cache_bytes";
-pub(crate) const MEMTABLE_BYTES: &str = "rotunda_storage_memtable_bytes";
+use metrics::{counter, gauge};
+pub(crate) use rotunda_metrics::storage::*;
+
+use crate::engine::Condition;
 
 /// Describes every metric of this crate to the installed recorder.
 pub fn describe_metrics() {
-    describe_histogram!(
-        FSYNC_SECONDS,
-        Unit::Seconds,
-        "Time to write and sync one batch of the log, over all groups of the node"
-    );
-    describe_histogram!(
-        APPEND_BATCH_BYTES,
-        Unit::Bytes,
-        "Size of one synced batch of the log, over all groups of the node"
-    );
-    describe_histogram!(
-        APPLY_SECONDS,
-        Unit::Seconds,
-        "Time to apply one entry and write its rows, by shard"
-    );
-    describe_counter!(
-        SNAPSHOTS_INSTALLED,
-        "Snapshots that replaced the state of a replica here, because the log that it lacked was cut already"
-    );
-    describe_counter!(
-        LOG_TRUNCATIONS,
-        "Times that entries at a log's end were cut off, because another leader's log had others there"
-    );
-    describe_gauge!(ENTRY_CACHE_BYTES, Unit::Bytes, "Decoded log entries held in memory");
-    describe_gauge!(LOG_QUEUE_BYTES, Unit::Bytes, "Log entries that wait for the writer");
-    describe_gauge!(
-        BLOCK_CACHE_BYTES,
-        Unit::Bytes,
-        "RocksDB block cache of both databases, memtables included"
-    );
-    describe_gauge!(MEMTABLE_BYTES, Unit::Bytes, "RocksDB memtables of both databases");
+    rotunda_metrics::describe!(METRICS);
+}
+
+/// Sets what is known of one database, `log` or `state`.
+#[expect(clippy::cast_precision_loss, reason = "disks stay below 2^53 bytes")]
+pub(crate) fn publish_condition(database: &'static str, condition: &Condition) {
+    let set = |name: &'static str, value: u64| gauge!(name, "database" => database).set(value as f64);
+    set(TABLE_FILE_BYTES.name, condition.table_file_bytes);
+    set(LIVE_DATA_BYTES.name, condition.live_data_bytes);
+    set(PENDING_COMPACTION_BYTES.name, condition.pending_compaction_bytes);
+    set(LEVEL_ZERO_FILES.name, condition.level_zero_files);
+    set(IMMUTABLE_MEMTABLES.name, condition.immutable_memtables);
+    set(RUNNING_COMPACTIONS.name, condition.running_compactions);
+    set(RUNNING_FLUSHES.name, condition.running_flushes);
+    set(WRITES_HELD_UP.name, u64::from(condition.holds_up_writes));
+    counter!(BACKGROUND_ERRORS.name, "database" => database).absolute(condition.background_errors);
+    for (reason, times) in [("delay", condition.writes_delayed), ("stop", condition.writes_stopped)] {
+        counter!(WRITE_STALLS.name, "database" => database, "reason" => reason).absolute(times);
+    }
+}
+
+/// Sets the size of the file system of `dir`, and what this process may still write there. Where it cannot be asked, the
+/// gauges stay as they were.
+#[expect(clippy::cast_precision_loss, reason = "disks stay below 2^53 bytes")]
+pub(crate) fn publish_disk(dir: &Path) {
+    match nix::sys::statvfs::statvfs(dir) {
+        Ok(disk) => {
+            // In fragments: a block is only the size that is good to write.
+            let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size()) as f64;
+            gauge!(DISK_SIZE_BYTES.name).set(bytes(disk.blocks()));
+            // Not those that are kept for root.
+            gauge!(DISK_FREE_BYTES.name).set(bytes(disk.blocks_available()));
+        }
+        Err(error) => tracing::debug!(dir = %dir.display(), %error, "the file system does not tell its size"),
+    }
 }

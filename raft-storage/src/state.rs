@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::engine::{Batch, Caching, Db, Rows, Value, View};
+use crate::engine::{Batch, Caching, Condition, Db, Rows, Value, View};
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
@@ -115,6 +115,11 @@ impl StateDb {
     /// True where a write would have to wait for flushes or compactions.
     pub(crate) fn holds_up_writes(&self) -> bool {
         self.db.holds_up_writes()
+    }
+
+    /// How the database is doing.
+    pub(crate) fn condition(&self) -> Condition {
+        self.db.condition()
     }
 
     /// Makes everything that is applied now survive a crash, for all groups: one column family, so one flush takes every

@@ -302,7 +302,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
                     .map_err(|error| core.state.latch.close(format!("installing a snapshot failed: {error}")))
             })
             .await??;
-        metrics::counter!(SNAPSHOTS_INSTALLED).increment(1);
+        metrics::counter!(SNAPSHOTS_INSTALLED.name).increment(1);
         Ok(())
     }
 

@@ -292,7 +292,7 @@ impl Store {
             descriptor: Arc::clone(&descriptor),
             blocking,
             applied: inner.config.applied.clone(),
-            latency: metrics::histogram!(names::APPLY_SECONDS, "shard" => group.to_string()),
+            latency: metrics::histogram!(names::APPLY_SECONDS.name, "shard" => group.to_string()),
             inner: Mutex::new(Inner::new(machine, &applied).map_err(|source| self.io_error(source))?),
         };
         {
@@ -462,9 +462,15 @@ impl Store {
     /// Sets the gauges. Call it before a scrape.
     pub fn publish(&self) {
         let inner = &self.inner;
-        metrics::gauge!(names::ENTRY_CACHE_BYTES).set(inner.cache.bytes() as f64);
-        metrics::gauge!(names::LOG_QUEUE_BYTES).set(inner.writer.queued_bytes() as f64);
-        metrics::gauge!(names::BLOCK_CACHE_BYTES).set(inner.usage.cache_bytes() as f64);
-        metrics::gauge!(names::MEMTABLE_BYTES).set(inner.usage.memtable_bytes() as f64);
+        metrics::gauge!(names::ENTRY_CACHE_BYTES.name).set(inner.cache.bytes() as f64);
+        metrics::gauge!(names::LOG_QUEUE_BYTES.name).set(inner.writer.queued_bytes() as f64);
+        metrics::gauge!(names::BLOCK_CACHE_BYTES.name).set(inner.usage.cache_bytes() as f64);
+        metrics::gauge!(names::MEMTABLE_BYTES.name).set(inner.usage.memtable_bytes() as f64);
+        names::publish_condition("log", &inner.log_db.condition());
+        names::publish_condition("state", &inner.state.condition());
+        // A simulated disk has no file system.
+        if !inner.config.engine.is_simulated() {
+            names::publish_disk(&inner.config.dir);
+        }
     }
 }

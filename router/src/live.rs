@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt};
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 use parking_lot::Mutex;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
@@ -107,7 +107,6 @@ impl Live {
     /// Watches at most `venues` at once, and has at most `streams` event streams open, `per_caller` of them to one caller.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, venues: usize, streams: usize, per_caller: usize) -> Arc<Self> {
-        describe();
         Arc::new(Self {
             backend,
             venues: Mutex::default(),
@@ -117,9 +116,9 @@ impl Live {
             streams: Streams::new(streams, per_caller),
             closing: CancellationToken::new(),
             threads: OnceLock::new(),
-            watched: gauge!("rotunda_router_watched_venues"),
-            shown: counter!("rotunda_router_availability_total", "source" => "stream"),
-            asked: counter!("rotunda_router_availability_total", "source" => "asked"),
+            watched: gauge!(rotunda_metrics::router::WATCHED_VENUES.name),
+            shown: counter!(rotunda_metrics::router::AVAILABILITY_ANSWERS.name, "source" => "stream"),
+            asked: counter!(rotunda_metrics::router::AVAILABILITY_ANSWERS.name, "source" => "asked"),
         })
     }
 
@@ -271,20 +270,4 @@ async fn follow(live: Arc<Live>, venue: Arc<Venue>) {
         }
         pause = (pause * 2).min(REOPEN_MAX);
     }
-}
-
-fn describe() {
-    describe_gauge!(
-        "rotunda_router_watched_venues",
-        "Venues whose change streams this router follows."
-    );
-    describe_counter!(
-        "rotunda_router_availability_total",
-        "Answers about availability: out of a change stream, or asked of the cluster."
-    );
-    describe_gauge!("rotunda_router_event_streams", "Open event streams of availability.");
-    describe_counter!(
-        "rotunda_router_event_streams_dropped_total",
-        "Event streams that this router ended or refused, by reason."
-    );
 }

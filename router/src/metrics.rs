@@ -1,5 +1,5 @@
-//! What the router counts. Names and labels are those of the operator's handbook; labels are bounded: `route` is the
-//! template of a route, never a path, and `venue` comes from the catalogue.
+//! What the router counts. Names and labels are in `dashboards/metrics`; labels are bounded: `route` is the template of a
+//! route, never a path, and `venue` comes from the catalogue.
 //!
 //! Handles are kept, for looking one up costs more than counting. [`install`] sets the process up once, from `main`;
 //! without it (in tests) counting does nothing. [`Page::render`] is the page.
@@ -10,12 +10,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
 use rotunda_booking::command::Role;
+use rotunda_metrics::{process, router as names};
 
 use crate::access::RouteClass;
 use crate::api::error::Outcome;
@@ -83,7 +82,7 @@ impl Page {
         let mut page = self.0.render();
         // By hand: the recorder's counters are whole numbers, and whole seconds of CPU are too coarse to take a rate of.
         if let Some(seconds) = cpu_seconds {
-            let name = "process_cpu_seconds_total";
+            let name = process::CPU_SECONDS.name;
             let _ = writeln!(
                 page,
                 "# HELP {name} User and system CPU time spent.\n# TYPE {name} counter\n{name} {seconds}"
@@ -132,14 +131,13 @@ impl Metrics {
     #[must_use]
     pub fn new(concurrency_limit: usize) -> Self {
         describe();
-        gauge!("rotunda_router_concurrency_limit").set(concurrency_limit as f64);
-        gauge!("rotunda_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
+        gauge!(names::CONCURRENCY_LIMIT.name).set(concurrency_limit as f64);
+        gauge!(process::BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         Self {
             routes: RwLock::new(HashMap::new()),
             hold: OnceLock::new(),
-            in_flight: gauge!("rotunda_router_inflight_requests"),
-            shed: ["in_flight", "connections", "cluster"]
-                .map(|why| counter!("rotunda_router_shed_total", "reason" => why)),
+            in_flight: gauge!(names::INFLIGHT_REQUESTS.name),
+            shed: ["in_flight", "connections", "cluster"].map(|why| counter!(names::SHED.name, "reason" => why)),
             rate_limited: Role::ALL
                 .iter()
                 .map(|role| RouteClass::ALL.map(|class| rate_limited(QuotaKind::Caller, *role, class)))
@@ -173,7 +171,7 @@ impl Metrics {
     /// A booking was confirmed (not: answered again from the record). A confirm whose first answer got lost on the way
     /// to this router comes back as a replay and is not counted: the figure may fall short, it never exceeds the truth.
     pub(crate) fn tickets_issued(&self, venue: &str, channel: &'static str, tickets: u64) {
-        counter!("rotunda_tickets_issued_total", "venue" => venue.to_owned(), "channel" => channel).increment(tickets);
+        counter!(names::TICKETS_ISSUED.name, "venue" => venue.to_owned(), "channel" => channel).increment(tickets);
     }
 
     fn route(&self, route: &str, method: &'static str) -> Arc<Route> {
@@ -194,11 +192,11 @@ impl Route {
     fn new(route: &str, method: &'static str) -> Self {
         let outcomes = Outcome::ALL.map(|outcome| {
             counter!(
-                "rotunda_http_requests_total",
+                names::HTTP_REQUESTS.name,
                 "route" => route.to_owned(), "method" => method, "outcome" => outcome.as_str()
             )
         });
-        let seconds = histogram!("rotunda_http_request_seconds", "route" => route.to_owned(), "method" => method);
+        let seconds = histogram!(names::HTTP_REQUEST_SECONDS.name, "route" => route.to_owned(), "method" => method);
         Self { outcomes, seconds }
     }
 
@@ -214,7 +212,7 @@ fn rate_limited(kind: QuotaKind, role: Role, class: RouteClass) -> Counter {
         QuotaKind::Venue => "venue",
     };
     counter!(
-        "rotunda_router_rate_limited_total",
+        names::RATE_LIMITED.name,
         "quota" => kind, "role" => role.as_str(), "routes" => class.as_str()
     )
 }
@@ -239,60 +237,26 @@ fn revision() -> &'static str {
 }
 
 fn describe() {
-    describe_counter!(
-        "rotunda_http_requests_total",
-        "Requests answered, by route, method and outcome."
-    );
-    describe_histogram!(
-        "rotunda_http_request_seconds",
-        Unit::Seconds,
-        "Time from a request's head to its answer, by route and method."
-    );
-    describe_gauge!("rotunda_router_inflight_requests", "Requests being worked on.");
-    describe_gauge!(
-        "rotunda_router_concurrency_limit",
-        "Requests that may be worked on at once."
-    );
-    describe_counter!(
-        "rotunda_router_shed_total",
-        "Requests refused because too much is going on, by reason."
-    );
-    describe_counter!(
-        "rotunda_router_rate_limited_total",
-        "Requests refused because a quota is used up, by whose it is (caller, venue), the caller's role and the class of routes."
-    );
-    describe_counter!(
-        "rotunda_tickets_issued_total",
-        "Tickets issued by confirmed bookings, by venue and channel."
-    );
-    describe_gauge!("rotunda_build_info", "Always 1; the labels say what runs.");
-    describe_gauge!("process_open_fds", "Open file descriptors.");
-    describe_gauge!("process_max_fds", "File descriptors that may be open.");
-    describe_gauge!("process_virtual_memory_bytes", Unit::Bytes, "Virtual memory.");
-    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Resident memory.");
-    describe_gauge!(
-        "process_start_time_seconds",
-        Unit::Seconds,
-        "When the process started, since 1970."
-    );
-    describe_gauge!("process_threads", "Threads of the operating system.");
+    rotunda_metrics::describe!(process::METRICS);
+    rotunda_metrics::describe!(process::FOREIGN);
+    rotunda_metrics::describe!(names::METRICS);
 }
 
 /// Sets the gauges of the process; gives the CPU seconds it has spent.
 fn observe_process() -> Option<f64> {
-    let process = metrics_process::collector::collect();
+    let found = metrics_process::collector::collect();
     let gauges = [
-        ("process_open_fds", process.open_fds),
-        ("process_max_fds", process.max_fds),
-        ("process_virtual_memory_bytes", process.virtual_memory_bytes),
-        ("process_resident_memory_bytes", process.resident_memory_bytes),
-        ("process_start_time_seconds", process.start_time_seconds),
-        ("process_threads", process.threads),
+        (process::OPEN_FDS.name, found.open_fds),
+        (process::MAX_FDS.name, found.max_fds),
+        (process::VIRTUAL_MEMORY_BYTES.name, found.virtual_memory_bytes),
+        (process::RESIDENT_MEMORY_BYTES.name, found.resident_memory_bytes),
+        (process::START_TIME_SECONDS.name, found.start_time_seconds),
+        (process::THREADS.name, found.threads),
     ];
     for (name, value) in gauges {
         if let Some(value) = value {
             gauge!(name).set(value as f64);
         }
     }
-    process.cpu_seconds_total
+    found.cpu_seconds_total
 }

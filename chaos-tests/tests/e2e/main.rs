@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod alerting;
 mod bench;
 mod broken_disk;
 mod clock_jump;

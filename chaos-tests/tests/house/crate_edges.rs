@@ -9,19 +9,28 @@ use crate::tree;
 /// Crate and the crates of the workspace that it depends on.
 const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-mutant", &[]),
+    ("rotunda-metrics", &[]),
+    ("rotunda-dashboards", &["rotunda-metrics"]),
     ("rotunda-booking", &["rotunda-mutant"]),
-    ("rotunda-raft-storage", &["rotunda-mutant"]),
-    ("rotunda-protocol", &["rotunda-booking", "rotunda-mutant"]),
+    ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
+    (
+        "rotunda-protocol",
+        &["rotunda-booking", "rotunda-metrics", "rotunda-mutant"],
+    ),
     (
         "rotunda-node",
         &[
             "rotunda-booking",
+            "rotunda-metrics",
             "rotunda-mutant",
             "rotunda-protocol",
             "rotunda-raft-storage",
         ],
     ),
-    ("rotunda-router", &["rotunda-booking", "rotunda-protocol"]),
+    (
+        "rotunda-router",
+        &["rotunda-booking", "rotunda-metrics", "rotunda-protocol"],
+    ),
     ("rotunda", &["rotunda-protocol"]),
     (
         "rotunda-chaos",

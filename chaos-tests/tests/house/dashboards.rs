@@ -1,57 +1,13 @@
-//! A panel cannot name a metric that nobody registers.
+//! The dashboards are what their source makes of the constants, and each panel tells its reader what it shows.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::process::Command;
 
+use rotunda_metrics::Kind;
 use serde_json::Value;
 
 use crate::tree::{self, File};
-
-/// Names that libraries register or Prometheus makes: `process_*` comes from metrics-process, `up` from the scrape.
-fn is_foreign(name: &str) -> bool {
-    name.starts_with("process_") || name == "up"
-}
-
-/// Metric names that the sources write down: `rotunda_*` string literals outside of tests.
-fn registered() -> BTreeSet<String> {
-    let files = tree::sources()
-        .into_iter()
-        .filter(|file| !file.is_test() && !file.path.starts_with("chaos-tests/"));
-    files
-        .flat_map(|file| {
-            let literals = |line: &str| {
-                let texts = line
-                    .split('"')
-                    .skip(1)
-                    .step_by(2)
-                    .filter(|text| text.starts_with("rotunda_"));
-                texts.map(str::to_owned).collect::<Vec<_>>()
-            };
-            file.code().flat_map(|(_, line)| literals(line)).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-/// Words of a PromQL expression that look like metrics of ours.
-fn metrics(expression: &str) -> BTreeSet<String> {
-    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
-    words
-        .filter(|word| word.starts_with("rotunda_") || is_foreign(word))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// A histogram is one name in the sources and three series in Prometheus.
-fn is_registered(metric: &str, registered: &BTreeSet<String>) -> bool {
-    is_foreign(metric)
-        || registered.contains(metric)
-        || ["_bucket", "_sum", "_count"].iter().any(|ending| {
-            metric
-                .strip_suffix(ending)
-                .is_some_and(|name| registered.contains(name))
-        })
-}
+use crate::{outside_tools, promql, rules};
 
 /// All panels, those inside rows included.
 fn panels(dashboard: &Value) -> Vec<&Value> {
@@ -83,61 +39,119 @@ fn dashboards() -> Vec<(File, Value)> {
 }
 
 #[test]
-fn every_metric_on_a_panel_is_registered() {
-    let registered = registered();
-    assert!(
-        registered.len() > 5,
-        "the sources register next to nothing: {registered:?}"
-    );
-    let mut unknown = Vec::new();
-    for (file, dashboard) in dashboards() {
-        for panel in panels(&dashboard) {
-            for expression in expressions(panel) {
-                let strangers = metrics(expression)
-                    .into_iter()
-                    .filter(|metric| !is_registered(metric, &registered));
-                unknown.extend(strangers.map(|metric| format!("{}: {}: {metric}", file.path, panel["title"])));
-            }
+fn the_committed_dashboards_are_what_their_source_says() {
+    let made: Vec<(String, String)> = rotunda_dashboards::all()
+        .iter()
+        .map(|board| (format!("dashboards/{}.json", board.name), board.text().unwrap()))
+        .collect();
+    let mut stale = Vec::new();
+    for (path, text) in &made {
+        if std::fs::read_to_string(tree::root().join(path)).ok().as_ref() != Some(text) {
+            stale.push(path.clone());
         }
     }
-    tree::none("Panels show metrics that no source registers:", &unknown);
+    let others = tree::files("dashboards", "json").into_iter().map(|file| file.path);
+    stale.extend(others.filter(|path| made.iter().all(|(made, _)| made != path)));
+    tree::none("Run `make dashboards`, and remove what it does not write:", &stale);
 }
 
 #[test]
-fn every_metric_in_the_documents_is_registered() {
-    let registered = registered();
+fn every_expression_on_a_panel_asks_for_what_is_there() {
+    let recorded = rules::recorded();
+    let mut wrong = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in panels(&dashboard) {
+            for expression in expressions(panel) {
+                let complaints = promql::complaints(expression, &recorded).into_iter();
+                wrong.extend(complaints.map(|complaint| format!("{}: {}: {complaint}", file.path, panel["title"])));
+            }
+        }
+    }
+    tree::none("Panels that show nothing or nonsense:", &wrong);
+}
+
+#[test]
+fn counters_follow_the_width_of_their_panel() {
+    let mut fixed = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in panels(&dashboard) {
+            for expression in expressions(panel) {
+                let Ok(asked) = promql::read(expression) else { continue };
+                let counts = asked.selectors.iter().filter(|selector| {
+                    promql::metric_of(&selector.name).is_some_and(|metric| metric.kind != Kind::Gauge)
+                });
+                let not_so = counts.filter(|selector| selector.range != Some(promql::RATE_INTERVAL));
+                fixed.extend(not_so.map(|selector| format!("{}: {}: {}", file.path, panel["title"], selector.name)));
+            }
+        }
+    }
+    tree::none("Panels whose rates are not over $__rate_interval:", &fixed);
+}
+
+#[test]
+fn every_panel_asks_for_the_chosen_processes() {
+    let mut everywhere = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in panels(&dashboard) {
+            for expression in expressions(panel) {
+                let Ok(asked) = promql::read(expression) else { continue };
+                for selector in asked.selectors {
+                    // A recorded series has lost what its rule summed over.
+                    let needed: &[&str] = if selector.name.contains(':') {
+                        &["job"]
+                    } else {
+                        &["job", "instance"]
+                    };
+                    if !needed.iter().all(|label| selector.labels.contains(*label)) {
+                        everywhere.push(format!("{}: {}: {}", file.path, panel["title"], selector.name));
+                    }
+                }
+            }
+        }
+    }
+    tree::none("Panels that leave the variables `job` and `instance` out:", &everywhere);
+}
+
+#[test]
+fn every_metric_in_the_documents_is_there() {
+    let recorded = rules::recorded();
     let mut unknown = Vec::new();
     for document in tree::files(".", "md") {
         for (index, line) in document.text.lines().enumerate() {
             for quote in line.split('`').skip(1).step_by(2) {
                 let name = quote.split('{').next().unwrap_or_default();
-                let is_name = name.starts_with("rotunda_") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-                // A crate's name in code (`rotunda_booking`) has no unit behind it.
-                let endings = [
-                    "_total",
-                    "_seconds",
-                    "_bytes",
-                    "_ratio",
-                    "_info",
-                    "_requests",
-                    "_limit",
-                    "_index",
-                    "_leader",
-                    "_flight",
-                ];
-                if is_name && endings.iter().any(|ending| name.ends_with(ending)) && !is_registered(name, &registered) {
-                    unknown.push(format!("{}:{}: {name}", document.path, index + 1));
+                let is_name = |name: &str| {
+                    name.chars()
+                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c))
+                };
+                // A crate's name in code (`rotunda_booking`) is no metric's.
+                let is_crate = [
+                    "rotunda_booking",
+                    "rotunda_protocol",
+                    "rotunda_node",
+                    "rotunda_raft_storage",
+                ]
+                .contains(&name);
+                let is_series = name.starts_with("rotunda_") || (name.contains(":rotunda_") && !name.contains("::"));
+                if is_series && is_name(name) && !is_crate {
+                    let is_there = recorded.contains(name)
+                        || promql::metric_of(name).is_some()
+                        || rotunda_metrics::all().iter().any(|metric| metric.name == name);
+                    if !is_there {
+                        unknown.push(format!("{}:{}: {name}", document.path, index + 1));
+                    }
                 }
             }
         }
     }
-    tree::none("Documents name metrics that no source registers:", &unknown);
+    tree::none("Documents name metrics that are not there:", &unknown);
 }
 
 #[test]
 fn every_panel_says_what_it_shows_and_in_what_unit() {
     let mut silent = Vec::new();
     for (file, dashboard) in dashboards() {
+        let mut titles = BTreeSet::new();
         for panel in panels(&dashboard).into_iter().filter(|panel| panel["type"] != "row") {
             for field in ["/title", "/description", "/fieldConfig/defaults/unit"] {
                 if panel.pointer(field).and_then(Value::as_str).is_none_or(str::is_empty) {
@@ -153,30 +167,15 @@ fn every_panel_says_what_it_shows_and_in_what_unit() {
                     file.path, panel["title"]
                 ));
             }
+            if !titles.insert(panel["title"].to_string()) {
+                silent.push(format!("{}: two panels are called {}", file.path, panel["title"]));
+            }
         }
     }
     tree::none("Panels that leave the reader alone:", &silent);
 }
 
-#[test]
-fn counters_are_shown_as_rates() {
-    let mut raw = Vec::new();
-    for (file, dashboard) in dashboards() {
-        for panel in panels(&dashboard) {
-            for expression in expressions(panel) {
-                let counts = metrics(expression)
-                    .iter()
-                    .any(|name| name.ends_with("_total") || name.ends_with("_bucket"));
-                if counts && !(expression.contains("rate(") || expression.contains("increase(")) {
-                    raw.push(format!("{}: {}: {expression}", file.path, panel["title"]));
-                }
-            }
-        }
-    }
-    tree::none("A counter by itself only says how long ago its process started:", &raw);
-}
-
-/// Prometheus itself reads every expression, as rules of a file that it would load.
+/// Prometheus itself reads every expression too, as rules of a file that it would load.
 #[test]
 fn every_expression_is_promql() {
     let mut rules = String::from("groups:\n- name: panels\n  rules:\n");
@@ -195,18 +194,8 @@ fn every_expression_is_promql() {
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(rules.as_bytes()).unwrap();
-    let output = match Command::new("promtool")
-        .args(["check", "rules"])
-        .arg(file.path())
-        .output()
-    {
-        Ok(output) => output,
-        Err(error) if std::env::var_os("CI").is_some() => panic!("promtool: {error}"),
-        Err(error) => {
-            eprintln!("NOT CHECKED: promtool does not run here ({error}); `.ci/setup promtool DIR` fetches it");
-            return;
-        }
-    };
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{rules}");
+    outside_tools::is_content(
+        "promtool",
+        ["check".as_ref(), "rules".as_ref(), file.path().as_os_str()],
+    );
 }

@@ -5,5 +5,9 @@
 mod crate_edges;
 mod dashboards;
 mod documents;
+mod metrics;
 mod names;
+mod outside_tools;
+mod promql;
+mod rules;
 mod tree;

@@ -30,6 +30,7 @@ const RULES: &[Rule] = &[
             "router/src/api",
             "deploy/cli/",
             "chaos-tests/",
+            "dashboards/generator/",
             "raft-storage/src/record.rs",
         ],
         reason: "JSON is spoken at the edges only; inside there are domain types and a binary layout",

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rotunda_metrics::node as names;
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ pub async fn run(peers: Peers, wall: WallClock, judged: impl Fn(bool) + Send) {
         if let Some(off) = off_by(&offsets, peers.all().len()) {
             interval = INTERVAL;
             #[expect(clippy::cast_precision_loss, reason = "a metric in seconds")]
-            metrics::gauge!("rotunda_clock_offset_seconds").set(off as f64 / 1_000.0);
+            metrics::gauge!(names::CLOCK_OFFSET_SECONDS.name).set(off as f64 / 1_000.0);
             if wall.agree(off) {
                 if wall.is_right() {
                     tracing::info!(offset_ms = off, "the wall clock is right again; this node may lead");
@@ -59,6 +60,8 @@ async fn measure(peers: &Peers, wall: &WallClock) -> Vec<i64> {
         let answer = tokio::time::timeout(USEFUL_ROUND_TRIP, peer.call(0, 0, Kind::Ping, Bytes::new())).await;
         let round_trip = start.elapsed();
         let body = answer.ok()?.ok()?.ok()?;
+        metrics::histogram!(names::PEER_ROUND_TRIP_SECONDS.name, "node" => peer.node().to_string())
+            .record(round_trip.as_secs_f64());
         let theirs = i64::from_be_bytes(body.as_ref().try_into().ok()?);
         let half = i64::try_from(round_trip.as_millis() / 2).ok()?;
         Some(theirs.saturating_sub(before.saturating_add(half)))

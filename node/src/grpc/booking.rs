@@ -55,7 +55,7 @@ impl BookingDoor {
             meta,
             budget,
             watches: Watches::default(),
-            queries: counter!("rotunda_queries_total"),
+            queries: counter!(rotunda_metrics::node::QUERIES.name),
             stop,
         }
     }

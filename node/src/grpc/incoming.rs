@@ -20,7 +20,7 @@ pub struct Counted {
 /// node cannot be reached and turns to another, where waiting in the backlog would tell it nothing.
 pub fn at_most(limit: usize, incoming: TcpIncoming) -> impl Stream<Item = std::io::Result<Counted>> {
     let places = Arc::new(Semaphore::new(limit));
-    let refused = metrics::counter!("rotunda_connections_refused_total");
+    let refused = metrics::counter!(rotunda_metrics::node::CONNECTIONS_REFUSED.name);
     incoming.filter_map(move |accepted| {
         let counted = match accepted {
             Err(error) => Some(Err(error)),

@@ -56,7 +56,7 @@ impl Default for Watches {
     fn default() -> Self {
         Self {
             places: Arc::new(Semaphore::new(WATCHES)),
-            open: gauge!("rotunda_watches"),
+            open: gauge!(rotunda_metrics::node::WATCHES.name),
         }
     }
 }
@@ -98,7 +98,7 @@ impl Watches {
 }
 
 fn dropped(reason: &'static str) {
-    counter!("rotunda_watches_dropped_total", "reason" => reason).increment(1);
+    counter!(rotunda_metrics::node::WATCHES_DROPPED.name, "reason" => reason).increment(1);
 }
 
 /// A place, counted while it is taken.

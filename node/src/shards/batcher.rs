@@ -208,8 +208,8 @@ impl Batcher {
     async fn run(self, mut submissions: mpsc::Receiver<Submission>) {
         let labels = [("shard", self.shard.to_string())];
         let (batch_size, in_flight_gauge) = (
-            metrics::histogram!("rotunda_raft_batch_commands", &labels),
-            metrics::gauge!("rotunda_raft_proposals_in_flight", &labels),
+            metrics::histogram!(rotunda_metrics::node::RAFT_BATCH_COMMANDS.name, &labels),
+            metrics::gauge!(rotunda_metrics::node::RAFT_PROPOSALS_IN_FLIGHT.name, &labels),
         );
         let mut clock = StampClock::new();
         let mut in_flight: VecDeque<InFlight> = VecDeque::with_capacity(ENTRIES_IN_FLIGHT);
@@ -316,7 +316,7 @@ impl Batcher {
             Ok(Ok(response)) => response,
             Ok(Err(ClientWriteError::ForwardToLeader(_))) => {
                 // Either never appended, or appended by a leader that lost its place: nobody here can tell.
-                metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "lost_leadership").increment(1);
+                metrics::counter!(rotunda_metrics::node::RAFT_PROPOSALS_FAILED.name, "shard" => self.shard.to_string(), "reason" => "lost_leadership").increment(1);
                 let leader = self.leadership.leader_node();
                 if mutant!(UnknownToldAsRefused) {
                     return answer_all(replies, &Rejection::not_leader(leader));
@@ -376,7 +376,7 @@ impl Batcher {
         {
             stuck = true;
             if !entry.replies.is_empty() {
-                metrics::counter!("rotunda_raft_proposals_failed_total", "shard" => self.shard.to_string(), "reason" => "timeout").increment(1);
+                metrics::counter!(rotunda_metrics::node::RAFT_PROPOSALS_FAILED.name, "shard" => self.shard.to_string(), "reason" => "timeout").increment(1);
                 let fate = if mutant!(UnknownToldAsRefused) {
                     Rejection::not_leader(None)
                 } else {

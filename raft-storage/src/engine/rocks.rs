@@ -1,6 +1,7 @@
 //! RocksDB as an engine: a thin layer, for the options see [`crate::db`]. The only code that calls RocksDB for reading and
 //! writing.
 
+use std::ffi::CStr;
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use rocksdb::{DB, ReadOptions, WriteOptions, properties};
 use self_cell::self_cell;
 
-use super::{Caching, Db, EngineError, MarkFile, Opened};
+use super::{Caching, Condition, Db, EngineError, MarkFile, Opened};
 use crate::db::Shared;
 use crate::error::OpenError;
 use crate::mark;
@@ -128,6 +129,38 @@ impl Rocks {
     pub(super) fn latest_sequence_number(&self) -> u64 {
         self.db.latest_sequence_number()
     }
+
+    /// None of these properties reads a file; each is a counter or the sum of some hundred.
+    pub(super) fn condition(&self) -> Condition {
+        let of = |name: &CStr| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
+        let stalls = self.db.property_value(WRITE_STALLS).ok().flatten().unwrap_or_default();
+        Condition {
+            table_file_bytes: of(properties::TOTAL_SST_FILES_SIZE),
+            live_data_bytes: of(properties::ESTIMATE_LIVE_DATA_SIZE),
+            pending_compaction_bytes: of(properties::ESTIMATE_PENDING_COMPACTION_BYTES),
+            level_zero_files: of(&properties::num_files_at_level(0)),
+            immutable_memtables: of(properties::NUM_IMMUTABLE_MEM_TABLE),
+            running_compactions: of(properties::NUM_RUNNING_COMPACTIONS),
+            running_flushes: of(properties::NUM_RUNNING_FLUSHES),
+            background_errors: of(properties::BACKGROUND_ERRORS),
+            writes_delayed: stalled(&stalls, "total-delays").unwrap_or(0),
+            writes_stopped: stalled(&stalls, "total-stops").unwrap_or(0),
+            holds_up_writes: self.holds_up_writes(),
+        }
+    }
+}
+
+/// A property that the crate has no constant for: `Write Stall (count): total-delays: 0, total-stops: 0, ..`.
+const WRITE_STALLS: &str = "rocksdb.cf-write-stall-stats";
+
+/// One of the counts in [`WRITE_STALLS`].
+fn stalled(stalls: &str, of: &str) -> Option<u64> {
+    let counts = stalls.split_once("): ")?.1;
+    let (_, count) = counts
+        .split(',')
+        .filter_map(|pair| pair.trim().rsplit_once(": "))
+        .find(|(name, _)| *name == of)?;
+    count.trim().parse().ok()
 }
 
 /// Options for reading every key in `from..to` once.
@@ -162,5 +195,42 @@ impl OwnedSnapshot {
 
     pub(super) fn rows(&self, from: &[u8], to: &[u8], caching: Caching) -> Walk<'_> {
         at_first(self.borrow_dependent().raw_iterator_opt(range(from, to, caching)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stalls_are_read_out_of_what_rocksdb_prints() {
+        let printed = "Write Stall (count): cf-l0-file-count-limit-delays-with-ongoing-compaction: 1, total-delays: 12, total-stops: 3\ninterval: 15 total count\n";
+        assert_eq!(stalled(printed, "total-delays"), Some(12));
+        assert_eq!(
+            stalled("Write Stall (count): total-delays: 1, total-stops: 3\n", "total-stops"),
+            Some(3)
+        );
+        assert_eq!(stalled(printed, "total"), None);
+        assert_eq!(stalled("", "total-stops"), None);
+    }
+
+    #[test]
+    fn a_database_says_how_it_is_doing() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = open(dir.path(), Budget::of(64 * 1024 * 1024)).unwrap();
+        assert_eq!(opened.state.condition(), Condition::default());
+        opened.state.put_synced(b"key", b"value").unwrap();
+        opened.state.flush().unwrap();
+        let condition = opened.state.condition();
+        assert!(condition.table_file_bytes > 0, "{condition:?}");
+        assert_eq!(condition.level_zero_files, 1);
+
+        // A property that RocksDB no longer had would be zero for ever, and nobody would hear of a stall.
+        let Db::Rocks(rocks) = &opened.log else {
+            panic!("another engine");
+        };
+        let stalls = rocks.db.property_value(WRITE_STALLS).unwrap().expect("the property");
+        assert_eq!(stalled(&stalls, "total-delays"), Some(0), "{stalls}");
+        assert_eq!(stalled(&stalls, "total-stops"), Some(0), "{stalls}");
     }
 }

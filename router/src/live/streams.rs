@@ -36,7 +36,7 @@ impl Reason {
 
 /// Counts an ended or refused stream.
 pub(crate) fn count(reason: Reason) {
-    counter!("rotunda_router_event_streams_dropped_total", "reason" => reason.as_str()).increment(1);
+    counter!(rotunda_metrics::router::EVENT_STREAMS_DROPPED.name, "reason" => reason.as_str()).increment(1);
 }
 
 /// Whom a stream is counted for.
@@ -113,7 +113,7 @@ impl Streams {
         }
         open.all += 1;
         *open.by_caller.entry(whose.clone()).or_default() += 1;
-        gauge!("rotunda_router_event_streams").set(open.all as f64);
+        gauge!(rotunda_metrics::router::EVENT_STREAMS.name).set(open.all as f64);
         Ok(Place {
             open: self.open.clone(),
             whose,
@@ -138,6 +138,6 @@ impl Drop for Place {
                 open.by_caller.remove(&self.whose);
             }
         }
-        gauge!("rotunda_router_event_streams").set(open.all as f64);
+        gauge!(rotunda_metrics::router::EVENT_STREAMS.name).set(open.all as f64);
     }
 }

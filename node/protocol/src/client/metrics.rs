@@ -1,6 +1,7 @@
 //! What the client counts. The handles are made once, when the client is: install the recorder before.
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
+use rotunda_metrics::client as names;
 
 /// How one attempt at one node ended. The text is the label `reason` of `rotunda_client_attempts_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,28 +46,17 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        describe_counter!("rotunda_client_attempts_total", "Attempts at a node, by how each ended");
-        describe_counter!("rotunda_client_frames_total", "Frames of commands sent to nodes");
-        describe_counter!(
-            "rotunda_client_frame_commands_total",
-            "Commands in the frames sent to nodes"
-        );
-        describe_counter!("rotunda_client_streams_opened_total", "Command streams opened to nodes");
-        describe_gauge!(
-            "rotunda_client_in_flight_commands",
-            "Commands that have not been answered yet"
-        );
-        describe_gauge!("rotunda_client_map_version", "Version of the shard map in use");
+        rotunda_metrics::describe!(names::METRICS);
         Self {
             attempts: Ending::ALL
                 .iter()
-                .map(|(_, reason)| counter!("rotunda_client_attempts_total", "reason" => *reason))
+                .map(|(_, reason)| counter!(names::CLIENT_ATTEMPTS.name, "reason" => *reason))
                 .collect(),
-            frames: counter!("rotunda_client_frames_total"),
-            frame_commands: counter!("rotunda_client_frame_commands_total"),
-            streams_opened: counter!("rotunda_client_streams_opened_total"),
-            in_flight: gauge!("rotunda_client_in_flight_commands"),
-            map_version: gauge!("rotunda_client_map_version"),
+            frames: counter!(names::CLIENT_FRAMES.name),
+            frame_commands: counter!(names::CLIENT_FRAME_COMMANDS.name),
+            streams_opened: counter!(names::CLIENT_STREAMS_OPENED.name),
+            in_flight: gauge!(names::CLIENT_IN_FLIGHT_COMMANDS.name),
+            map_version: gauge!(names::CLIENT_MAP_VERSION.name),
         }
     }
 
