@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::expression;
+
 /// Height of a panel in Grafana's units.
 const HEIGHT: u32 = 8;
 
@@ -132,6 +134,9 @@ impl Panel {
     }
 
     fn to_json(&self, id: u32, x: u32, y: u32) -> Value {
+        for (expression, _) in &self.queries {
+            expression::assert_reads(expression);
+        }
         let source = json!({"type": "prometheus", "uid": "${datasource}"});
         let steps: Vec<Value> = std::iter::once(json!({"color": self.base, "value": null}))
             .chain(

@@ -1,5 +1,5 @@
 //! PromQL from metrics. What would be nonsense of a metric of its kind (a counter by itself, a quantile of a gauge) cannot be
-//! asked for: it panics, and so `make dashboards` does.
+//! asked for: it panics, and so `make dashboards` does. What comes of it is read once by PromQL's grammar.
 
 use rotunda_metrics::{Kind, Metric};
 
@@ -100,6 +100,14 @@ impl Of<'_> {
     }
 }
 
+/// Panics where PromQL's grammar does not take the expression.
+pub(crate) fn assert_reads(expression: &str) {
+    let plain = expression.replace("$__rate_interval", "5m");
+    if let Err(error) = promql_parser::parser::parse(&plain) {
+        panic!("{expression}: {error}");
+    }
+}
+
 fn aggregated(how: &str, by: &[&str], of: &str) -> String {
     if by.is_empty() {
         format!("{how}({of})")
@@ -163,6 +171,12 @@ mod tests {
     #[should_panic(expected = "is no gauge")]
     fn a_counter_by_itself_is_refused() {
         let _ = of(&router::HTTP_REQUESTS).now();
+    }
+
+    #[test]
+    #[should_panic(expected = "sum(")]
+    fn what_is_no_promql_is_refused() {
+        super::assert_reads("sum(up");
     }
 
     #[test]

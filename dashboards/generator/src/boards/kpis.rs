@@ -49,7 +49,7 @@ pub(super) fn board() -> Board {
                     "ops",
                     "Tickets of confirmed bookings, per second. The throughput that counts: not requests, not holds.",
                 )
-                .show(sum(&[], &of(&router::TICKETS_ISSUED).rate()), "tickets"),
+                .show(format!("{} or vector(0)", sum(&[], &of(&router::TICKETS_ISSUED).rate())), "tickets"),
                 Panel::stat(
                     "Errors and overload",
                     "percentunit",
