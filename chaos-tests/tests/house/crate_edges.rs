@@ -9,6 +9,7 @@ use crate::tree;
 /// Crate and the crates of the workspace that it depends on.
 const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-mutant", &[]),
+    ("rotunda-service", &[]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-mutant"]),
     ("rotunda-protocol", &["rotunda-booking", "rotunda-mutant"]),
@@ -19,9 +20,13 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-mutant",
             "rotunda-protocol",
             "rotunda-raft-storage",
+            "rotunda-service",
         ],
     ),
-    ("rotunda-router", &["rotunda-booking", "rotunda-protocol"]),
+    (
+        "rotunda-router",
+        &["rotunda-booking", "rotunda-protocol", "rotunda-service"],
+    ),
     ("rotunda", &["rotunda-protocol"]),
     (
         "rotunda-chaos",
@@ -48,6 +53,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("prost", &["rotunda-protocol", "rotunda-chaos"]),
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
+    ("sd-notify", &["rotunda-service"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone
