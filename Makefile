@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers
+.PHONY: help dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers deb image deploy-check
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -32,6 +32,9 @@ GOALS_ARGS ?=
 
 # Arguments for the contract test, as in: make contract CONTRACT_ARGS="--minutes 30 --seed 7"
 CONTRACT_ARGS ?=
+
+# What `make deploy-check` tries, of systemd, deb, helm and docker; all of it where this is empty.
+PARTS ?=
 
 # How long `make soak` goes on.
 HOURS ?= 1
@@ -64,6 +67,7 @@ test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup lab || true
 	@.ci/setup valgrind || true
 	@.ci/setup zbar || true
+	@.ci/setup systemd || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
@@ -168,6 +172,19 @@ contract: setup ## schemathesis against a demo of its own: every answer is one t
 	@.ci/setup contract '$(TARGET)/tools'
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools/schemathesis/bin':"$$PATH" chaos-tests/contract/run '$(BIN)' $(CONTRACT_ARGS)
+
+deb: setup ## a Debian package of all three programs, and where it is (needs cargo-deb)
+	@$(CARGO) build $(FLAGS) --bins
+	@PATH="$$PATH":'$(TARGET)/tools/cargo-deb/bin' deploy/deb/build '$(BIN)' '$(TARGET)/debian'
+
+image: setup ## the image rotunda:latest, as Docker has it then
+	@$(CARGO) build $(FLAGS) --bins
+	@deploy/docker/build '$(BIN)'
+
+deploy-check: setup ## units, package, chart and containers, tried for real as far as this machine can, as in: make deploy-check PARTS="helm docker"
+	@.ci/setup deploy '$(TARGET)/tools' || true
+	@$(CARGO) build $(FLAGS) --bins
+	@deploy/check '$(BIN)' '$(TARGET)/tools' $(PARTS)
 
 # Licences and sources besides, where cargo-deny is installed; it takes minutes to build, so nothing installs it.
 deny:

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use rotunda_service::settings_file::{self, Mistake};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
@@ -29,6 +30,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = "ROTUNDA_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// Check the settings of all sources, say what is wrong and on which line of the file, and stop.
+    #[arg(long)]
+    #[serde(skip)]
+    pub check_config: bool,
     /// This node's id: 1 or above, never used again for another machine or an emptied disk.
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,14 +121,13 @@ fn as_map<S: serde::Serializer>(peers: &[PeerAddress], serializer: S) -> Result<
 
 /// What the sources say together, before it is checked.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Raw {
     node_id: Option<u32>,
     cluster: Option<String>,
     data: Option<PathBuf>,
     grpc: SocketAddr,
     admin: SocketAddr,
-    #[serde(default)]
     peers: BTreeMap<String, String>,
     shards: u64,
     replication: usize,
@@ -235,19 +239,34 @@ pub enum ConfigError {
     /// A source cannot be read, or names a setting that does not exist.
     #[error("{0}")]
     Source(#[from] Box<figment::Error>),
+    /// The file is wrong, and on which line.
+    #[error("{0}")]
+    File(#[from] Mistake),
     /// A value makes no sense.
     #[error("{setting}: {problem}")]
     Value {
         /// Which setting.
         setting: &'static str,
+        /// Where it stands in a file, as `peers.2`.
+        key: String,
         /// What is wrong and what to do.
         problem: String,
     },
 }
 
 fn wrong<T>(setting: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    let key = setting.replace('-', "_");
     Err(ConfigError::Value {
         setting,
+        key: if key == "peer" { "peers".to_owned() } else { key },
+        problem: problem.into(),
+    })
+}
+
+fn wrong_peer<T>(id: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Value {
+        setting: "peer",
+        key: format!("peers.{id}"),
         problem: problem.into(),
     })
 }
@@ -259,11 +278,22 @@ impl Config {
     /// The first setting that is wrong.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Raw::default()));
-        if let Some(file) = &flags.config {
-            if !file.is_file() {
-                return wrong("config", format!("there is no file {}", file.display()));
-            }
-            figment = figment.merge(Toml::file(file));
+        let mut file = None;
+        if let Some(path) = &flags.config {
+            let text = match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => {
+                    let problem = format!(
+                        "cannot read {}: {error}. Check the path and whose it is",
+                        path.display()
+                    );
+                    return wrong("config", problem);
+                }
+            };
+            // By itself first, for the line of what is wrong; figment would name the key alone.
+            settings_file::read::<Raw>(path, &text)?;
+            figment = figment.merge(Toml::string(&text));
+            file = Some((path, text));
         }
         // ROTUNDA_PEERS="1=http://...,2=http://..." is a map in one variable, so it is read by hand.
         figment = figment.merge(Env::prefixed("ROTUNDA_").only(&[
@@ -290,8 +320,15 @@ impl Config {
                 }
             }
         }
-        let raw: Raw = figment.merge(Serialized::defaults(flags)).extract().map_err(Box::new)?;
-        Self::check(raw)
+        let figment = figment.merge(Serialized::defaults(flags));
+        let raw: Raw = figment.extract().map_err(Box::new)?;
+        Self::check(raw).map_err(|error| match (error, file) {
+            // Only where it is the file's value that counts, and not one laid over it.
+            (ConfigError::Value { setting, key, problem }, Some((path, text))) if from_file(&figment, &key) => {
+                Mistake::at_key(path, &text, &key, format!("{setting}: {problem}")).into()
+            }
+            (error, _) => error,
+        })
     }
 
     fn check(raw: Raw) -> Result<Self, ConfigError> {
@@ -309,13 +346,13 @@ impl Config {
         };
         let mut peers = BTreeMap::new();
         for (id, url) in raw.peers {
-            let Some(id) = id.parse().ok().filter(|id: &u32| *id > 0) else {
-                return wrong("peer", format!("{id:?} is no node id: expected a number from 1"));
+            let Some(number) = id.parse().ok().filter(|id: &u32| *id > 0) else {
+                return wrong_peer(&id, format!("{id:?} is no node id: expected a number from 1"));
             };
             if !url.starts_with("http://") || tonic::transport::Endpoint::from_shared(url.clone()).is_err() {
-                return wrong("peer", format!("{url:?} is no address: expected http://HOST:PORT"));
+                return wrong_peer(&id, format!("{url:?} is no address: expected http://HOST:PORT"));
             }
-            peers.insert(id, url);
+            peers.insert(number, url);
         }
         if !peers.contains_key(&node_id) {
             return wrong(
@@ -388,6 +425,13 @@ impl Config {
     }
 }
 
+/// Whether the value of `key` that counts is the file's.
+fn from_file(figment: &Figment, key: &str) -> bool {
+    figment
+        .find_metadata(key)
+        .is_some_and(|source| source.name.starts_with("TOML"))
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME_BYTES
@@ -411,95 +455,4 @@ fn parse_bytes(text: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn flags(arguments: &[&str]) -> Flags {
-        Flags::parse_from(std::iter::once("rotunda-node").chain(arguments.iter().copied()))
-    }
-
-    const COMPLETE: [&str; 8] = [
-        "--node-id",
-        "1",
-        "--cluster",
-        "c",
-        "--data",
-        "d",
-        "--peer",
-        "1=http://127.0.0.1:7001",
-    ];
-
-    fn load(more: &[&str]) -> Result<Config, ConfigError> {
-        let arguments: Vec<&str> = COMPLETE
-            .iter()
-            .chain(["--replication", "1"].iter())
-            .chain(more)
-            .copied()
-            .collect();
-        Config::load(&flags(&arguments))
-    }
-
-    #[test]
-    fn flags_are_enough() {
-        let config = load(&[]).unwrap();
-        assert_eq!((config.node_id, config.shards, config.memory_bytes), (1, 8, 512 << 20));
-        assert_eq!(config.timing.election_max_ms, 1_200);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_remedy() {
-        for (more, setting) in [
-            (["--election-ms", "300"], "election-ms"),
-            (["--heartbeat-ms", "900"], "heartbeat-ms"),
-            (["--memory", "1MiB"], "memory"),
-            (["--memory", "lots"], "memory"),
-            (
-                ["--shards", "256"],
-                "memory: \"512MiB\": 256 shards need at least 1920MiB",
-            ),
-            (["--shards", "0"], "shards"),
-            (["--peer", "0=http://127.0.0.1:1"], "peer"),
-            (["--peer", "2=ftp://x"], "peer"),
-            (["--config", "/nowhere.toml"], "config"),
-        ] {
-            let error = load(&more).unwrap_err().to_string();
-            assert!(error.starts_with(setting), "{more:?}: {error}");
-        }
-        assert!(Config::load(&flags(&[])).unwrap_err().to_string().contains("--node-id"));
-    }
-
-    #[test]
-    fn a_file_is_read_below_the_flags_and_unknown_settings_are_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("node.toml");
-        std::fs::write(
-            &file,
-            "shards = 4\nmemory = \"1GiB\"\n[peers]\n2 = \"http://127.0.0.1:7002\"\n",
-        )
-        .unwrap();
-        let path = file.to_str().unwrap();
-        let config = load(&["--config", path, "--memory", "2GiB"]).unwrap();
-        assert_eq!(
-            (config.shards, config.memory_bytes, config.peers.len()),
-            (4, 2 << 30, 2)
-        );
-        std::fs::write(&file, "shrads = 4\n").unwrap();
-        assert!(load(&["--config", path]).unwrap_err().to_string().contains("shrads"));
-    }
-
-    #[test]
-    fn workers_that_no_machine_has_are_refused() {
-        assert_eq!(load(&["--workers", "3"]).unwrap().workers, 3);
-        for count in ["0", "1000000"] {
-            assert!(load(&["--workers", count]).unwrap_err().to_string().contains("workers"));
-        }
-    }
-
-    #[test]
-    fn the_sample_that_operators_copy_is_one_that_we_take() {
-        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/node.toml");
-        let config = Config::load(&flags(&["--config", sample])).unwrap();
-        assert_eq!((config.node_id, config.peers.len(), config.replication), (1, 3, 3));
-    }
-}
+mod tests;

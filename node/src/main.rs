@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use rotunda_node::config::{Config, Flags};
 use rotunda_node::server::Server;
+use rotunda_service::supervisor;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if flags.check_config {
+        println!("{}", good(&config));
+        return ExitCode::SUCCESS;
+    }
     log_to_stderr(config.log_json);
     // The soft limit is often 1,024: fewer than the tables and connections of a busy node. Where it stays, opening says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -44,6 +49,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// What `--check-config` says of settings that can be used.
+fn good(config: &Config) -> String {
+    format!(
+        "good: node {} of {} in cluster {}, data in {}, gRPC on {}, admin on {}",
+        config.node_id,
+        config.peers.len(),
+        config.cluster,
+        config.data.display(),
+        config.grpc,
+        config.admin
+    )
+}
+
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_env("ROTUNDA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
     let builder = tracing_subscriber::fmt()
@@ -58,12 +76,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let watch_parent = config.exit_with_parent;
     let server = Server::start(config, rotunda_node::metrics::install()?).await?;
+    supervisor::ready();
+    tokio::spawn(supervisor::watchdog(server.pulse()));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = parent_gone(), if watch_parent => {}
         }
+        supervisor::stopping();
     };
     server.run_until(stop).await
 }

@@ -14,6 +14,7 @@ use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
 use rotunda_raft_storage::{Identity, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::codegen::http::Uri;
 use tonic::transport::server::TcpIncoming;
 
 use crate::admin_http::{self, AdminState};
@@ -67,7 +68,7 @@ impl Server {
             budget: Arc::clone(&budget),
             dial: Tcp::shared(),
             wall: WallClock::of_this_machine(),
-            admin: format!("http://{}", admin.local_addr()?),
+            admin: admin_url(&config, admin.local_addr()?),
             stop: stop.clone(),
         };
         let node = Node::start(config.clone(), surroundings).await?;
@@ -109,6 +110,16 @@ impl Server {
         })
     }
 
+    /// Each call comes back when the loop of the group that every node runs, the meta group's, has come round: so the
+    /// runtime turns, and the log below it answers. Also once that group has ended: this is no judge of how.
+    pub fn pulse(&self) -> impl Fn() -> BoxFuture<'static, ()> + Send + Sync + use<> {
+        let meta = Arc::clone(self.node.meta());
+        move || {
+            let raft = meta.group.raft.clone();
+            async move { drop(raft.with_raft_state(|_| ()).await) }.boxed()
+        }
+    }
+
     /// Runs until `stop` is ready, then gives leadership away, lets requests finish and closes the data.
     ///
     /// # Errors
@@ -130,6 +141,20 @@ impl Server {
         self.node.close().await?;
         tracing::info!(node = self.id, "stopped");
         Ok(())
+    }
+}
+
+/// Where people find the admin port. A node that listens on every address (in a container) is reached by the name that its
+/// peers know.
+fn admin_url(config: &Config, bound: SocketAddr) -> String {
+    let named = config
+        .peers
+        .get(&config.node_id)
+        .filter(|_| bound.ip().is_unspecified());
+    let host = named.and_then(|url| url.parse::<Uri>().ok()?.host().map(str::to_owned));
+    match host {
+        Some(host) => format!("http://{host}:{}", bound.port()),
+        None => format!("http://{bound}"),
     }
 }
 

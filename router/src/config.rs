@@ -14,9 +14,10 @@ use std::time::Duration;
 use clap::Parser as _;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use rotunda_service::settings_file::{self, Mistake};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::auth::{Cidr, TokenSetting};
+use crate::auth::{Cidr, TokenSetting, Tokens};
 use crate::claim_keys::{ClaimKeySetting, MAX_CLAIM_KEYS};
 use crate::rate_limit::{self, LimitSetting, Quota, VenueLimitSetting};
 
@@ -98,6 +99,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Drain and stop when standard input ends.
     pub exit_with_parent: bool,
+    /// Say whether the settings can be used, and stop (flag only).
+    #[serde(skip)]
+    pub check_config: bool,
 }
 
 impl Default for Config {
@@ -133,6 +137,7 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             exit_with_parent: false,
+            check_config: false,
         }
     }
 }
@@ -153,6 +158,10 @@ pub enum ConfigError {
     /// A value is wrong or a key is not known.
     #[error("a setting cannot be used: {0}. `rotunda-router --help` lists them all")]
     Setting(String),
+    /// The file is wrong, and on which line.
+    // Boxed, and no source: it is in the message already, and whoever prints the chain of sources would say it twice.
+    #[error("{0}\nRun `rotunda-router --help` for all settings.")]
+    Mistake(Box<str>),
     /// The file is not there.
     #[error("cannot read {path}: {cause}. Check the path given to {given_by}")]
     File {
@@ -192,19 +201,33 @@ impl Config {
             None => std::env::var_os("ROTUNDA_CONFIG").map(|path| (PathBuf::from(path), "ROTUNDA_CONFIG")),
         };
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        let check_config = flags.check_config;
+        let mut text = None;
         if let Some((path, given_by)) = file {
-            figment = figment.merge(Toml::string(&read(&path, given_by)?));
+            let read = read(&path, given_by)?;
+            // By itself first, for the line of what is wrong; figment would name the key alone.
+            settings_file::read::<Config>(&path, &read).map_err(mistake)?;
+            figment = figment.merge(Toml::string(&read));
+            text = Some((path, read));
         }
         if let Ok(tokens) = std::env::var("ROTUNDA_ADMIN_TOKEN") {
             figment = figment.merge(Serialized::default("admin_token", tokens));
         }
-        let mut config: Config = figment
+        let figment = figment
             .merge(Env::prefixed("ROTUNDA_").only(VARIABLES))
-            .merge(Serialized::defaults(flags))
+            .merge(Serialized::defaults(flags));
+        let mut config: Config = figment
             .extract()
             .map_err(|error| ConfigError::Setting(error.to_string()))?;
+        config.check_config = check_config;
+        // Only where it is the file's value that counts, and not one laid over it.
+        let on_its_line = |key: &str, problem: &str| match &text {
+            Some((path, text)) if from_file(&figment, key) => Some(mistake(Mistake::at_key(path, text, key, problem))),
+            _ => None,
+        };
         if let Some(path) = &config.admin_token_file {
-            let tokens = read(path, "--admin-token-file")?;
+            let tokens = read(path, "admin_token_file")
+                .map_err(|error| on_its_line("admin_token_file", &error.to_string()).unwrap_or(error))?;
             config.admin_token.extend(
                 tokens
                     .lines()
@@ -213,59 +236,89 @@ impl Config {
                     .map(str::to_owned),
             );
         }
-        config.check()?;
-        Ok(config)
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(Wrong { key, problem }) => Err(on_its_line(&key, &problem).unwrap_or(ConfigError::Setting(problem))),
+        }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
-        let problem = |text: &str| Err(ConfigError::Setting(text.to_owned()));
+    fn check(&self) -> Result<(), Wrong> {
         if self.node.is_empty() {
-            return problem("no node is named; give at least one --node http://host:port");
+            return wrong("node", "no node is named; give at least one --node http://host:port");
         }
         if let Some(bad) = self
             .node
             .iter()
             .find(|node| !node.starts_with("http://") && !node.starts_with("https://"))
         {
-            return Err(ConfigError::Setting(format!(
-                "--node {bad} has no scheme; write http://{bad}"
-            )));
+            return wrong("node", format!("--node {bad} has no scheme; write http://{bad}"));
         }
         if !(1..=MAX_WORKERS).contains(&self.workers) {
-            return Err(ConfigError::Setting(format!("workers must be 1 to {MAX_WORKERS}")));
+            return wrong("workers", format!("workers must be 1 to {MAX_WORKERS}"));
         }
-        if ![
-            self.max_in_flight,
-            self.max_connections,
-            self.max_connections_per_address,
-            self.max_connections_loopback,
-        ]
-        .iter()
-        .all(|count| (1..=MAX_COUNT).contains(count))
-        {
-            return Err(ConfigError::Setting(format!(
-                "max_in_flight, max_connections, max_connections_per_address and max_connections_loopback must be 1 to {MAX_COUNT}"
-            )));
+        for (key, count, least) in [
+            ("max_in_flight", self.max_in_flight, 1),
+            ("max_connections", self.max_connections, 1),
+            ("max_connections_per_address", self.max_connections_per_address, 1),
+            ("max_connections_loopback", self.max_connections_loopback, 1),
+            ("live_venues", self.live_venues, 0),
+            ("live_streams", self.live_streams, 0),
+            ("live_streams_per_caller", self.live_streams_per_caller, 0),
+        ] {
+            if !(least..=MAX_COUNT).contains(&count) {
+                return wrong(key, format!("{key} must be {least} to {MAX_COUNT}"));
+            }
         }
-        rate_limit::check(&self.limit, &self.venue_limit).map_err(ConfigError::Setting)?;
+        rate_limit::check(&self.limit, &self.venue_limit).map_err(|(key, problem)| Wrong { key, problem })?;
         if self.claim_key.len() > MAX_CLAIM_KEYS {
-            return Err(ConfigError::Setting(format!(
-                "at most {MAX_CLAIM_KEYS} keys of claims can be configured; take those out that nobody signs with any more"
-            )));
+            return wrong(
+                &format!("claim_key[{MAX_CLAIM_KEYS}]"),
+                format!(
+                    "at most {MAX_CLAIM_KEYS} keys of claims can be configured; take those out that nobody signs with any more"
+                ),
+            );
         }
-        if [self.live_venues, self.live_streams, self.live_streams_per_caller]
-            .iter()
-            .any(|count| *count > MAX_COUNT)
-        {
-            return Err(ConfigError::Setting(format!(
-                "live_venues, live_streams and live_streams_per_caller must be 0 to {MAX_COUNT}"
-            )));
+        if let Err(error) = Tokens::new(self) {
+            let named = |name| self.token.iter().rposition(|token| Some(token.name.as_str()) == name);
+            let key = named(error.token()).map_or("admin_token".to_owned(), |index| format!("token[{index}]"));
+            return wrong(&key, error.to_string());
         }
-        if self.request_deadline.0.is_zero() || self.import_deadline.0.is_zero() || self.header_timeout.0.is_zero() {
-            return problem("request_deadline, import_deadline and header_timeout must be longer than nothing");
+        for (key, span) in [
+            ("request_deadline", self.request_deadline),
+            ("import_deadline", self.import_deadline),
+            ("header_timeout", self.header_timeout),
+        ] {
+            if span.0.is_zero() {
+                return wrong(key, format!("{key} must be longer than nothing, as 10s"));
+            }
         }
         Ok(())
     }
+}
+
+/// A setting that cannot be used: where it stands in a file (`limit[1]` is the second `[[limit]]`), and what to do.
+struct Wrong {
+    key: String,
+    problem: String,
+}
+
+fn wrong(key: &str, problem: impl Into<String>) -> Result<(), Wrong> {
+    Err(Wrong {
+        key: key.to_owned(),
+        problem: problem.into(),
+    })
+}
+
+fn mistake(mistake: Mistake) -> ConfigError {
+    ConfigError::Mistake(mistake.to_string().into())
+}
+
+/// Whether the value of `key` that counts is the file's.
+fn from_file(figment: &Figment, key: &str) -> bool {
+    let name = key.split('[').next().unwrap_or_default();
+    figment
+        .find_metadata(name)
+        .is_some_and(|source| source.name.starts_with("TOML"))
 }
 
 fn read(path: &Path, given_by: &'static str) -> Result<String, ConfigError> {
@@ -284,7 +337,7 @@ where
     T::Err: std::fmt::Display,
 {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "expected a list of strings, as [\"a\", \"b\"]")]
     enum OneOrMany {
         Many(Vec<String>),
         One(String),
@@ -411,5 +464,16 @@ mod tests {
         let config = Config::from_arguments(arguments).unwrap();
         assert_eq!(config.node.len(), 3);
         assert_eq!(config.token[0].name, "web-shop");
+    }
+
+    #[test]
+    fn the_sample_names_every_setting() {
+        let sample = include_str!("../../deploy/config/router.toml");
+        let settings = figment::value::Value::serialize(Config::default()).unwrap();
+        let names = settings.as_dict().unwrap().keys();
+        // What a launcher asks for, not a file.
+        for name in names.filter(|name| *name != "exit_with_parent") {
+            assert!(sample.contains(name.as_str()), "{name} is not in router.toml");
+        }
     }
 }

@@ -10,9 +10,11 @@ use rotunda_router::config::{Config, LogFormat};
 use rotunda_router::metrics;
 use rotunda_router::server::{Bound, Door};
 use rotunda_router::trace::OsDraw;
+use rotunda_service::supervisor;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 // Many small, short-lived allocations from several threads: glibc's allocator keeps ever more memory under that.
 #[global_allocator]
@@ -31,6 +33,16 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let config = Config::load()?;
+    if config.check_config {
+        filter(&config)?;
+        println!(
+            "good: HTTP on {}, admin on {}, nodes {}",
+            config.http,
+            config.admin,
+            config.node.join(" ")
+        );
+        return Ok(());
+    }
     log(&config)?;
     // The soft limit is often 1,024: fewer than the connections that are taken. Where it stays, accepting says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -73,6 +85,7 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            supervisor::stopping();
             stop.cancel();
             // Asked twice, it does not wait.
             tokio::select! {
@@ -90,6 +103,10 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
     if config.admin_token.is_empty() && !config.token.iter().any(|token| token.admin) {
         tracing::warn!("no admin token is configured: /v1/admin is closed. Set ROTUNDA_ADMIN_TOKEN to open it");
     }
+    // Its ports are taken, and what comes in from now on is answered by the same call.
+    supervisor::ready();
+    // A runtime that turns comes round to this task; what else would hang has a deadline of its own.
+    tokio::spawn(supervisor::watchdog(|| std::future::ready(())));
     bound.serve(door, Some(page), stop).await;
     tracing::info!("stopped");
     Ok(())
@@ -125,13 +142,17 @@ fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).with_context(|| {
+fn filter(config: &Config) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(&config.log).with_context(|| {
         format!(
             "`{}` is not a log filter; write --log info or --log rotunda_router=debug,info",
             config.log
         )
-    })?;
+    })
+}
+
+fn log(config: &Config) -> anyhow::Result<()> {
+    let filter = filter(config)?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

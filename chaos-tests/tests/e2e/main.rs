@@ -19,6 +19,8 @@ mod looking;
 mod memory;
 mod metrics;
 mod operator_input;
+mod settings;
+mod supervised;
 mod tokens;
 mod visitor_input;
 

@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-mutant", &[]),
     ("rotunda-metrics", &[]),
     ("rotunda-dashboards", &["rotunda-metrics"]),
+    ("rotunda-service", &[]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
     (
@@ -25,11 +26,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-mutant",
             "rotunda-protocol",
             "rotunda-raft-storage",
+            "rotunda-service",
         ],
     ),
     (
         "rotunda-router",
-        &["rotunda-booking", "rotunda-metrics", "rotunda-protocol"],
+        &[
+            "rotunda-booking",
+            "rotunda-metrics",
+            "rotunda-protocol",
+            "rotunda-service",
+        ],
     ),
     ("rotunda", &["rotunda-protocol"]),
     (
@@ -57,6 +64,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("prost", &["rotunda-protocol", "rotunda-chaos"]),
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
+    ("sd-notify", &["rotunda-service"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone

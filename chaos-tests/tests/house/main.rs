@@ -4,6 +4,7 @@
 
 mod crate_edges;
 mod dashboards;
+mod deployment;
 mod documents;
 mod metrics;
 mod names;

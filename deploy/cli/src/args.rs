@@ -35,6 +35,57 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Show and set quotas: how much callers may ask for, at all routers.
     Limits(LimitsArguments),
+    /// Ask one process whether it is ready, or alive; for health checks of containers.
+    Health(HealthArguments),
+    /// Look into files of settings before a server reads them.
+    Config(ConfigArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 yes, 1 no or no answer (the message says which), 2 wrong usage. Nothing but these, as Docker wants it."
+)]
+pub(crate) struct HealthArguments {
+    /// Admin address of a node or a router, as 127.0.0.1:7101 or a URL. What a server listens on may be given as it is: of
+    /// 0.0.0.0 this machine is asked.
+    #[arg(
+        long,
+        env = "ROTUNDA_ADMIN",
+        default_value = "127.0.0.1:7101",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) admin: String,
+    /// Only whether it is alive: `/livez`, which does not depend on the cluster.
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArguments {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a server would take a file of settings, else the line that is wrong and what to write there.
+    Check(ConfigCheckArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The server's own program reads the file, with the ROTUNDA_* variables of this shell, and starts nothing.\n\nExit codes: 0 it can be used, 1 it cannot, 2 wrong usage."
+)]
+pub(crate) struct ConfigCheckArguments {
+    /// The file, TOML.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// It is a node's. Where neither is said, its settings tell.
+    #[arg(long, conflicts_with = "router")]
+    pub(crate) node: bool,
+    /// It is a router's.
+    #[arg(long)]
+    pub(crate) router: bool,
 }
 
 #[derive(Args, Debug)]

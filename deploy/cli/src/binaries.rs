@@ -1,4 +1,4 @@
-//! Where the programs that the demo starts are: beside this one, or in `ROTUNDA_BIN_DIR`.
+//! Where the servers' programs are, which the demo starts and which check their settings: beside this one, or in `ROTUNDA_BIN_DIR`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,17 +1,20 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! issues tokens (`token`), sets quotas (`limits`) and recomputes what the ledgers say (`ledger`). It reaches a running cluster by the router's HTTP
-//! door alone; only the demo, which owns its nodes, also
+//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
+//! files of settings checked (`config`). It reaches a running cluster by the router's HTTP
+//! door alone, `health` apart; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
 
 mod args;
 mod binaries;
+mod config;
 mod demo;
 mod door;
 mod failure;
+mod health;
 mod import;
 mod ledger;
 mod limits;
@@ -48,6 +51,8 @@ fn main() -> ExitCode {
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,
+            Command::Health(health) => health::run(health).await,
+            Command::Config(config) => config::run(config).await,
         }
     });
     match outcome {

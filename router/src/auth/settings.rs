@@ -93,6 +93,20 @@ pub enum TokenError {
     TooMany,
 }
 
+impl TokenError {
+    /// The name of the token that it is about.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Self::NoSecret(name)
+            | Self::BadDigest(name)
+            | Self::BadSecret(name)
+            | Self::TwoRoles(name)
+            | Self::SameName(name) => Some(name),
+            Self::TooMany => None,
+        }
+    }
+}
+
 /// The configured tokens.
 #[derive(Debug)]
 pub struct Tokens {

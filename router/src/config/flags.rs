@@ -22,6 +22,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
+    /// Check the settings of all sources, say what is wrong and on which line of the file, and stop
+    #[arg(long)]
+    #[serde(skip)]
+    pub(super) check_config: bool,
     /// Address for visitors' requests [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -135,34 +135,38 @@ fn class_of(text: &str) -> Result<RouteClass, String> {
     })
 }
 
-/// What is wrong with these, in words.
-pub(crate) fn check(limits: &[LimitSetting], venues: &[VenueLimitSetting]) -> Result<(), String> {
+/// What is wrong with these: where it stands in a file, as `limit[1]`, and in words.
+pub(crate) fn check(limits: &[LimitSetting], venues: &[VenueLimitSetting]) -> Result<(), (String, String)> {
     let mut names = BTreeSet::new();
-    for limit in limits {
+    for (index, limit) in limits.iter().enumerate() {
+        let wrong = |problem: String| Err((format!("limit[{index}]"), problem));
         if limit.exactness() == 0 {
-            return Err(
+            return wrong(
                 "a [[limit]] needs `role`, `routes` or both; the general quotas are rate_limit and rate_limit_token"
                     .to_owned(),
             );
         }
         if !names.insert(limit.name()) {
-            return Err(format!(
+            return wrong(format!(
                 "two [[limit]] are for `{}`; leave one of them out",
                 limit.name()
             ));
         }
     }
-    if venues.len() > MAX_VENUE_LIMITS {
-        return Err(format!(
-            "at most {MAX_VENUE_LIMITS} venues can have a quota of their own"
-        ));
-    }
     let mut slugs = BTreeSet::new();
-    match venues.iter().find(|limit| !slugs.insert(&limit.venue)) {
-        Some(twice) => Err(format!(
-            "two [[venue_limit]] are for `{}`; leave one of them out",
-            twice.venue
-        )),
-        None => Ok(()),
+    for (index, limit) in venues.iter().enumerate() {
+        let wrong = |problem: String| Err((format!("venue_limit[{index}]"), problem));
+        if index >= MAX_VENUE_LIMITS {
+            return wrong(format!(
+                "at most {MAX_VENUE_LIMITS} venues can have a quota of their own"
+            ));
+        }
+        if !slugs.insert(&limit.venue) {
+            return wrong(format!(
+                "two [[venue_limit]] are for `{}`; leave one of them out",
+                limit.venue
+            ));
+        }
     }
+    Ok(())
 }
