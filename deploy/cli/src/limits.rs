@@ -110,7 +110,8 @@ fn table(limits: &Value) -> comfy_table::Table {
         let origin = match (text(limit.get("origin")).as_deref(), text(limits.get("set_by"))) {
             (Some("cluster"), Some(by)) => {
                 let at = text(limits.get("set_at")).unwrap_or_default();
-                format!("cluster, last set {at} by {by}")
+                let from = text(limits.get("set_from")).map_or_else(String::new, |from| format!(" from {from}"));
+                format!("cluster, last set {at} by {by}{from}")
             }
             _ => "settings".to_owned(),
         };

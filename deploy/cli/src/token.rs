@@ -72,8 +72,13 @@ fn table(tokens: &[Value]) -> comfy_table::Table {
     let mut table = paint::table(["token", "role", "network", "venues", "state", "issued", "revoked"]);
     for token in tokens {
         let field = |name: &str| token.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let from = |by: &str| {
+            let name = by.replace("_by", "_from");
+            let address = token.get(&name).and_then(Value::as_str);
+            address.map_or_else(String::new, |address| format!(" from {address}"))
+        };
         let mark = |by: &str, at: &str| match token.get(at).and_then(Value::as_str) {
-            Some(at) => format!("{at} by {}", field(by)),
+            Some(at) => format!("{at} by {}{}", field(by), from(by)),
             None => "-".to_owned(),
         };
         let is_good = token.get("revoked_at").is_none_or(Value::is_null);
@@ -116,7 +121,7 @@ mod tests {
             json!({ "name": "gate-1", "role": "gate", "network": "meridian", "venues": ["lisbon-tides"], "created_by": "admin",
                     "created_at": "2027-01-15T10:00:00+00:00", "revoked_by": null, "revoked_at": null }),
             json!({ "name": "anna", "role": "counter", "venues": [], "created_by": "admin",
-                    "created_at": "2027-01-15T10:00:00+00:00", "revoked_by": "max", "revoked_at": "2027-01-16T10:00:00+00:00" }),
+                    "created_at": "2027-01-15T10:00:00+00:00", "revoked_by": "max", "revoked_from": "192.0.2.7", "revoked_at": "2027-01-16T10:00:00+00:00" }),
         ];
         let text = table(&tokens).to_string();
         for wanted in [
@@ -124,7 +129,7 @@ mod tests {
             "lisbon-tides",
             "good",
             "revoked",
-            "2027-01-16T10:00:00+00:00 by max",
+            "2027-01-16T10:00:00+00:00 by max from 192.0.2.7",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
         }

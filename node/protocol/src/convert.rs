@@ -100,7 +100,7 @@ impl TryFrom<admin::Token> for TokenInfo {
             0 => None,
             _ => Some(digest("Token.digest", &token.digest)?),
         };
-        let mark = |by, at| Mark { by, at: Timestamp(at) };
+        let mark = |author: &str, at| Mark::read(author, Timestamp(at));
         Ok(TokenInfo {
             holder: Arc::new(Holder {
                 name: token.name.into(),
@@ -109,8 +109,8 @@ impl TryFrom<admin::Token> for TokenInfo {
                 venues: token.venues,
             }),
             digest,
-            created: mark(token.created_by, token.created_at),
-            revoked: (!token.revoked_by.is_empty()).then(|| mark(token.revoked_by, token.revoked_at)),
+            created: mark(&token.created_by, token.created_at),
+            revoked: (!token.revoked_by.is_empty()).then(|| mark(&token.revoked_by, token.revoked_at)),
         })
     }
 }
@@ -125,9 +125,9 @@ impl From<&TokenInfo> for admin::Token {
             digest: token
                 .digest
                 .map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest)),
-            created_by: token.created.by.clone(),
+            created_by: token.created.author(),
             created_at: token.created.at.0,
-            revoked_by: revoked.map_or_else(String::new, |mark| mark.by.clone()),
+            revoked_by: revoked.map_or_else(String::new, Mark::author),
             revoked_at: revoked.map_or(0, |mark| mark.at.0),
             network: token.holder.network.as_deref().unwrap_or_default().to_owned(),
         }
@@ -170,10 +170,7 @@ impl From<admin::Limits> for ClusterLimits {
     fn from(limits: admin::Limits) -> Self {
         ClusterLimits {
             limits: limits.limits.into_iter().map(ClusterLimit::from).collect(),
-            set: Some(Mark {
-                by: limits.set_by,
-                at: Timestamp(limits.set_at),
-            }),
+            set: Some(Mark::read(&limits.set_by, Timestamp(limits.set_at))),
         }
     }
 }
@@ -183,7 +180,7 @@ impl From<&ClusterLimits> for admin::Limits {
         let set = limits.set.as_ref();
         admin::Limits {
             limits: limits.limits.iter().cloned().map(admin::Limit::from).collect(),
-            set_by: set.map_or_else(String::new, |mark| mark.by.clone()),
+            set_by: set.map_or_else(String::new, Mark::author),
             set_at: set.map_or(0, |mark| mark.at.0),
         }
     }

@@ -62,8 +62,41 @@ impl Holder {
 pub struct Mark {
     /// Name of the token that it was done with.
     pub by: String,
+    /// Address that it was done from; `None` where it was done before addresses were kept.
+    pub from: Option<String>,
     /// The meta leader's time of day.
     pub at: Timestamp,
+}
+
+impl Mark {
+    /// Out of the one text that it is kept as, [`author`]'s.
+    #[must_use]
+    pub fn read(author: &str, at: Timestamp) -> Self {
+        let (by, from) = match author.split_once(' ') {
+            Some((by, from)) => (by, Some(from.to_owned())),
+            None => (author, None),
+        };
+        Self {
+            by: by.to_owned(),
+            from,
+            at,
+        }
+    }
+
+    /// Who did it, as it is kept.
+    #[must_use]
+    pub fn author(&self) -> String {
+        author(&self.by, self.from.as_deref())
+    }
+}
+
+/// The holder of the token of this name, and the address he asks from, as one text: a name has no spaces.
+#[must_use]
+pub fn author(by: &str, from: Option<&str>) -> String {
+    match from {
+        Some(from) => format!("{by} {from}"),
+        None => by.to_owned(),
+    }
 }
 
 /// A token of the cluster.
@@ -92,7 +125,7 @@ pub struct NewToken {
     pub venues: Vec<String>,
     /// SHA-256 of the secret.
     pub digest: [u8; 32],
-    /// Name of the token that asks for it.
+    /// Who asks for it: [`author`]'s.
     pub by: String,
 }
 

@@ -38,8 +38,8 @@ const LOG_BYTES_AT_A_TIME: usize = 1 << 20;
 /// Venue ids that one request may name.
 const VENUES_PER_REQUEST: usize = 10_000;
 
-/// Bytes of the name of whoever issues or revokes a token, for it is kept with the token; the rest is cut off.
-const BY_BYTES: usize = 64;
+/// Bytes of the name and address of whoever issues or revokes a token, for they are kept with it; the rest is cut off.
+const BY_BYTES: usize = 96;
 
 /// The `Admin` service.
 pub struct AdminDoor {

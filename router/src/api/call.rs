@@ -452,6 +452,12 @@ pub(crate) fn uncached(shard: u64, index: u64, mut response: Response) -> Respon
     response
 }
 
+/// Who asks, as the meta group keeps it: by which token, and from where.
+pub(crate) fn author(call: &Call) -> String {
+    let name = call.caller.holder().map_or("", |holder| &holder.name);
+    rotunda_protocol::token::author(name, Some(&call.caller.address.to_string()))
+}
+
 /// An answer that no cache keeps.
 pub(crate) fn unstored(mut response: Response) -> Response {
     let headers = response.headers_mut();

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{Call, json, unstored};
+use super::call::{Call, author, json, unstored};
 use super::error::{Code, Issue, Problem, ProblemBody};
 use crate::rate_limit::in_force::Shown;
 use crate::rate_limit::{Read, read};
@@ -111,10 +111,7 @@ pub(crate) async fn reset(call: Call) -> Result<Response, Problem> {
 }
 
 async fn keep(call: &Call, limits: &[ClusterLimit]) -> Result<Response, Problem> {
-    let by = call
-        .caller
-        .holder()
-        .map_or_else(String::new, |holder| holder.name.to_string());
+    let by = author(call);
     match call.door.backend.set_limits(limits, &by, call.deadline).await {
         Ok(()) => {}
         Err(ClientError::Unavailable | ClientError::Unknown) => {

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::body;
-use super::call::{Call, Segments, json, unstored};
+use super::call::{Call, Segments, author, json, unstored};
 use super::error::{Code, Issue, Problem, ProblemBody};
 use crate::auth::{self, RoleName};
 
@@ -68,10 +68,14 @@ pub(crate) struct Token<'a> {
     venues: &'a [String],
     /// Name of the token that it was issued with.
     created_by: &'a str,
+    /// Address that it was issued from; null where that was before addresses were kept.
+    created_from: Option<&'a str>,
     /// The time of day at the leader of the meta group, in UTC.
     created_at: String,
     /// Name of the token that it was revoked with; null where it is good.
     revoked_by: Option<&'a str>,
+    /// As `created_from`.
+    revoked_from: Option<&'a str>,
     /// As `created_at`.
     revoked_at: Option<String>,
 }
@@ -116,11 +120,11 @@ pub(crate) async fn create(call: Call, bytes: Bytes) -> Result<Response, Problem
         network,
         venues,
         digest: Sha256::digest(&secret).into(),
-        by: by(&call),
+        by: author(&call),
     };
     let issued = call.door.backend.create_token(token, call.deadline).await;
     decided(issued, &call, &name)?;
-    tracing::info!(token = name, by = by(&call), "issued a token");
+    tracing::info!(token = name, by = author(&call), "issued a token");
     let map = call.map()?;
     let body = Issued {
         token: shown(token_of(&map, &name)?),
@@ -178,9 +182,13 @@ pub(crate) async fn revoke(call: Call, Segments(name): Segments<String>) -> Resu
         )
         .issue("{name}", "not a token of the cluster"));
     }
-    let revoked = call.door.backend.revoke_token(&name, &by(&call), call.deadline).await;
+    let revoked = call
+        .door
+        .backend
+        .revoke_token(&name, &author(&call), call.deadline)
+        .await;
     decided(revoked, &call, &name)?;
-    tracing::info!(token = name, by = by(&call), "revoked a token");
+    tracing::info!(token = name, by = author(&call), "revoked a token");
     let map = call.map()?;
     Ok(unstored(json(StatusCode::OK, &shown(token_of(&map, &name)?))))
 }
@@ -255,13 +263,6 @@ fn secret(call: &Call) -> String {
     secret
 }
 
-/// Name of the token that asks.
-fn by(call: &Call) -> String {
-    call.caller
-        .holder()
-        .map_or_else(String::new, |holder| holder.name.to_string())
-}
-
 fn decided(outcome: Result<TokenOutcome, ClientError>, call: &Call, name: &str) -> Result<(), Problem> {
     match outcome {
         Ok(TokenOutcome::Done) => Ok(()),
@@ -310,8 +311,10 @@ fn shown(token: &TokenInfo) -> Token<'_> {
         network: token.holder.network.as_deref(),
         venues: &token.holder.venues,
         created_by: &token.created.by,
+        created_from: token.created.from.as_deref(),
         created_at: time(&token.created),
         revoked_by: token.revoked.as_ref().map(|mark| mark.by.as_str()),
+        revoked_from: token.revoked.as_ref().and_then(|mark| mark.from.as_deref()),
         revoked_at: token.revoked.as_ref().map(time),
     }
 }

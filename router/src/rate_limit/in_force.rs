@@ -114,6 +114,7 @@ impl InForce {
             rate_limit_venue: self.general.rate_limit_venue.into(),
             limits: callers.chain(venues).collect(),
             set_by: set.map(|mark| mark.by.clone()),
+            set_from: set.and_then(|mark| mark.from.clone()),
             set_at: set.map(|mark| mark.at.to_rfc3339(0)),
         }
     }
@@ -136,6 +137,8 @@ pub(crate) struct Shown {
     limits: Vec<ShownLimit>,
     /// Name of the token with which the cluster's quotas were last set; null where nobody ever has.
     set_by: Option<String>,
+    /// Address from which they were.
+    set_from: Option<String>,
     /// When, by the time of day at the leader of the meta group, in UTC.
     set_at: Option<String>,
 }

@@ -296,10 +296,7 @@ impl Backend for Fake {
             if shard.tokens.iter().any(|known| *known.holder.name == *token.name) {
                 return Ok(TokenOutcome::NameTaken);
             }
-            let created = Mark {
-                by: token.by,
-                at: shard.now,
-            };
+            let created = Mark::read(&token.by, shard.now);
             shard.tokens.push(TokenInfo {
                 holder: Arc::new(Holder {
                     name: token.name.into(),
@@ -336,7 +333,7 @@ impl Backend for Fake {
                 venues: Vec::new(),
                 ..Holder::clone(&token.holder)
             });
-            token.revoked.get_or_insert(Mark { by: by.to_owned(), at });
+            token.revoked.get_or_insert(Mark::read(by, at));
             Ok(TokenOutcome::Done)
         }
         .boxed()
@@ -354,10 +351,9 @@ impl Backend for Fake {
             }
             let mut shard = self.shard.lock();
             if shard.limits.limits != limits {
-                let (by, at) = (by.to_owned(), shard.now);
                 shard.limits = ClusterLimits {
                     limits: limits.to_vec(),
-                    set: Some(Mark { by, at }),
+                    set: Some(Mark::read(by, shard.now)),
                 };
                 shard.changes += 1;
             }

@@ -164,6 +164,7 @@ fn any_map() -> impl Strategy<Value = ShardMap> {
 fn token(name: &str, digest: Option<[u8; 32]>) -> TokenInfo {
     let mark = |at| Mark {
         by: "admin".to_owned(),
+        from: Some("192.0.2.7".to_owned()),
         at: Timestamp(at),
     };
     TokenInfo {

@@ -163,6 +163,7 @@ const DIGEST: [u8; 32] = [7; 32];
 fn map_with_token(cluster: &Cluster, version: u64, is_good: bool) -> ShardMap {
     let mark = Mark {
         by: "admin".to_owned(),
+        from: None,
         at: Timestamp(1_000),
     };
     let token = TokenInfo {
@@ -290,6 +291,7 @@ async fn setting_quotas_finds_the_meta_leader_and_waits_for_the_map() {
         tokio::task::yield_now().await;
         let set = Some(Mark {
             by: "admin".to_owned(),
+            from: None,
             at: Timestamp(1_000),
         });
         let limits = ClusterLimits {
