@@ -253,7 +253,8 @@ fn alertmanager_takes_its_configuration_and_wakes_somebody_for_what_is_critical(
         let label = format!("severity={severity}");
         let said = outside_tools::is_content("amtool", ["config", "routes", "test", &file, &label]);
         if let Some(said) = said {
-            assert_eq!(said.trim(), receiver, "{severity}");
+            // Behind it may stand what amtool thinks of the settings of the machine.
+            assert_eq!(said.lines().next().map(str::trim), Some(receiver), "{severity}");
         }
     }
 }

@@ -7,8 +7,8 @@ mod on_sale;
 mod processes;
 mod raft;
 mod recorded;
-mod rocksdb;
 mod router;
+mod storage;
 
 use crate::board::Board;
 
@@ -20,7 +20,7 @@ pub fn all() -> Vec<Board> {
         on_sale::board(),
         router::board(),
         raft::board(),
-        rocksdb::board(),
+        storage::board(),
         balance::board(),
         processes::board(),
         integrations::board(),
