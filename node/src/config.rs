@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use rotunda_raft_storage::at_rest::Keys;
 use rotunda_service::settings_file::{self, Mistake};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,15 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_log_entries: Option<u64>,
+    /// File with the keys that log and rows are encrypted with on disk, the one for new files first: a name and 64 hexadecimal
+    /// digits a line. Others must not be able to read it [default: not encrypted].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_keys: Option<PathBuf>,
+    /// Instead of a file, the environment variable that holds the lines.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_keys_env: Option<String>,
     /// Heartbeat of a leader, in milliseconds [default: 200].
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +144,8 @@ struct Raw {
     replication: usize,
     memory: String,
     keep_log_entries: u64,
+    encryption_keys: Option<PathBuf>,
+    encryption_keys_env: Option<String>,
     heartbeat_ms: u64,
     election_ms: String,
     workers: usize,
@@ -153,6 +166,8 @@ impl Default for Raw {
             replication: 3,
             memory: "512MiB".to_owned(),
             keep_log_entries: 20_000,
+            encryption_keys: None,
+            encryption_keys_env: None,
             heartbeat_ms: 200,
             election_ms: "600-1200".to_owned(),
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
@@ -185,6 +200,8 @@ pub struct Config {
     pub memory_bytes: usize,
     /// See [`Flags`].
     pub keep_log_entries: u64,
+    /// What the data is encrypted with, if at all.
+    pub keys: Option<Arc<Keys>>,
     /// Heartbeat and election.
     pub timing: Timing,
     /// When logs are cut. Not for the operator: it follows from what a flush costs. A simulator has less time.
@@ -306,6 +323,8 @@ impl Config {
             "replication",
             "memory",
             "keep_log_entries",
+            "encryption_keys",
+            "encryption_keys_env",
             "heartbeat_ms",
             "election_ms",
             "workers",
@@ -398,6 +417,7 @@ impl Config {
                 "expected at least 1 and at most half of the shortest election time-out",
             );
         }
+        let keys = read_keys(raw.encryption_keys.as_deref(), raw.encryption_keys_env.as_deref())?;
         if !(1..=MAX_WORKERS).contains(&raw.workers) {
             return wrong("workers", format!("expected 1 to {MAX_WORKERS}"));
         }
@@ -412,6 +432,7 @@ impl Config {
             replication: raw.replication,
             memory_bytes,
             keep_log_entries: raw.keep_log_entries,
+            keys: keys.map(Arc::new),
             checkpoints: Checkpoints::default(),
             timing: Timing {
                 heartbeat_ms: raw.heartbeat_ms,
@@ -422,6 +443,35 @@ impl Config {
             log_json: raw.log_json,
             exit_with_parent: raw.exit_with_parent,
         })
+    }
+}
+
+/// The keys in a file, or in a variable.
+fn read_keys(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Keys>, ConfigError> {
+    let (setting, keys) = match (file, variable) {
+        (None, None) => return Ok(None),
+        (Some(file), None) => (
+            "encryption-keys",
+            Keys::from_file(file).map_err(|error| error.to_string()),
+        ),
+        (None, Some(name)) => {
+            let place = format!("the variable {name}");
+            let keys = match std::env::var(name) {
+                Ok(text) => Keys::from_text(&text, &place).map_err(|error| error.to_string()),
+                Err(error) => Err(format!("cannot read {place}: {error}")),
+            };
+            ("encryption-keys-env", keys)
+        }
+        (Some(_), Some(_)) => {
+            return wrong(
+                "encryption-keys-env",
+                "the keys come from a file or from a variable, not from both",
+            );
+        }
+    };
+    match keys {
+        Ok(keys) => Ok(Some(keys)),
+        Err(problem) => wrong(setting, problem),
     }
 }
 

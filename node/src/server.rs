@@ -166,6 +166,7 @@ async fn open_store(config: &Config, store_bytes: usize) -> anyhow::Result<Store
     let settings = StoreConfig {
         memory_bytes: store_bytes,
         keep_log_entries: config.keep_log_entries,
+        keys: config.keys.clone(),
         ..StoreConfig::new(&config.data, identity)
     };
     Ok(tokio::task::spawn_blocking(move || Store::open(settings)).await??)

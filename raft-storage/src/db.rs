@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options,
-    WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, Env, ErrorKind, LogLevel,
+    Options, WriteBufferManager,
 };
 
+use crate::at_rest::Keys;
+use crate::engine::encrypted_env;
 use crate::error::{DAMAGE_REMEDY, OpenError};
 use crate::memory::Budget;
 
@@ -19,10 +21,12 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     pub(crate) memtables: WriteBufferManager,
     budget: Budget,
+    /// Where files are encrypted.
+    env: Option<Env>,
 }
 
 impl Shared {
-    pub(crate) fn new(budget: Budget) -> Self {
+    pub(crate) fn new(budget: Budget, keys: Option<&Arc<Keys>>) -> Self {
         let cache = Cache::new_lru_cache(budget.blocks);
         // No stall: a full budget flushes sooner. A writer that stalls would hold up every group of the node.
         let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(budget.memtables, false, cache.clone());
@@ -30,6 +34,7 @@ impl Shared {
             cache,
             memtables,
             budget,
+            env: keys.map(|keys| encrypted_env(Arc::clone(keys))),
         }
     }
 
@@ -48,6 +53,9 @@ impl Shared {
         table.set_block_size(16 * 1024);
 
         let mut options = Options::default();
+        if let Some(env) = &self.env {
+            options.set_env(env);
+        }
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
         options.set_write_buffer_manager(&self.memtables);

@@ -6,6 +6,8 @@
 //! Left out: what keys and values mean, and what a failure means.
 
 mod batch;
+mod encrypted;
+mod reencryption;
 mod rocks;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -13,11 +15,15 @@ pub mod sim;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub(crate) use self::batch::Batch;
-pub(crate) use self::rocks::Usage;
+pub(crate) use self::encrypted::env as encrypted_env;
+pub(crate) use self::reencryption::Reencryption;
+pub(crate) use self::rocks::{DATABASES, Usage};
+use crate::at_rest::Keys;
 use crate::error::OpenError;
 use crate::memory::Budget;
 
@@ -41,12 +47,14 @@ pub(crate) struct Opened {
     /// Whether anything was ever written into it.
     pub(crate) mark_written: bool,
     pub(crate) usage: Usage,
+    /// Under way where keys have changed.
+    pub(crate) reencryption: Option<Reencryption>,
 }
 
 impl Engine {
-    pub(crate) fn open(&self, dir: &Path, budget: Budget) -> Result<Opened, OpenError> {
+    pub(crate) fn open(&self, dir: &Path, budget: Budget, keys: Option<&Arc<Keys>>) -> Result<Opened, OpenError> {
         match self {
-            Self::RocksDb => rocks::open(dir, budget),
+            Self::RocksDb => rocks::open(dir, budget, keys),
             #[cfg(any(test, feature = "sim"))]
             Self::Simulated(disk) => disk.open(dir),
         }

@@ -73,6 +73,26 @@ pub enum OpenError {
         /// The newest format that this version reads.
         supported: u32,
     },
+    /// The files are encrypted with a key that was not given.
+    #[error(
+        "{} cannot be read: {detail}. Give this node its keys (--encryption-keys); nothing was changed", .file.display()
+    )]
+    Locked {
+        /// One of the files.
+        file: PathBuf,
+        /// Which key it needs.
+        detail: String,
+    },
+    /// Keys are given, and the directory was written without any.
+    #[error(
+        "{} is not encrypted, and this node has encryption keys. A directory is encrypted from the beginning or not at all: \
+         start the node without keys, or give the cluster this node anew with an empty directory; nothing was changed",
+        .file.display()
+    )]
+    NotEncrypted {
+        /// One of the files.
+        file: PathBuf,
+    },
     /// The group's replica here has another id. Taking its log over under a new id could split the brain.
     #[error(
         "group {group} has replica {found} here, and replica {expected} was asked for. Replica ids are never used again: \

@@ -11,6 +11,7 @@
 //!
 //! Left out: when to checkpoint, whom to send a snapshot, and what a replica's death means. Those are the node's.
 
+pub mod at_rest;
 mod blocking;
 mod checkpoint;
 mod db;

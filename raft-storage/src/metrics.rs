@@ -2,12 +2,14 @@
 //! where things happen; gauges are set by [`Store::publish`](crate::Store::publish), which a scrape calls first. Install the
 //! recorder before opening a store: handles are taken once.
 
+use std::io;
 use std::path::Path;
 
 use metrics::{counter, gauge};
 pub(crate) use rotunda_metrics::storage::*;
 
-use crate::engine::Condition;
+use crate::at_rest::{Keys, to_encrypt_anew};
+use crate::engine::{Condition, DATABASES};
 
 /// Describes every metric of this crate to the installed recorder.
 pub fn describe_metrics() {
@@ -30,6 +32,27 @@ pub(crate) fn publish_condition(database: &'static str, condition: &Condition) {
     for (reason, times) in [("delay", condition.writes_delayed), ("stop", condition.writes_stopped)] {
         counter!(WRITE_STALLS.name, "database" => database, "reason" => reason).absolute(times);
     }
+}
+
+/// Sets whether files are encrypted, and how many are with an older key. Where they cannot be looked at, their number stays as
+/// it was.
+#[expect(clippy::cast_precision_loss, reason = "some thousand files")]
+pub(crate) fn publish_encryption(dir: &Path, keys: Option<&Keys>) {
+    gauge!(ENCRYPTED.name).set(f64::from(u8::from(keys.is_some())));
+    let older = match keys {
+        // With one key there is no other; each look opens every file.
+        Some(keys) if keys.names().count() > 1 => older_files(dir, keys),
+        _ => Ok(0),
+    };
+    match older {
+        Ok(files) => gauge!(FILES_OF_OLDER_KEYS.name).set(files as f64),
+        Err(error) => tracing::debug!(dir = %dir.display(), %error, "the files' keys cannot be looked at"),
+    }
+}
+
+fn older_files(dir: &Path, keys: &Keys) -> io::Result<usize> {
+    let counts = DATABASES.iter().map(|name| to_encrypt_anew(&dir.join(name), keys));
+    counts.sum()
 }
 
 /// Sets the size of the file system of `dir`, and what this process may still write there. Where it cannot be asked, the

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::at_rest::Keys;
 use crate::blocking::Blocking;
 use crate::checkpoint::Checkpoint;
 use crate::descriptor::Descriptor;
-use crate::engine::{Db, Engine, Opened, Usage};
+use crate::engine::{Db, Engine, Opened, Reencryption, Usage};
 use crate::entry_cache::EntryCache;
 use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
 use crate::fatal::Latch;
@@ -57,6 +58,8 @@ pub struct StoreConfig {
     pub keep_log_entries: u64,
     /// What keeps the bytes.
     pub engine: Engine,
+    /// What they are encrypted with, if at all; a simulated disk is not. See [`crate::at_rest`].
+    pub keys: Option<Arc<Keys>>,
     /// Where blocking work runs; over a simulated disk always [`Blocking::Inline`].
     pub blocking: Blocking,
     /// Called with the first write that failed.
@@ -66,7 +69,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// With RocksDB, 256 MiB, 4096 entries kept, blocking work on tokio's pool, [`abort_on_fatal`], and nobody told of entries.
+    /// With RocksDB, not encrypted, 256 MiB, 4096 entries kept, blocking work on tokio's pool, [`abort_on_fatal`], and nobody told of entries.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, identity: Identity) -> Self {
         Self {
@@ -75,6 +78,7 @@ impl StoreConfig {
             memory_bytes: 256 * 1024 * 1024,
             keep_log_entries: 4096,
             engine: Engine::default(),
+            keys: None,
             blocking: Blocking::default(),
             fatal: abort_on_fatal(),
             applied: None,
@@ -96,6 +100,8 @@ struct StoreInner {
     writer: Arc<LogWriter>,
     state: Arc<StateDb>,
     groups: Mutex<Groups>,
+    /// Last: it ends before the databases can be closed, and what is queued is written before it ends.
+    _reencryption: Option<Reencryption>,
 }
 
 struct Groups {
@@ -185,7 +191,8 @@ impl Store {
             mark,
             mark_written,
             usage,
-        } = config.engine.open(&dir, budget)?;
+            reencryption,
+        } = config.engine.open(&dir, budget, config.keys.as_ref())?;
         let (mut mark, found_mark) = Mark::of(mark, mark_written).map_err(io_error)?;
         recovery::claim(&dir, &log_db, &state_db, (&mut mark, found_mark), &config.identity)?;
         let found = recovery::find_groups(&dir, &log_db)?;
@@ -222,6 +229,7 @@ impl Store {
                 writer: Arc::new(writer),
                 state: Arc::new(StateDb::new(state_db, latch)),
                 groups: Mutex::new(groups),
+                _reencryption: reencryption,
             }),
         })
     }
@@ -471,6 +479,7 @@ impl Store {
         // A simulated disk has no file system.
         if !inner.config.engine.is_simulated() {
             names::publish_disk(&inner.config.dir);
+            names::publish_encryption(&inner.config.dir, inner.config.keys.as_deref());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod at_rest;
 mod cluster;
 mod codec;
 mod conformance;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::at_rest::Keys;
 use crate::blocking::Blocking;
 use crate::engine::sim::SimDisk;
 use crate::engine::{Engine, Opened};
@@ -165,13 +167,25 @@ async fn open(dir: &Path) -> (Store, Group<Registers>) {
 enum Place {
     /// RocksDB in a directory, which is deleted with the last clone.
     Dir(Arc<TempDir>),
+    /// The same, encrypted.
+    Encrypted(Arc<TempDir>),
     /// A simulated disk.
     Disk(SimDisk),
+}
+
+/// Keys of these names, each made of its name.
+fn keys(names: &[&str]) -> Arc<Keys> {
+    let line = |name: &&str| format!("{name} {:032x}{:032x}\n", xxh3_128(name.as_bytes()), 7);
+    Arc::new(Keys::from_text(&names.iter().map(line).collect::<String>(), "a test").unwrap())
 }
 
 impl Place {
     fn dir() -> Self {
         Self::Dir(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn encrypted() -> Self {
+        Self::Encrypted(Arc::new(tempfile::tempdir().unwrap()))
     }
 
     fn disk() -> Self {
@@ -182,6 +196,7 @@ impl Place {
     fn another(&self) -> Self {
         match self {
             Self::Dir(_) => Self::dir(),
+            Self::Encrypted(_) => Self::encrypted(),
             Self::Disk(_) => Self::disk(),
         }
     }
@@ -189,6 +204,10 @@ impl Place {
     fn config(&self) -> StoreConfig {
         match self {
             Self::Dir(dir) => config(dir.path()),
+            Self::Encrypted(dir) => StoreConfig {
+                keys: Some(keys(&["key"])),
+                ..config(dir.path())
+            },
             Self::Disk(disk) => StoreConfig {
                 engine: Engine::Simulated(disk.clone()),
                 ..config(Path::new("simulated"))
@@ -221,7 +240,10 @@ impl Place {
     async fn databases(&self) -> Opened {
         let config = self.config();
         loop {
-            match config.engine.open(&config.dir, Budget::of(config.memory_bytes)) {
+            match config
+                .engine
+                .open(&config.dir, Budget::of(config.memory_bytes), config.keys.as_ref())
+            {
                 Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
                 opened => return opened.unwrap_or_else(|error| panic!("{error}")),
             }
@@ -229,14 +251,23 @@ impl Place {
     }
 }
 
-/// Each story once over RocksDB and once over a simulated disk.
-macro_rules! over_both {
+/// Each story over RocksDB, over its files encrypted, and over a simulated disk.
+macro_rules! over_all {
     ($($story:ident,)*) => {
         mod over_rocksdb {
             $(
                 #[tokio::test]
                 async fn $story() {
                     super::$story(crate::tests::Place::dir()).await;
+                }
+            )*
+        }
+
+        mod over_encrypted_files {
+            $(
+                #[tokio::test]
+                async fn $story() {
+                    super::$story(crate::tests::Place::encrypted()).await;
                 }
             )*
         }
@@ -251,7 +282,7 @@ macro_rules! over_both {
         }
     };
 }
-use over_both;
+use over_all;
 
 /// Appends, and waits until it is synced.
 async fn append(group: &mut Group<Registers>, entries: impl IntoIterator<Item = Entry>) {

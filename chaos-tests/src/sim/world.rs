@@ -383,6 +383,7 @@ fn config(id: u32, size: Size) -> Config {
         memory_bytes: 64 << 20,
         workers: 1,
         keep_log_entries: size.keep_log_entries,
+        keys: None,
         checkpoints: Checkpoints {
             interval: Duration::from_secs(3),
             entries: 16,

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod alerting;
+mod at_rest;
 mod bench;
 mod broken_disk;
 mod clock_jump;

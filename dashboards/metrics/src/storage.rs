@@ -45,6 +45,10 @@ metrics! {
         "Times that RocksDB began to slow down (delay) or stop (stop) writes.";
     BACKGROUND_ERRORS = Counter Count "rotunda_storage_background_errors_total" ["database"]
         "Flushes and compactions that failed.";
+    ENCRYPTED = Gauge Count "rotunda_storage_encrypted" []
+        "1 where log and rows are encrypted on disk, else 0.";
+    FILES_OF_OLDER_KEYS = Gauge Count "rotunda_storage_files_of_older_keys" []
+        "Files that another key opens than the one new files are encrypted with; at 0 the older keys can go.";
     DISK_SIZE_BYTES = Gauge Bytes "rotunda_disk_size_bytes" []
         "Size of the file system that the data directory is on.";
     DISK_FREE_BYTES = Gauge Bytes "rotunda_disk_free_bytes" []

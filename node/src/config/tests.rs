@@ -1,5 +1,7 @@
 //! Settings from flags and files: what is taken, and what is refused with which words.
 #![allow(clippy::unwrap_used, reason = "tests")]
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 fn flags(arguments: &[&str]) -> Flags {
@@ -88,6 +90,40 @@ fn the_sample_that_operators_copy_is_one_that_we_take() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/node.toml");
     let config = Config::load(&flags(&["--config", sample])).unwrap();
     assert_eq!((config.node_id, config.peers.len(), config.replication), (1, 3, 3));
+}
+
+#[test]
+fn keys_are_read_and_never_quoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys");
+    let path = file.to_str().unwrap();
+    let key = "5e".repeat(32);
+    let write = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    assert!(load(&[]).unwrap().keys.is_none());
+    write(&format!("2026-11 {key}\n2025 {}\n", "07".repeat(32)));
+    let config = load(&["--encryption-keys", path]).unwrap();
+    assert!(
+        !format!("{config:?}").contains("5e5e"),
+        "a key is printed with the settings"
+    );
+    assert_eq!(config.keys.unwrap().names().collect::<Vec<_>>(), ["2026-11", "2025"]);
+    write(&format!("2026-11 {key}0\n"));
+    let error = load(&["--encryption-keys", path]).unwrap_err().to_string();
+    assert!(
+        error.contains("encryption-keys: line 1") && !error.contains("5e5e"),
+        "{error}"
+    );
+    let error = load(&["--encryption-keys-env", "ROTUNDA_TEST_NO_SUCH_VARIABLE"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("the variable ROTUNDA_TEST_NO_SUCH_VARIABLE"), "{error}");
+    let error = load(&["--encryption-keys", path, "--encryption-keys-env", "X"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not from both"), "{error}");
 }
 
 #[test]

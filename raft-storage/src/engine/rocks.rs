@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rocksdb::{DB, ReadOptions, WriteOptions, properties};
 use self_cell::self_cell;
 
-use super::{Caching, Condition, Db, EngineError, MarkFile, Opened};
+use super::{Caching, Condition, Db, EngineError, MarkFile, Opened, Reencryption};
+use crate::at_rest::{self, Keys};
 use crate::db::Shared;
 use crate::error::OpenError;
 use crate::mark;
@@ -42,16 +43,28 @@ impl Usage {
     }
 }
 
-pub(super) fn open(dir: &Path, budget: Budget) -> Result<Opened, OpenError> {
+/// The databases of a data directory.
+pub(crate) const DATABASES: [&str; 2] = ["raftdb", "statedb"];
+
+pub(super) fn open(dir: &Path, budget: Budget, keys: Option<&Arc<Keys>>) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::Io {
         path: dir.to_owned(),
         source,
     };
     std::fs::create_dir_all(dir).map_err(io_error)?;
-    let shared = Shared::new(budget);
+    // In the files' headers, before RocksDB changes anything.
+    at_rest::check(dir, &DATABASES, keys.map(Arc::as_ref))?;
+    let shared = Shared::new(budget, keys);
     // raftdb first: its lock is the directory's.
-    let log = shared.open_log(&dir.join("raftdb"))?;
-    let state = shared.open_state(&dir.join("statedb"))?;
+    let [log, state] = DATABASES.map(|name| dir.join(name));
+    if let Some(keys) = keys {
+        for dir in [&log, &state] {
+            at_rest::forget_old_identity(dir, keys).map_err(io_error)?;
+        }
+    }
+    let (log, state) = (shared.open_log(&log)?, shared.open_state(&state)?);
+    let reencryption = keys.map(|keys| Reencryption::start(dir, keys, [&log, &state]));
+    let reencryption = reencryption.transpose().map_err(io_error)?.flatten();
     let mark = OpenOptions::new()
         .read(true)
         .write(true)
@@ -66,6 +79,7 @@ pub(super) fn open(dir: &Path, budget: Budget) -> Result<Opened, OpenError> {
         mark: MarkFile::Real(mark),
         mark_written,
         usage: Usage { shared: Some(shared) },
+        reencryption,
     })
 }
 
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn a_database_says_how_it_is_doing() {
         let dir = tempfile::tempdir().unwrap();
-        let opened = open(dir.path(), Budget::of(64 * 1024 * 1024)).unwrap();
+        let opened = open(dir.path(), Budget::of(64 * 1024 * 1024), None).unwrap();
         assert_eq!(opened.state.condition(), Condition::default());
         opened.state.put_synced(b"key", b"value").unwrap();
         opened.state.flush().unwrap();

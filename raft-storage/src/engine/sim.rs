@@ -270,6 +270,7 @@ impl SimDisk {
             }),
             mark_written: !platter.mark.is_empty(),
             usage: Usage::nothing(),
+            reencryption: None,
         })
     }
 }

@@ -24,6 +24,11 @@ async fn upstreams_suite_passes() {
     Suite::test_all(Builder(Place::dir())).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upstreams_suite_passes_over_encrypted_files() {
+    Suite::test_all(Builder(Place::encrypted())).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn upstreams_suite_passes_over_a_simulated_disk() {
     Suite::test_all(Builder(Place::disk())).await.unwrap();

@@ -8,13 +8,13 @@ use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::{RaftLeaderId, leader_id_adv::LeaderId};
 
-use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, entry_with, expected_rows, id, over_both, rows};
+use super::{GROUP, Place, REPLICA, Registers, append, apply, entry, entry_with, expected_rows, id, over_all, rows};
 use crate::error::OpenError;
 use crate::record::{self, StoredIdentity};
 use crate::store::{Identity, Store, StoreConfig};
 use crate::types::{GroupId, TypeConfig, Vote};
 
-over_both! {
+over_all! {
     a_log_is_the_same_after_a_restart,
     committed_is_never_beyond_the_log,
     entries_are_readable_as_soon_as_append_returns,

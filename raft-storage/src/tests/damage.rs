@@ -151,7 +151,7 @@ async fn a_lost_or_unreadable_mark_refuses_to_start() {
 
 /// Changes raftdb behind the store's back, without breaking RocksDB's own checksums.
 fn tamper(dir: &Path, change: impl FnOnce(&Db)) {
-    let opened = Engine::RocksDb.open(dir, Budget::of(0));
+    let opened = Engine::RocksDb.open(dir, Budget::of(0), None);
     change(&opened.unwrap_or_else(|error| panic!("{error}")).log);
 }
 

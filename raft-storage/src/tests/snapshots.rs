@@ -5,13 +5,13 @@ use futures::StreamExt;
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 
-use super::{GROUP, Place, REPLICA, Registers, apply, entry_with, id, over_both, rows};
+use super::{GROUP, Place, REPLICA, Registers, apply, entry_with, id, over_all, rows};
 use crate::recovery;
 use crate::snapshot::CHUNK_BYTES;
 use crate::store::Group;
 use crate::types::SnapshotMeta;
 
-over_both! {
+over_all! {
     an_abandoned_generation_is_deleted_at_the_next_start,
     a_snapshot_arrives_in_chunks_and_replaces_the_state,
     a_damaged_or_incomplete_snapshot_is_refused_and_leaves_nothing,

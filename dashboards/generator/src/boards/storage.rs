@@ -74,6 +74,10 @@ pub(super) fn board() -> Board {
                     .up_to(1.0),
                 Panel::lines("Free bytes", "bytes", "What the node may still write.")
                     .show(max(&["instance"], &of(&storage::DISK_FREE_BYTES).now()), "{{instance}}"),
+                Panel::lines("Encrypted", "short", "1 where log and rows are encrypted on disk.")
+                    .show(max(&["instance"], &of(&storage::ENCRYPTED).now()), "{{instance}}"),
+                Panel::lines("Files of older keys", "short", "After a change of keys; at 0 the older keys can go.")
+                    .show(max(&["instance"], &of(&storage::FILES_OF_OLDER_KEYS).now()), "{{instance}}"),
             ],
         )
 }
