@@ -1,13 +1,16 @@
-//! The meta group's state machine: a row that holds the map and one each with what came later (tokens, networks, quotas),
+//! The meta group's state machine: a row that holds the map and one each with what came later (tokens, networks, quotas, the
+//! cluster's version),
 //! published together to watchers after each change is in.
 
 use bytes::Bytes;
+use rotunda_protocol::version::Formats;
 use rotunda_raft_storage::{Machine, MachineError, StateTxn, StateView};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::command::MetaCommand;
 use super::map::{Applied, MetaState};
+use super::version::ClusterVersion;
 
 /// The map's row.
 const STATE_ROW: &[u8] = &[1];
@@ -21,18 +24,23 @@ const NETWORKS_ROW: &[u8] = &[3];
 /// The quotas' row; not there before anybody has set one.
 const LIMITS_ROW: &[u8] = &[4];
 
+/// The cluster's version; not there before it was first raised.
+const VERSION_ROW: &[u8] = &[5];
+
 /// What stands in the rows beside the map's, each where it is there.
-struct Beside([(&'static [u8], Option<Vec<u8>>); 3]);
+struct Beside([(&'static [u8], Option<Vec<u8>>); 4]);
 
 impl Beside {
     fn of(state: &MetaState) -> Result<Self, postcard::Error> {
         let tokens = (!state.tokens.is_empty()).then(|| postcard::to_stdvec(&state.tokens));
         let networks = (!state.networks.is_empty()).then(|| postcard::to_stdvec(&state.networks));
         let limits = (!state.limits.is_untouched()).then(|| postcard::to_stdvec(&state.limits));
+        let version = (!state.cluster_version.is_untouched()).then(|| postcard::to_stdvec(&state.cluster_version));
         Ok(Self([
             (TOKENS_ROW, tokens.transpose()?),
             (NETWORKS_ROW, networks.transpose()?),
             (LIMITS_ROW, limits.transpose()?),
+            (VERSION_ROW, version.transpose()?),
         ]))
     }
 }
@@ -89,6 +97,16 @@ impl Machine for MetaMachine {
                 }
                 if let Some(limits) = read(state, LIMITS_ROW, "the quotas")? {
                     self.state.limits = limits;
+                }
+                if let Some(version) = read::<ClusterVersion>(state, VERSION_ROW, "the cluster's version")? {
+                    let number = version.number();
+                    if !Formats::OURS.reads(number) {
+                        return Err(MachineError::new(format!(
+                            "the cluster is at version {number}, and this binary reads {}: start one that reads {number}",
+                            Formats::OURS
+                        )));
+                    }
+                    self.state.cluster_version = version;
                 }
                 self.hash = Self::digest(&row, &Beside::of(&self.state).map_err(broken)?);
             }

@@ -15,6 +15,7 @@ use rotunda_protocol::dial::{BadAddress, Dial, Line};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk};
+use rotunda_protocol::version::Formats;
 use rotunda_raft_storage::scope;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -62,6 +63,9 @@ pub struct Caller {
 
 /// Metadata by which a node checks that it is the one that was meant.
 pub const CLUSTER_HEADER: &str = "rotunda-cluster";
+
+/// Metadata key: the caller's binary, with the formats that it reads. Not there: a binary of before there were ranges.
+pub const VERSION_HEADER: &str = "rotunda-version";
 /// The calling node.
 pub const FROM_HEADER: &str = "rotunda-from";
 /// The node that is meant.
@@ -215,6 +219,9 @@ impl Peer {
             .map_err(|_| tonic::Status::internal("cluster name is not ASCII"))?;
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_HEADER, cluster);
+        if let Ok(version) = Formats::OURS.stated_with(env!("CARGO_PKG_VERSION")).parse() {
+            metadata.insert(VERSION_HEADER, version);
+        }
         metadata.insert(FROM_HEADER, self.caller.node.into());
         metadata.insert(TO_HEADER, self.node.into());
         Ok(request)
