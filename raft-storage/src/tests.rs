@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod damage;
 mod faults;
+mod frozen;
 mod histories;
 mod pace;
 mod simulated_cluster;

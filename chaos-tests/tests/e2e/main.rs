@@ -22,6 +22,7 @@ mod operator_input;
 mod settings;
 mod supervised;
 mod tokens;
+mod upgrade;
 mod visitor_input;
 
 use jiff::{Timestamp, ToSpan as _};

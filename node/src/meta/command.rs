@@ -119,7 +119,7 @@ pub enum MetaDecodeError {
     #[error("meta entry of layout {0:?}; this binary knows layout {LAYOUT}: upgrade it")]
     Layout(Option<u8>),
     /// Damaged, or a command of a newer version.
-    #[error("meta entry: {0}")]
+    #[error("meta entry, damaged or of a newer binary than this one: {0}; start a newer one where the others run it")]
     Body(#[from] postcard::Error),
 }
 

@@ -159,3 +159,86 @@ impl Machine for MetaMachine {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::meta::command::{LimitRecord, NodeRecord, TokenGrant};
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A cluster with something in every row.
+    fn state() -> MetaState {
+        let (by, at) = ("admin".to_owned(), 5);
+        let commands = [
+            MetaCommand::Bootstrap {
+                nodes: vec![(1, "http://a".to_owned())],
+                shards: vec![vec![1]],
+            },
+            MetaCommand::RegisterNode(NodeRecord {
+                id: 1,
+                grpc: "http://a".to_owned(),
+                admin: "http://b".to_owned(),
+                version: "0.1.0+formats.3-4".to_owned(),
+            }),
+            MetaCommand::AssignVenuesOf {
+                network: "n".to_owned(),
+                slugs: vec!["v".to_owned()],
+            },
+            MetaCommand::CreateTokenOf {
+                network: "n".to_owned(),
+                grant: TokenGrant {
+                    name: "t".to_owned(),
+                    role: 3,
+                    venues: vec!["v".to_owned()],
+                    digest: [7; 32],
+                    by: by.clone(),
+                    at,
+                },
+            },
+            MetaCommand::SetLimits {
+                limits: vec![LimitRecord {
+                    role: "visitor".to_owned(),
+                    routes: "hold".to_owned(),
+                    venue: String::new(),
+                    quota: "5/1s".to_owned(),
+                }],
+                by: by.clone(),
+                at,
+            },
+            MetaCommand::RaiseVersion { to: 4, by, at },
+        ];
+        let mut state = MetaState::default();
+        for (index, command) in (1..).zip(commands) {
+            let command = MetaCommand::decode(&command.encode().unwrap()).unwrap();
+            assert!(state.apply(index, command).changed, "{index}");
+        }
+        state
+    }
+
+    /// Rows 1 to 4 as version 3 has them, row 5 as version 4. Another one is another version's, and written only from then on.
+    #[test]
+    fn rows_are_of_these_bytes() {
+        let state = state();
+        assert_eq!(hex(&postcard::to_stdvec(&state).unwrap()), "ROW1");
+        let rows: Vec<String> = Beside::of(&state)
+            .unwrap()
+            .0
+            .iter()
+            .map(|(key, row)| format!("{} {}", key[0], hex(row.as_ref().unwrap())))
+            .collect();
+        assert_eq!(rows, ["2 ROW2", "3 ROW3", "4 ROW4", "5 ROW5"]);
+    }
+
+    #[test]
+    fn a_command_of_a_newer_binary_is_told_as_one_and_changes_nothing() {
+        let newer = [1, 9, 0];
+        let told = MetaCommand::decode(&newer).unwrap_err().to_string();
+        assert!(told.contains("newer"), "{told}");
+        let layout = MetaCommand::decode(&[2, 1]).unwrap_err().to_string();
+        assert!(layout.contains("layout") && layout.contains("upgrade"), "{layout}");
+    }
+}

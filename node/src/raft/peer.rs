@@ -278,3 +278,45 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use rotunda_protocol::dial::Tcp;
+
+    use super::*;
+
+    /// How nodes greet each other, whatever their versions; binaries from before there were ranges say no version.
+    #[tokio::test]
+    async fn a_peer_is_greeted_with_these_words() {
+        let caller = Caller {
+            cluster: "meridian".to_owned(),
+            node: 1,
+        };
+        let peer = Peer::spawn(caller, Tcp::shared(), 2, "http://127.0.0.1:1".to_owned());
+        let greeting = peer.identified(tonic::Request::new(())).unwrap();
+        let mut words: Vec<(String, String)> = greeting
+            .metadata()
+            .iter()
+            .filter_map(|pair| match pair {
+                tonic::metadata::KeyAndValueRef::Ascii(key, value) => {
+                    Some((key.to_string(), value.to_str().unwrap().to_owned()))
+                }
+                tonic::metadata::KeyAndValueRef::Binary(..) => None,
+            })
+            .collect();
+        words.sort();
+        let version = format!("{}+formats.3-4", env!("CARGO_PKG_VERSION"));
+        let wanted = [
+            ("rotunda-cluster", "meridian"),
+            ("rotunda-from", "1"),
+            ("rotunda-to", "2"),
+            ("rotunda-version", &version),
+        ];
+        let wanted: Vec<(String, String)> = wanted
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(words, wanted);
+    }
+}
