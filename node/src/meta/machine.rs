@@ -72,6 +72,17 @@ impl MetaMachine {
     }
 }
 
+/// Whether this binary has any business in a cluster of this version.
+fn readable(version: u32) -> Result<(), MachineError> {
+    if Formats::OURS.reads(version) {
+        return Ok(());
+    }
+    Err(MachineError::new(format!(
+        "the cluster is at version {version}, and this binary reads {}: start one that reads {version}; nothing was applied",
+        Formats::OURS
+    )))
+}
+
 fn broken(error: postcard::Error) -> MachineError {
     MachineError::new(error.to_string())
 }
@@ -99,13 +110,7 @@ impl Machine for MetaMachine {
                     self.state.limits = limits;
                 }
                 if let Some(version) = read::<ClusterVersion>(state, VERSION_ROW, "the cluster's version")? {
-                    let number = version.number();
-                    if !Formats::OURS.reads(number) {
-                        return Err(MachineError::new(format!(
-                            "the cluster is at version {number}, and this binary reads {}: start one that reads {number}",
-                            Formats::OURS
-                        )));
-                    }
+                    readable(version.number())?;
                     self.state.cluster_version = version;
                 }
                 self.hash = Self::digest(&row, &Beside::of(&self.state).map_err(broken)?);
@@ -128,6 +133,8 @@ impl Machine for MetaMachine {
     ) -> Result<Bytes, MachineError> {
         let command = MetaCommand::decode(payload).map_err(|error| MachineError::new(error.to_string()))?;
         let Applied { changed, token } = self.state.apply(index, command);
+        // A node that was away while the others were upgraded.
+        readable(self.state.cluster_version.number())?;
         if changed {
             let row = postcard::to_stdvec(&self.state).map_err(broken)?;
             txn.put(STATE_ROW, &row);
@@ -223,14 +230,32 @@ mod tests {
     #[test]
     fn rows_are_of_these_bytes() {
         let state = state();
-        assert_eq!(hex(&postcard::to_stdvec(&state).unwrap()), "ROW1");
+        assert_eq!(
+            hex(&postcard::to_stdvec(&state).unwrap()),
+            "0601010108687474703a2f2f6108687474703a2f2f6211302e312e302b666f726d6174732e332d3401010101e80701010176010101e907"
+        );
         let rows: Vec<String> = Beside::of(&state)
             .unwrap()
             .0
             .iter()
             .map(|(key, row)| format!("{} {}", key[0], hex(row.as_ref().unwrap())))
             .collect();
-        assert_eq!(rows, ["2 ROW2", "3 ROW3", "4 ROW4", "5 ROW5"]);
+        assert_eq!(
+            rows,
+            [
+                "2 0101740301017607070707070707070707070707070707070707070707070707070707070707070561646d696e0a00",
+                "3 010176016e010174016e",
+                "4 010776697369746f7204686f6c640004352f3173010561646d696e0a",
+                "5 01040561646d696e0a"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_version_that_this_binary_does_not_read_stops_it() {
+        assert!(readable(Formats::OURS.oldest).is_ok() && readable(Formats::OURS.newest).is_ok());
+        let refused = readable(Formats::OURS.newest + 1).unwrap_err().to_string();
+        assert!(refused.contains("start one that reads 5"), "{refused}");
     }
 
     #[test]

@@ -45,12 +45,18 @@ fn entry(payload: EntryPayload<Payload, u64, ReplicaNode>) -> String {
 
 #[test]
 fn entries_are_of_these_bytes() {
-    assert_eq!(entry(EntryPayload::Blank), "BLANK");
+    assert_eq!(
+        entry(EntryPayload::Blank),
+        "018d7a488a0100000000000000060000000000000002000000000000000800000000000000070000000000000002000000000000000900"
+    );
     assert_eq!(
         entry(EntryPayload::Normal(Payload(Bytes::from_static(b"held")))),
-        "NORMAL"
+        "01ce30a569010000000000000006000000000000000200000000000000080000000000000007000000000000000200000000000000090168656c64"
     );
-    assert_eq!(entry(EntryPayload::Membership(membership())), "MEMBERSHIP");
+    assert_eq!(
+        entry(EntryPayload::Membership(membership())),
+        "01ab9e6ffa01000000000000000600000000000000020000000000000008000000000000000700000000000000020000000000000009027b22636f6e66696773223a5b5b313030312c313030325d5d2c226e6f646573223a7b2231303031223a7b226e6f6465223a317d2c2231303032223a7b226e6f6465223a327d7d7d"
+    );
 }
 
 #[test]
@@ -59,26 +65,44 @@ fn small_records_are_of_these_bytes() {
         leader_id: LeaderId::new(7, 2),
         committed: true,
     };
-    assert_eq!(hex(&record::encode_vote(&vote)), "VOTE");
-    assert_eq!(hex(&record::encode_log_id(Some(&id(7, 9)))), "LOGID");
-    assert_eq!(hex(&record::encode_log_id(None)), "NOLOGID");
+    assert_eq!(
+        hex(&record::encode_vote(&vote)),
+        "0179a2f5060000000000000007000000000000000201"
+    );
+    assert_eq!(
+        hex(&record::encode_log_id(Some(&id(7, 9)))),
+        "018720fcdb01000000000000000700000000000000020000000000000009"
+    );
+    assert_eq!(hex(&record::encode_log_id(None)), "01c586df4b00");
     let descriptor = ReplicaDescriptor {
         replica_id: 1002,
         epoch: 1,
         generation: 3,
     };
-    assert_eq!(hex(&record::encode_descriptor(&descriptor)), "DESCRIPTOR");
+    assert_eq!(
+        hex(&record::encode_descriptor(&descriptor)),
+        "01dd28943600000000000003ea000000000000000100000003"
+    );
     let stored = record::encode_membership(&StoredMembership::new(Some(id(1, 0)), membership())).unwrap();
     let mut applied = Vec::new();
     record::encode_applied(&mut applied, Some(&id(7, 9)), &[5; 16], &stored);
-    assert_eq!(hex(&applied), "APPLIED");
+    assert_eq!(
+        hex(&applied),
+        "01091b724b01000000000000000700000000000000020000000000000009050505050505050505050505050505057b226c6f675f6964223a7b226c65616465725f6964223a7b227465726d223a312c226e6f64655f6964223a327d2c22696e646578223a307d2c226d656d62657273686970223a7b22636f6e66696773223a5b5b313030312c313030325d5d2c226e6f646573223a7b2231303031223a7b226e6f6465223a317d2c2231303032223a7b226e6f6465223a327d7d7d7d"
+    );
     let identity = StoredIdentity {
         format: 3,
         cluster: "meridian".to_owned(),
         node: 2,
     };
-    assert_eq!(hex(&record::encode_identity(&identity)), "IDENTITY");
-    assert_eq!(hex(&record::encode_mark(4, 77)), "MARK");
+    assert_eq!(
+        hex(&record::encode_identity(&identity)),
+        "01b746ec7300000003000000026d6572696469616e"
+    );
+    assert_eq!(
+        hex(&record::encode_mark(4, 77)),
+        "01602353d90000000000000004000000000000004d"
+    );
 }
 
 /// A record of another layout is not misread: its checksum is right, so it is nobody's damage.
