@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers deb image deploy-check
+.PHONY: help old-programs dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers deb image deploy-check
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -68,6 +68,7 @@ test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup valgrind || true
 	@.ci/setup zbar || true
 	@.ci/setup systemd || true
+	@.ci/setup old '$(TARGET)/old' || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
 	@$(CARGO) build $(FLAGS) --bins
 	@PATH='$(TARGET)/tools':"$$PATH" $(CARGO) test $(FLAGS) --no-fail-fast $(TEST_ARGS)
@@ -127,6 +128,10 @@ mutants: setup ## turns on seeded bugs one at a time; the simulator has to find 
 	@$(CARGO) test $(FLAGS) --features rotunda-chaos/mutants --test mutants
 	@rm -rf '$(TARGET)/mutants' && mkdir -p '$(TARGET)/mutants' && mv -f '$(BIN)/rotunda-chaos' '$(TARGET)/mutants/'
 	@'$(TARGET)/mutants/rotunda-chaos' mutants $(MUTANTS_ARGS)
+
+old-programs: setup ## the programs that an upgrade starts from, built from the repository's history, for the test that upgrades and goes back
+	@.ci/setup old '$(TARGET)/old'
+	@$(CARGO) build $(FLAGS) --bins
 
 failpoints: setup ## real nodes die in the middle of what they do, under load, and are audited
 	@$(CARGO) build $(FLAGS) --bin rotunda-router

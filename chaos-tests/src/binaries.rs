@@ -26,6 +26,28 @@ pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, String> {
     ))
 }
 
+/// The commit that upgrades start from: the last before there was a cluster version.
+pub const OLD_COMMIT: &str = "88aa1b4565ebd15ef2820c08b217651c933b407a";
+
+/// The folder with the programs of [`OLD_COMMIT`], as `.ci/setup old` makes it; `ROTUNDA_OLD_BIN_DIR` where that is set.
+///
+/// # Errors
+/// Where they are not there, with what to do.
+pub fn old_folder() -> Result<PathBuf, String> {
+    let made = || Some(folder().parent()?.join("old").join(OLD_COMMIT));
+    let set = std::env::var_os("ROTUNDA_OLD_BIN_DIR").map(PathBuf::from);
+    let old = set.or_else(made).ok_or("there is no build directory")?;
+    for program in ["rotunda-node", "rotunda-router"] {
+        path_in(&old, program).map_err(|_| {
+            format!(
+                "the programs of {OLD_COMMIT} are not in {}: make old-programs",
+                old.display()
+            )
+        })?;
+    }
+    Ok(old)
+}
+
 /// Where programs are looked for.
 ///
 /// # Panics

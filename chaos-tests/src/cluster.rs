@@ -4,6 +4,7 @@
 //! starts processes by other means (the demo's test) takes it with [`machine`].
 
 mod builder;
+mod upgrades;
 mod waits;
 
 use std::net::SocketAddr;
@@ -74,6 +75,7 @@ impl Folder {
 pub struct Cluster {
     members: Vec<Member>,
     router: Process,
+    beside: Vec<upgrades::Beside>,
     http: SocketAddr,
     admin: SocketAddr,
     token: String,
@@ -398,7 +400,8 @@ impl Cluster {
             .members
             .iter_mut()
             .map(|member| &mut member.process)
-            .chain([&mut self.router]);
+            .chain([&mut self.router])
+            .chain(self.beside.iter_mut().map(|router| &mut router.process));
         for process in processes {
             if let Some(status) = process.ended() {
                 panic!(
@@ -429,7 +432,9 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The folder goes with the test, so what the processes said is told now.
-            for process in self.members.iter().map(|member| &member.process).chain([&self.router]) {
+            let beside = self.beside.iter().map(|router| &router.process);
+            let members = self.members.iter().map(|member| &member.process);
+            for process in members.chain([&self.router]).chain(beside) {
                 eprintln!("--- {}\n{}", process.recipe().name, process.tail());
             }
         }

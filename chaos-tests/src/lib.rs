@@ -26,6 +26,7 @@
 )]
 
 pub mod audit;
+pub mod balancer;
 pub mod bench;
 pub mod binaries;
 pub mod cluster;

@@ -98,6 +98,11 @@ impl Process {
         self.child = Some(child);
     }
 
+    /// From the next start on it is this program.
+    pub fn replace_program(&mut self, program: PathBuf) {
+        self.recipe.program = program;
+    }
+
     /// How it is started.
     #[must_use]
     pub fn recipe(&self) -> &Recipe {

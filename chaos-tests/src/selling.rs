@@ -157,15 +157,30 @@ impl Selling {
         hot: &Offer,
         offers: &[Offer],
     ) -> Self {
+        let visitor = || Visitor::new(door);
+        Self::start_as(recorder, visitor, gates, visitors, manner, hot, offers)
+    }
+
+    /// As [`Selling::start`], of visitors that `visitor` makes, each device by itself.
+    #[must_use]
+    pub fn start_as(
+        recorder: Recorder,
+        visitor: impl Fn() -> Visitor,
+        gates: Option<&str>,
+        visitors: usize,
+        manner: Manner,
+        hot: &Offer,
+        offers: &[Offer],
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let offers: Arc<[Offer]> = offers.into();
         let visitors = (0..visitors)
             .map(|_| {
                 let journey = Journey {
                     name: String::new(),
-                    visitor: Visitor::new(door),
-                    other: Visitor::new(door),
-                    gate: gates.map(|token| Visitor::new(door).with_token(token)),
+                    visitor: visitor(),
+                    other: visitor(),
+                    gate: gates.map(|token| visitor().with_token(token)),
                     manner,
                     recorder: recorder.clone(),
                 };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::balancer::Balancer;
 use crate::cluster;
 
 /// Longer than a request's deadline in the router, so that it is the router who gives up first.
@@ -132,11 +133,28 @@ impl Settled {
     }
 }
 
+/// Where a visitor's requests go.
+#[derive(Clone, Debug)]
+enum Doors {
+    One(String),
+    Several(Balancer),
+}
+
+impl Doors {
+    /// That of the next request.
+    fn next(&self) -> String {
+        match self {
+            Doors::One(door) => door.clone(),
+            Doors::Several(balancer) => balancer.door(),
+        }
+    }
+}
+
 /// One visitor, with connections of its own.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     http: reqwest::Client,
-    door: String,
+    door: Doors,
     /// `X-Forwarded-For`, believed where the router trusts us as a proxy.
     address: Option<String>,
     /// Of somebody of the staff.
@@ -149,7 +167,18 @@ impl Visitor {
     pub fn new(door: &str) -> Self {
         Visitor {
             http: cluster::http(),
-            door: door.to_owned(),
+            door: Doors::One(door.to_owned()),
+            address: None,
+            token: None,
+        }
+    }
+
+    /// A visitor at the doors behind a balancer, which hears of each request that fails.
+    #[must_use]
+    pub fn behind(balancer: &Balancer) -> Self {
+        Visitor {
+            http: cluster::http(),
+            door: Doors::Several(balancer.clone()),
             address: None,
             token: None,
         }
@@ -187,9 +216,28 @@ impl Visitor {
     /// # Errors
     /// Where no answer came; the text says why.
     pub async fn send(&self, request: &Request) -> Result<Answer, String> {
+        let door = self.door.next();
+        let sent = self.send_to(&door, request).await;
+        if let Doors::Several(balancer) = &self.door {
+            match &sent {
+                Err(error) => balancer.failed(|| format!("{} {} at {door}: {error}", request.method, request.path)),
+                Ok(answer) if answer.passing() => balancer.failed(|| {
+                    let body = String::from_utf8_lossy(&answer.body);
+                    format!(
+                        "{} {} at {door}: {} {body}",
+                        request.method, request.path, answer.status
+                    )
+                }),
+                Ok(_) => {}
+            }
+        }
+        sent
+    }
+
+    async fn send_to(&self, door: &str, request: &Request) -> Result<Answer, String> {
         let mut builder = self
             .http
-            .request(request.method.clone(), format!("{}{}", self.door, request.path))
+            .request(request.method.clone(), format!("{door}{}", request.path))
             .timeout(ANSWER);
         if let Some(key) = &request.key {
             builder = builder.header("idempotency-key", key);

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -13,6 +12,7 @@ use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::admin_server::AdminServer;
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::proto::raft::raft_server::RaftServer;
+use rotunda_protocol::version::Formats;
 use rotunda_raft_storage::Store;
 use rotunda_raft_storage::scope;
 use tokio::task::JoinHandle;
@@ -23,21 +23,13 @@ use crate::clock::wall::WallClock;
 use crate::config::Config;
 use crate::group::Host;
 use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
+use crate::leaderships::Leaderships;
 use crate::meta::command::NodeRecord;
 use crate::meta::controller::{Controller, Meta};
 use crate::raft::peer::{Caller, Peers};
 use crate::raft::raft_config;
 use crate::shards::Shards;
 use crate::vital;
-
-/// How long leaders may take to be handed over before a node stops all the same.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a node that is about to stop looks whether it has been made a leader again.
-const HANDOVER_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Leaders that are handed over at once when a node stops.
-const HANDOVERS_AT_ONCE: usize = 4;
 
 /// A service with our message limits: tonic's traits name no common one for them.
 macro_rules! limits {
@@ -70,6 +62,7 @@ pub struct Node {
     meta: Arc<Meta>,
     shards: Shards,
     routes: Routes,
+    leaderships: Leaderships,
     controller: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -88,7 +81,7 @@ impl Node {
             id: config.node_id,
             grpc: config.peers.get(&config.node_id).cloned().unwrap_or_default(),
             admin: on.admin,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: Formats::OURS.stated_with(env!("CARGO_PKG_VERSION")),
         };
         let caller = Caller {
             cluster: config.cluster.clone(),
@@ -120,7 +113,9 @@ impl Node {
             on.stop.clone(),
         );
         let room = on.budget.bytes_per_peer();
-        let raft = PeerDoor::new(caller, shards.clone(), host.wall.clone(), room, on.stop.clone());
+        let raft =
+            PeerDoor::new(caller, shards.clone(), host.wall.clone(), room, on.stop.clone()).gated_by(meta.watch());
+        let leaderships = Leaderships::new(Arc::clone(&meta), shards.clone());
         let door = AdminDoor {
             record: record.clone(),
             cluster: config.cluster.clone(),
@@ -128,6 +123,8 @@ impl Node {
             shards: shards.clone(),
             store: on.store,
             wall: host.wall.clone(),
+            dial: Arc::clone(&host.dial),
+            leaderships: leaderships.clone(),
             stop: on.stop,
         };
         let routes = Routes::new(limits!(BookingServer::new(booking)))
@@ -141,12 +138,13 @@ impl Node {
             record,
         };
         let controller = scope::spawn(controller.run());
-        watch_clock(&host, &meta, &shards);
+        watch_clock(&host, &leaderships);
         Ok(Self {
             host,
             meta,
             shards,
             routes,
+            leaderships,
             controller,
         })
     }
@@ -186,8 +184,8 @@ impl Node {
     /// Gives leadership away and takes none any more; its callers are still served.
     pub fn retire(&self) -> BoxFuture<'_, ()> {
         self.host.stopping.store(true, Ordering::Release);
-        self.forbid_elections();
-        self.hand_over().boxed()
+        self.leaderships.allow(false);
+        self.leaderships.give_away().boxed()
     }
 
     /// Ends the groups and makes the applied state durable.
@@ -205,65 +203,18 @@ impl Node {
         };
         end.boxed()
     }
-
-    fn forbid_elections(&self) {
-        self.meta.group.raft.runtime_config().elect(false);
-        for shard in self.shards.all() {
-            shard.group.raft.runtime_config().elect(false);
-        }
-    }
-
-    /// Gives every led group to another replica, as long as that goes well; a lone node has nobody to give it to.
-    async fn hand_over(&self) {
-        use futures::StreamExt as _;
-        let deadline = tokio::time::Instant::now() + HANDOVER_TIMEOUT;
-        loop {
-            let led: Vec<_> = self
-                .shards
-                .all()
-                .into_iter()
-                .filter(|shard| shard.group.leadership.leads())
-                .collect();
-            let meta_led = self.meta.group.leadership.leads();
-            if led.is_empty() && !meta_led {
-                return;
-            }
-            if tokio::time::Instant::now() > deadline {
-                tracing::warn!(shards = led.len(), "some leadership could not be handed over");
-                return;
-            }
-            if meta_led {
-                self.meta.group.give_leadership_away().await;
-            }
-            futures::stream::iter(led)
-                .for_each_concurrent(HANDOVERS_AT_ONCE, |shard| async move {
-                    shard.group.give_leadership_away().await;
-                })
-                .await;
-            tokio::time::sleep(HANDOVER_INTERVAL).await;
-        }
-    }
 }
 
-fn watch_clock(host: &Host, meta: &Arc<Meta>, shards: &Shards) {
-    let (meta, shards, stopping) = (Arc::clone(meta), shards.clone(), Arc::clone(&host.stopping));
+fn watch_clock(host: &Host, leaderships: &Leaderships) {
+    let (leaderships, stopping) = (leaderships.clone(), Arc::clone(&host.stopping));
     let judged = move |right: bool| {
         if stopping.load(Ordering::Acquire) {
             return;
         }
-        meta.group.raft.runtime_config().elect(right);
-        let all = shards.all();
-        for shard in &all {
-            shard.group.raft.runtime_config().elect(right);
-        }
+        leaderships.allow(right);
         if !right {
-            let meta = Arc::clone(&meta);
-            scope::spawn(async move {
-                meta.group.give_leadership_away().await;
-                for shard in all {
-                    shard.group.give_leadership_away().await;
-                }
-            });
+            let leaderships = leaderships.clone();
+            scope::spawn(async move { leaderships.offer_once().await });
         }
     };
     let watch = crate::clock::watch::run(host.peers.clone(), host.wall.clone(), judged);

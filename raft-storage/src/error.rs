@@ -62,8 +62,8 @@ pub enum OpenError {
     },
     /// A newer version has written the directory.
     #[error(
-        "the data directory {} was written in format {found}, and this version reads formats up to {supported}. Start the \
-         version that wrote it, or a newer one; nothing was changed", .dir.display()
+        "the data directory {} was written in format {found}, and this version reads formats up to {supported}: its \
+         cluster's version was raised. Start the version that wrote it, or a newer one; nothing was changed", .dir.display()
     )]
     NewerFormat {
         /// The data directory.

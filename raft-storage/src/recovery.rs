@@ -8,16 +8,13 @@ use std::path::Path;
 
 use crate::engine::{Caching, Db, EngineError};
 use crate::error::{DAMAGE_REMEDY, OpenError};
+use crate::format::FORMATS;
 use crate::keys::{self, Slot};
 use crate::log_store::Bounds;
 use crate::mark::{Found, Mark};
 use crate::record::{self, RecordError, ReplicaDescriptor, StoredIdentity};
 use crate::store::Identity;
 use crate::types::{GroupId, LogId};
-
-/// The format that this version writes, and the only one that it reads. Format 2 has other rows of bookings: reminders of
-/// deadlines, events and old command keys, many to a row; format 3 bookings that can be exchanged, and a chained journal.
-const FORMAT: u32 = 3;
 
 /// A group as it was found.
 #[derive(Debug, Clone, Default)]
@@ -46,14 +43,15 @@ pub(crate) fn failed(dir: &Path, group: Option<u64>, index: Option<u64>, error: 
     }
 }
 
-/// Checks whose data this is; an empty directory becomes this node's.
+/// Checks whose data this is; an empty directory becomes this node's. Gives its identity as it
+/// stands there.
 pub(crate) fn claim(
     dir: &Path,
     log: &Db,
     state: &Db,
     (mark, found_mark): (&mut Mark, Found),
     identity: &Identity,
-) -> Result<(), OpenError> {
+) -> Result<StoredIdentity, OpenError> {
     let in_log = log
         .get(&keys::IDENTITY)
         .map_err(|error| failed(dir, None, None, &error))?;
@@ -61,7 +59,7 @@ pub(crate) fn claim(
         .get(&keys::STATE_IDENTITY)
         .map_err(|error| failed(dir, None, None, &error))?;
     let wanted = StoredIdentity {
-        format: FORMAT,
+        format: *FORMATS.start(),
         cluster: identity.cluster.clone(),
         node: identity.node,
     };
@@ -69,7 +67,7 @@ pub(crate) fn claim(
         (Some(record), Some(_)) => record,
         // New, or a first start that was cut short before the log had its identity: nothing was promised yet.
         (None, _) if matches!(found_mark, Found::Nothing | Found::Sequence(0)) => {
-            return create(dir, log, state, mark, &wanted);
+            return create(dir, log, state, mark, &wanted).map(|()| wanted);
         }
         (None, _) => {
             return Err(damaged(
@@ -92,23 +90,23 @@ pub(crate) fn claim(
             return Err(OpenError::NewerFormat {
                 dir: dir.to_owned(),
                 found: version.into(),
-                supported: FORMAT,
+                supported: *FORMATS.end(),
             });
         }
         Err(error) => return Err(damaged(None, None, format!("the store's identity: {error}"))),
     };
-    if found.format > FORMAT {
+    if found.format > *FORMATS.end() {
         return Err(OpenError::NewerFormat {
             dir: dir.to_owned(),
             found: found.format,
-            supported: FORMAT,
+            supported: *FORMATS.end(),
         });
     }
-    if found.format < FORMAT {
+    if found.format < *FORMATS.start() {
         return Err(OpenError::OlderFormat {
             dir: dir.to_owned(),
             found: found.format,
-            oldest: FORMAT,
+            oldest: *FORMATS.start(),
         });
     }
     if found.cluster != wanted.cluster {
@@ -126,7 +124,8 @@ pub(crate) fn claim(
             expected: wanted.node,
         });
     }
-    check_mark(log, found_mark)
+    check_mark(log, found_mark)?;
+    Ok(found)
 }
 
 /// The log's identity last: once it is there, so must be the state's and the mark.

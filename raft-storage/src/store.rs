@@ -21,6 +21,7 @@ use crate::engine::{Db, Engine, Opened, Reencryption, Usage};
 use crate::entry_cache::EntryCache;
 use crate::error::{DAMAGE_REMEDY, FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
 use crate::fatal::Latch;
+use crate::format::DirectoryFormat;
 use crate::keys;
 use crate::log_store::{GroupLog, LogReader, LogStore};
 use crate::log_writer::{Change, LogWriter, Place};
@@ -96,6 +97,7 @@ struct StoreInner {
     config: StoreConfig,
     usage: Usage,
     log_db: Db,
+    format: DirectoryFormat,
     cache: Arc<EntryCache>,
     writer: Arc<LogWriter>,
     state: Arc<StateDb>,
@@ -194,7 +196,7 @@ impl Store {
             reencryption,
         } = config.engine.open(&dir, budget, config.keys.as_ref())?;
         let (mut mark, found_mark) = Mark::of(mark, mark_written).map_err(io_error)?;
-        recovery::claim(&dir, &log_db, &state_db, (&mut mark, found_mark), &config.identity)?;
+        let identity = recovery::claim(&dir, &log_db, &state_db, (&mut mark, found_mark), &config.identity)?;
         let found = recovery::find_groups(&dir, &log_db)?;
 
         let latch = Arc::new(Latch::new(Arc::clone(&config.fatal)));
@@ -224,6 +226,7 @@ impl Store {
             inner: Arc::new(StoreInner {
                 config,
                 usage,
+                format: DirectoryFormat::found(log_db.clone(), identity),
                 log_db,
                 cache,
                 writer: Arc::new(writer),
@@ -243,6 +246,20 @@ impl Store {
             .iter()
             .map(|(group, descriptor)| (GroupId(*group), descriptor.get()))
             .collect()
+    }
+
+    /// The directory's format.
+    #[must_use]
+    pub fn format(&self) -> u32 {
+        self.inner.format.now()
+    }
+
+    /// Notes that what is written from now on needs a reader of this format; synced when this is done. It never goes back.
+    ///
+    /// # Errors
+    /// Where this version does not read the format itself, or the write fails.
+    pub async fn raise_format(&self, format: u32) -> io::Result<()> {
+        self.inner.format.raise(format, self.inner.config.blocking).await
     }
 
     /// Notes the epoch at which a replica was last seen in the map; synced when this is done. Replica id and generation are

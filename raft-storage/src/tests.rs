@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod damage;
 mod faults;
+mod frozen;
 mod histories;
 mod pace;
 mod simulated_cluster;

@@ -172,6 +172,7 @@ matrix! {
     REVOKE_TOKEN   [- - - - - - x]  Network  Nobody   Admin;
     SEE_LIMITS     [- - - - - - x]  Cluster  Nobody   Admin;
     SET_LIMITS     [- - - - - - x]  Cluster  Nobody   Admin;
+    UPGRADE        [- - - - - - x]  Cluster  Nobody   Admin;
     ABOUT          [x x x x x x x]  Any      Nobody   Look;
 }
 

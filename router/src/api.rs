@@ -33,6 +33,7 @@ mod slots;
 mod ticket_keys;
 mod tickets;
 mod tokens;
+mod upgrades;
 mod venues;
 mod views;
 
@@ -177,6 +178,9 @@ fn documented() -> Routes {
         .route(access::CHANGE_KEYS, routes!(ticket_keys::retire)) // POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire
         .route(access::IMPORT, routes!(network::import)) //        PUT  /v1/admin/network
         .route(access::SEE_CLUSTER, routes!(cluster::status)) //   GET  /v1/admin/cluster
+        .route(access::UPGRADE, routes!(upgrades::finalize)) //    POST /v1/admin/cluster/version
+        .route(access::UPGRADE, routes!(upgrades::drain)) //       POST /v1/admin/nodes/{node}/drain
+        .route(access::UPGRADE, routes!(upgrades::resume)) //      DELETE /v1/admin/nodes/{node}/drain
         .route(access::CHANGE_SLOT, routes!(slots::change)) //     PUT  /v1/admin/venues/{venue}/slots/{slot}
         .route(access::CREATE_TOKEN, routes!(tokens::create)) //   POST /v1/admin/tokens
         .route(access::LIST_TOKENS, routes!(tokens::list)) //      GET  /v1/admin/tokens

@@ -12,7 +12,7 @@ use rotunda_booking::command::Command;
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
 use rotunda_protocol::client::ClusterClient;
-pub use rotunda_protocol::client::{Answered, Filled, Heard, NodeStatus, Submitted};
+pub use rotunda_protocol::client::{Answered, Drained, Filled, Heard, NodeStatus, Submitted};
 pub use rotunda_protocol::error::ClientError;
 pub use rotunda_protocol::limits::{ClusterLimit, ClusterLimits};
 pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
@@ -66,6 +66,17 @@ pub trait Backend: Send + Sync + 'static {
         by: &'a str,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ClientError>>;
+
+    /// Raises the cluster's version, to the newest that any node reads where none is named; the map shows it when this answers.
+    fn raise_version<'a>(
+        &'a self,
+        to: Option<u32>,
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<u32, ClientError>>;
+
+    /// Has a node give its leaderships away and take none, or `stop` that.
+    fn drain(&self, node: u32, stop: bool, deadline: Instant) -> BoxFuture<'_, Result<Drained, ClientError>>;
 
     /// How a venue's slots stand and what changes, from a replica that has applied `from_index`; ends with an error when it
     /// breaks. A backend without change streams breaks at once, and availability is asked for.
@@ -136,6 +147,19 @@ impl Backend for ClusterClient {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ClientError>> {
         Box::pin(ClusterClient::set_limits(self, limits, by, deadline))
+    }
+
+    fn raise_version<'a>(
+        &'a self,
+        to: Option<u32>,
+        by: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<u32, ClientError>> {
+        Box::pin(ClusterClient::raise_version(self, to, by, deadline))
+    }
+
+    fn drain(&self, node: u32, stop: bool, deadline: Instant) -> BoxFuture<'_, Result<Drained, ClientError>> {
+        Box::pin(ClusterClient::drain(self, node, stop, deadline))
     }
 
     fn watch(&self, venue: VenueNo, from_index: u64) -> BoxStream<'static, Result<Heard, ClientError>> {

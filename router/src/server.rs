@@ -9,14 +9,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::response::Response;
 use governor::DefaultDirectRateLimiter;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -109,7 +109,7 @@ pub struct Door {
     /// Lines about failed requests that the log takes. When a shard has no quorum, thousands of requests a second fail
     /// alike; the metrics count them all.
     pub(crate) complaints: DefaultDirectRateLimiter,
-    draining: AtomicBool,
+    leaving: CancellationToken,
 }
 
 /// A router's two ports.
@@ -159,7 +159,7 @@ impl Door {
                 admin: config.admin,
             },
             complaints: DefaultDirectRateLimiter::direct(governor::Quota::per_second(COMPLAINTS_PER_SECOND)),
-            draining: AtomicBool::new(false),
+            leaving: CancellationToken::new(),
         }))
     }
 
@@ -189,16 +189,17 @@ impl Door {
             .store(Arc::new(Limits::new(settings, map.limits(), Some(&before))));
     }
 
-    /// From now on `/readyz` says 503, and event streams end with a word: they would outlast any drain.
+    /// From now on `/readyz` says 503, answers say that their connection closes, and event streams end with a word: they would
+    /// outlast any drain.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.leaving.cancel();
         self.live.close();
     }
 
     /// True once [`Door::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.leaving.is_cancelled()
     }
 }
 
@@ -286,8 +287,8 @@ impl Bound {
         self.admin_address
     }
 
-    /// Serves until `stop`, then drains: `/readyz` turns 503, after the drain delay the port closes, requests in flight
-    /// finish within the drain timeout. The admin port answers until the end.
+    /// Serves until `stop`, then drains: `/readyz` turns 503, and whoever is answered is told to come back on another connection;
+    /// after the drain delay the port closes, requests in flight finish within the drain timeout. The admin port answers until the end.
     pub async fn serve(self, door: Arc<Door>, page: Option<Page>, stop: CancellationToken) {
         let admin_stop = CancellationToken::new();
         let admin = tokio::spawn(
@@ -414,7 +415,7 @@ impl<A: Answer> Accept<A> {
                 alarms,
             };
             let patience = self.header_timeout;
-            let (watcher, stop) = (graceful.watcher(), stop.clone());
+            let (watcher, stop, door) = (graceful.watcher(), stop.clone(), self.door.clone());
             tokio::spawn(async move {
                 let many = tokio::select! {
                     many = http2::is_begun(&stream, patience) => many,
@@ -432,13 +433,25 @@ impl<A: Answer> Accept<A> {
                         };
                         app.clone().answer(origin, request)
                     };
-                    let ended = http2::serve(stream, &stop, answer).await;
+                    // One that begins while the router drains is served like any other, until the port closes.
+                    let leave = if door.is_draining() { &stop } else { &door.leaving };
+                    let ended = http2::serve(stream, leave, answer).await;
                     drop(watcher);
                     ended
                 } else {
                     let service = service_fn(move |request| {
                         let answer = app.clone().answer(origin.clone(), request);
-                        async move { Ok::<_, Infallible>(answer.await) }
+                        let door = door.clone();
+                        async move {
+                            let mut response = answer.await;
+                            // A connection that a balancer or a browser keeps would be closed under its next request.
+                            if door.is_draining() {
+                                response
+                                    .headers_mut()
+                                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                            }
+                            Ok::<_, Infallible>(response)
+                        }
                     });
                     watcher
                         .watch(builder.serve_connection(TokioIo::new(stream), service))

@@ -223,6 +223,7 @@ impl Builder {
         let mut cluster = Cluster {
             members,
             router,
+            beside: Vec::new(),
             http,
             admin,
             token,

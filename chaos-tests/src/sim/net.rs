@@ -343,11 +343,13 @@ impl Net {
 }
 
 /// Calls whose request is one message: they can be sent again as they are.
-const ONE_MESSAGE: [&str; 7] = [
+const ONE_MESSAGE: [&str; 9] = [
     "/Query",
     "/Status",
     "/AssignVenues",
     "/SetLimits",
+    "/RaiseVersion",
+    "/Drain",
     "/FillCalendar",
     "/RegisterNode",
     "/TransferLeader",

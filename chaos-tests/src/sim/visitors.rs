@@ -417,9 +417,11 @@ fn change_mind(booking: BookingId, chance: &mut Chance, offers: &[Offer]) -> Ope
 fn ended(op: Op, error: &ClientError, returned_ns: u64) -> Op {
     let outcome = match error {
         ClientError::Unknown => Ended::Unknown,
-        ClientError::Unavailable | ClientError::UnknownVenue | ClientError::Overloaded | ClientError::Rejected(_) => {
-            Ended::Fail
-        }
+        ClientError::Unavailable
+        | ClientError::UnknownVenue
+        | ClientError::Overloaded
+        | ClientError::NotYet(_)
+        | ClientError::Rejected(_) => Ended::Fail,
     };
     Op {
         outcome,

@@ -23,6 +23,7 @@ mod operator_input;
 mod settings;
 mod supervised;
 mod tokens;
+mod upgrade;
 mod visitor_input;
 
 use jiff::{Timestamp, ToSpan as _};

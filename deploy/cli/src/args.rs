@@ -35,6 +35,10 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Show and set quotas: how much callers may ask for, at all routers.
     Limits(LimitsArguments),
+    /// Drain a node before it is stopped, and wait for it afterwards: an upgrade goes one node at a time.
+    Node(NodeArguments),
+    /// See and raise the version of the cluster.
+    Cluster(ClusterArguments),
     /// Ask one process whether it is ready, or alive; for health checks of containers.
     Health(HealthArguments),
     /// Look into files of settings before a server reads them.
@@ -176,6 +180,101 @@ impl TokenRole {
             Self::Operator => "operator",
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NodeArguments {
+    #[command(subcommand)]
+    pub(crate) command: NodeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Have a node give its leaderships away, and wait until it leads nothing. Refused while another node is down or lags.
+    Drain(NodeDrainArguments),
+    /// Wait until a node is as good as the others again; one that is drained and was not restarted may lead again.
+    Ready(NodeReadyArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 it leads nothing, 1 refused or not in time, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct NodeDrainArguments {
+    /// Id of the node.
+    pub(crate) node: u32,
+    /// Also where another node is down or lags: then some shard may be without a leader when this one is stopped.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) patience: PatienceArguments,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 it is ready, 1 not in time, 2 wrong usage, 3 unreachable.")]
+pub(crate) struct NodeReadyArguments {
+    /// Id of the node.
+    pub(crate) node: u32,
+    #[command(flatten)]
+    pub(crate) patience: PatienceArguments,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+}
+
+/// What is waited for, and how long.
+#[derive(Args, Debug)]
+pub(crate) struct PatienceArguments {
+    /// Entries that a replica may be behind and still count as level: under load it is never quite.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 100)]
+    pub(crate) lag: u64,
+    /// Seconds to wait at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArguments {
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Which version the cluster is at, and which each node reads.
+    Version(VersionArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 shown or raised, 1 refused, 2 wrong usage, 3 unreachable."
+)]
+pub(crate) struct VersionArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<VersionCommand>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VersionCommand {
+    /// Raise it, for ever: no binary that does not read it can be started on the cluster's data afterwards.
+    Finalize(FinalizeArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FinalizeArguments {
+    /// To this one, where not to the newest that any node reads.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<u32>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]

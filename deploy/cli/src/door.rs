@@ -177,6 +177,22 @@ impl Door {
         answer(self.request(Method::DELETE, &format!("/v1/admin/tokens/{name}"))).await
     }
 
+    /// Has a node give its leaderships away; answers with how many it has left.
+    pub(crate) async fn drain_node(&self, node: u32) -> Result<Value, DoorError> {
+        answer(self.request(Method::POST, &format!("/v1/admin/nodes/{node}/drain"))).await
+    }
+
+    /// Lets a node lead again.
+    pub(crate) async fn resume_node(&self, node: u32) -> Result<Value, DoorError> {
+        answer(self.request(Method::DELETE, &format!("/v1/admin/nodes/{node}/drain"))).await
+    }
+
+    /// Raises the cluster's version.
+    pub(crate) async fn finalize_version(&self, version: String) -> Result<Value, DoorError> {
+        let request = self.request(Method::POST, "/v1/admin/cluster/version");
+        answer(request.header("content-type", "application/json").body(version)).await
+    }
+
     /// The quotas in force at this router.
     pub(crate) async fn limits(&self) -> Result<Value, DoorError> {
         answer(self.request(Method::GET, "/v1/admin/limits")).await
@@ -382,6 +398,7 @@ impl Problem {
             failure = failure.detail(format!("{}: {}", placed.pointer, placed.detail));
         }
         match self.status {
+            404 if self.code == "unknown_node" => failure.next("rotunda status"),
             404 if self.code == "unknown_token" => failure.next("rotunda token list"),
             404 if self.code == "unknown_venue" => {
                 failure.next("name a venue of the catalogue; GET /v1/venues lists them")
@@ -391,6 +408,9 @@ impl Problem {
             }
             404 => failure.next("rotunda --version, and upgrade the router: it does not know this route"),
             422 | 400 => failure.next("mend what is listed and run the same command again; nothing was changed"),
+            409 if self.code == "nodes_behind" => {
+                failure.next("rotunda cluster version: upgrade the nodes that are behind, then the same command again")
+            }
             409 => failure.next("mend what is listed and run the same command again; what is not listed is in place"),
             429 | 502..=504 => failure.next("run the same command again in a moment; it is safe to repeat"),
             _ => failure.next("rotunda status"),

@@ -1,6 +1,7 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
+//! drains nodes and waits for them (`node`), sees and raises the cluster's version (`cluster`),
 //! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
 //! files of settings checked (`config`). It reaches a running cluster by the router's HTTP
 //! door alone, `health` apart; only the demo, which owns its nodes, also
@@ -21,6 +22,7 @@ mod limits;
 mod paint;
 mod status;
 mod token;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,
+            Command::Node(node) => upgrade::node(node).await,
+            Command::Cluster(cluster) => upgrade::cluster(cluster).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
         }

@@ -16,43 +16,63 @@ const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
 /// How a cluster stands, as the router tells it.
 #[derive(Debug, Deserialize)]
-struct ClusterStatus {
+pub(crate) struct ClusterStatus {
+    /// Missing where the router is of before there was one.
+    pub(crate) cluster_version: Option<u32>,
     #[serde(default)]
-    nodes: Vec<NodeStatus>,
+    pub(crate) nodes: Vec<NodeStatus>,
     #[serde(default)]
-    shards: Vec<ShardStatus>,
+    pub(crate) shards: Vec<ShardStatus>,
     #[serde(default)]
     routers: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
-struct NodeStatus {
-    id: u32,
+pub(crate) struct NodeStatus {
+    pub(crate) id: u32,
     grpc: String,
     admin: String,
-    live: bool,
-    version: Option<String>,
+    pub(crate) live: bool,
+    pub(crate) version: Option<String>,
+    /// The cluster's versions that its binary reads.
+    pub(crate) reads: Option<Reads>,
+    #[serde(default)]
+    pub(crate) draining: bool,
+}
+
+/// Versions of the cluster, from one to the other.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Reads {
+    pub(crate) oldest: u32,
+    pub(crate) newest: u32,
 }
 
 #[derive(Debug, Deserialize)]
-struct ShardStatus {
-    id: u64,
+pub(crate) struct ShardStatus {
+    pub(crate) id: u64,
     epoch: u64,
     /// Node that leads, where one does.
-    leader: Option<u32>,
+    pub(crate) leader: Option<u32>,
     term: Option<u64>,
-    replicas: Vec<ReplicaStatus>,
+    pub(crate) replicas: Vec<ReplicaStatus>,
     #[serde(default)]
     venues: Vec<String>,
 }
 
+impl ShardStatus {
+    /// True where the node has a replica of it.
+    pub(crate) fn has(&self, node: u32) -> bool {
+        self.replicas.iter().any(|replica| replica.node == node)
+    }
+}
+
 #[derive(Debug, Deserialize)]
-struct ReplicaStatus {
-    node: u32,
+pub(crate) struct ReplicaStatus {
+    pub(crate) node: u32,
     role: String,
     /// Missing where the node does not answer.
     applied: Option<u64>,
-    lag: Option<u64>,
+    pub(crate) lag: Option<u64>,
 }
 
 /// Runs the command.
@@ -120,7 +140,11 @@ fn text(status: &ClusterStatus) -> String {
             .count();
         nodes.add_row(vec![
             node.id.to_string().into(),
-            paint::good_or_bad(if node.live { "live" } else { "no answer" }, node.live),
+            match (node.live, node.draining) {
+                (true, false) => paint::good_or_bad("live", true),
+                (true, true) => paint::good_or_bad("drained", false),
+                (false, _) => paint::good_or_bad("no answer", false),
+            },
             node.grpc.as_str().into(),
             node.admin.as_str().into(),
             leads.to_string().into(),

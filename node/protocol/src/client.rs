@@ -38,6 +38,7 @@ use rotunda_booking::query::{Answer, Query};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::admin::Drained;
 use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;

@@ -48,8 +48,12 @@ impl TryFrom<admin::ShardMap> for ShardMap {
             .filter(|token| role_from_number(token.role).is_some());
         let tokens = known.map(TokenInfo::try_from).collect::<Result<_, _>>()?;
         let limits = map.limits.map(ClusterLimits::from).unwrap_or_default();
+        let cluster_version = map.cluster_version;
         let map = ShardMap::new(map.version, map.cluster, nodes, shards, venues)?;
-        Ok(map.with_tokens(tokens).with_limits(limits))
+        Ok(map
+            .with_tokens(tokens)
+            .with_limits(limits)
+            .with_cluster_version(cluster_version))
     }
 }
 
@@ -84,6 +88,7 @@ impl From<&ShardMap> for admin::ShardMap {
                 .collect(),
             tokens: map.tokens().iter().map(admin::Token::from).collect(),
             limits: map.limits().set.is_some().then(|| admin::Limits::from(&**map.limits())),
+            cluster_version: map.cluster_version(),
         }
     }
 }
@@ -303,6 +308,8 @@ pub struct NodeStatus {
     pub admin: String,
     /// What it hosts; shard 0 is the meta group.
     pub replicas: Vec<ReplicaStatus>,
+    /// It gives leadership away and takes none.
+    pub draining: bool,
 }
 
 /// How one replica stands.
@@ -345,6 +352,7 @@ impl TryFrom<admin::NodeStatus> for NodeStatus {
             grpc,
             admin,
             replicas,
+            draining,
         } = status;
         let replicas = replicas
             .into_iter()
@@ -357,6 +365,7 @@ impl TryFrom<admin::NodeStatus> for NodeStatus {
             grpc,
             admin,
             replicas,
+            draining,
         })
     }
 }

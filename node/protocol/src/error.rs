@@ -17,6 +17,9 @@ pub enum ClientError {
     /// A queue here or at the node is full. Nothing was done; come back later.
     #[error("too much is under way; nothing was done")]
     Overloaded,
+    /// It needs a cluster's version that this cluster does not have; the text says which nodes are behind. Nothing was done.
+    #[error("{0}")]
+    NotYet(String),
     /// The call can never succeed; the text says why. Nothing was done.
     #[error("{0}")]
     Rejected(String),

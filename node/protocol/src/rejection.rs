@@ -34,17 +34,20 @@ pub enum RejectionKind {
     Unknown = 5,
     /// Never going to work.
     Malformed = 6,
+    /// Nothing was done. It needs a newer version of the cluster than this one has.
+    NotYet = 7,
 }
 
 impl RejectionKind {
     /// Every kind.
-    pub const ALL: [RejectionKind; 6] = [
+    pub const ALL: [RejectionKind; 7] = [
         RejectionKind::NotLeader,
         RejectionKind::StaleEpoch,
         RejectionKind::NotHere,
         RejectionKind::Overloaded,
         RejectionKind::Unknown,
         RejectionKind::Malformed,
+        RejectionKind::NotYet,
     ];
 
     /// The kind behind a number on the wire; `None` for 0 and for numbers of newer versions.
@@ -57,6 +60,7 @@ impl RejectionKind {
             4 => Some(Self::Overloaded),
             5 => Some(Self::Unknown),
             6 => Some(Self::Malformed),
+            7 => Some(Self::NotYet),
             _ => None,
         }
     }
@@ -71,6 +75,7 @@ impl RejectionKind {
             Self::Overloaded => "overloaded",
             Self::Unknown => "unknown",
             Self::Malformed => "malformed",
+            Self::NotYet => "not_yet",
         }
     }
 }
@@ -119,6 +124,12 @@ impl Rejection {
     #[must_use]
     pub fn unknown(detail: impl Into<String>) -> Self {
         Self::plain(RejectionKind::Unknown, detail)
+    }
+
+    /// The cluster's version does not allow it; `detail` says which nodes are behind.
+    #[must_use]
+    pub fn not_yet(detail: impl Into<String>) -> Self {
+        Self::plain(RejectionKind::NotYet, detail)
     }
 
     /// The call can never succeed; `detail` says what is wrong with it.

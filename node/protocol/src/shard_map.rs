@@ -12,6 +12,7 @@ use rotunda_booking::ids::VenueNo;
 
 use crate::limits::ClusterLimits;
 use crate::token::{Holder, TokenInfo};
+use crate::version::BEFORE;
 
 /// A version of the map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct ShardMap {
     // Digest -> holder, of the tokens that are good.
     holders: BTreeMap<[u8; 32], Arc<Holder>>,
     limits: Arc<ClusterLimits>,
+    // Before there is a map, 0.
+    cluster_version: u32,
 }
 
 /// A node as the cluster knows it.
@@ -168,6 +171,7 @@ impl ShardMap {
             tokens: Vec::new(),
             holders: BTreeMap::new(),
             limits: Arc::default(),
+            cluster_version: BEFORE,
         })
     }
 
@@ -187,6 +191,13 @@ impl ShardMap {
     #[must_use]
     pub fn with_limits(mut self, limits: ClusterLimits) -> Self {
         self.limits = Arc::new(limits);
+        self
+    }
+
+    /// The map with the cluster's version; 0 where none is said.
+    #[must_use]
+    pub fn with_cluster_version(mut self, version: u32) -> Self {
+        self.cluster_version = version.max(BEFORE);
         self
     }
 
@@ -285,6 +296,12 @@ impl ShardMap {
     #[must_use]
     pub fn limits(&self) -> &Arc<ClusterLimits> {
         &self.limits
+    }
+
+    /// The cluster's version: see [`crate::version`].
+    #[must_use]
+    pub fn cluster_version(&self) -> u32 {
+        self.cluster_version.max(BEFORE)
     }
 
     /// The networks that venues belong to, by name.

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use rotunda_booking::ids::{VenueNo, is_slug};
 use rotunda_protocol::client::LogEntry as AuditedEntry;
+use rotunda_protocol::dial::Dial;
 use rotunda_protocol::limits::{ClusterLimit, MAX_LIMIT_TEXT, MAX_LIMITS};
 use rotunda_protocol::proto::admin::admin_server::Admin;
 use rotunda_protocol::proto::admin::{
-    AssignVenuesReply, AssignVenuesRequest, CreateTokenRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node,
-    NodeStatus, ReadLogRequest, RegisterNodeReply, RevokeTokenRequest, SetLimitsReply, SetLimitsRequest, ShardMap,
-    StatusRequest, TokenReply, TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+    AssignVenuesReply, AssignVenuesRequest, CreateTokenRequest, DrainReply, DrainRequest, FillCalendarReply,
+    FillCalendarRequest, LogEntry, Node, NodeStatus, RaiseVersionReply, RaiseVersionRequest, ReadLogRequest,
+    RegisterNodeReply, RevokeTokenRequest, SetLimitsReply, SetLimitsRequest, ShardMap, StatusRequest, TokenReply,
+    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
 };
 use rotunda_protocol::rejection::{Rejection, RejectionKind};
 use rotunda_protocol::token::{MAX_TOKEN_VENUES, NewToken};
+use rotunda_protocol::version::{Formats, release};
 use rotunda_raft_storage::scope;
 use rotunda_raft_storage::{GroupId, Store};
 use tokio::sync::mpsc;
@@ -24,8 +27,10 @@ use tonic::{Request, Response, Status};
 use super::Stop;
 use crate::calendar;
 use crate::clock::wall::WallClock;
+use crate::leaderships::Leaderships;
 use crate::meta::command::{LimitRecord, MetaCommand, NodeRecord, TokenGrant};
 use crate::meta::controller::Meta;
+use crate::meta::survey;
 use crate::shards::Shards;
 use crate::shards::shard::ShardError;
 
@@ -55,6 +60,10 @@ pub struct AdminDoor {
     pub store: Store,
     /// When tokens are issued and revoked.
     pub wall: WallClock,
+    /// How the other nodes are reached.
+    pub dial: Arc<dyn Dial>,
+    /// Of this node.
+    pub leaderships: Leaderships,
     /// Ends the watchers.
     pub stop: Stop,
 }
@@ -94,6 +103,7 @@ fn hint(rejection: &Rejection) -> Result<u32, Status> {
     match rejection.kind {
         RejectionKind::NotLeader => Ok(rejection.leader_node.unwrap_or(0)),
         RejectionKind::Malformed => Err(Status::invalid_argument(rejection.to_string())),
+        RejectionKind::NotYet => Err(Status::failed_precondition(rejection.detail.clone())),
         _ => Err(Status::unavailable(rejection.to_string())),
     }
 }
@@ -152,6 +162,15 @@ impl Admin for AdminDoor {
             return Err(Status::not_found(format!(
                 "node {} was not among the founders",
                 node.id
+            )));
+        }
+        let cluster = self.meta.watch().borrow().cluster_version.number();
+        let reads = Formats::of(&node.version);
+        if !reads.reads(cluster) {
+            return Err(Status::failed_precondition(format!(
+                "the cluster is at version {cluster}, and node {} runs {}, which reads {reads}: start a binary there that reads {cluster}",
+                node.id,
+                release(&node.version)
             )));
         }
         let record = NodeRecord {
@@ -236,6 +255,70 @@ impl Admin for AdminDoor {
         Ok(Response::new(reply))
     }
 
+    async fn raise_version(
+        &self,
+        request: Request<RaiseVersionRequest>,
+    ) -> Result<Response<RaiseVersionReply>, Status> {
+        let RaiseVersionRequest { to, by } = request.into_inner();
+        let map = self.meta.watch().borrow().clone();
+        let led_elsewhere = |rejection: &Rejection| {
+            Ok(RaiseVersionReply {
+                not_leader: true,
+                leader_node: hint(rejection)?,
+                ..RaiseVersionReply::default()
+            })
+        };
+        if !self.meta.group.leadership.leads() {
+            let rejection = Rejection::not_leader(self.meta.group.leadership.leader_node());
+            return led_elsewhere(&rejection).map(Response::new);
+        }
+        let answers = survey::ask(&self.dial, &map.nodes, &self.record).await;
+        let to = survey::target(to, &answers);
+        let now = map.cluster_version.number();
+        if to < now {
+            return Err(Status::invalid_argument(format!(
+                "the cluster is at version {now}, and never goes back, so not to {to}"
+            )));
+        }
+        let behind = survey::behind(to, &map.nodes, &answers);
+        let mut reply = RaiseVersionReply {
+            version: map.version,
+            cluster_version: now,
+            behind,
+            ..RaiseVersionReply::default()
+        };
+        if to > now && reply.behind.is_empty() {
+            let command = MetaCommand::RaiseVersion {
+                to,
+                by: shortened(by),
+                at: self.wall.now_ms(),
+            };
+            match self.meta.propose(&command).await {
+                Ok(version) => {
+                    reply.version = self.version(&version);
+                    let map = self.meta.watch().borrow().clone();
+                    reply.cluster_version = map.cluster_version.number();
+                    // A node may have made itself known anew in between.
+                    reply.behind = survey::behind(to, &map.nodes, &answers);
+                }
+                Err(rejection) => return led_elsewhere(&rejection).map(Response::new),
+            }
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
+        if request.into_inner().stop {
+            self.leaderships.resume(self.wall.is_right());
+        } else {
+            self.leaderships.drain().await;
+        }
+        Ok(Response::new(DrainReply {
+            draining: self.leaderships.is_draining(),
+            leads: u32::try_from(self.leaderships.held()).unwrap_or(u32::MAX),
+        }))
+    }
+
     async fn fill_calendar(
         &self,
         request: Request<FillCalendarRequest>,
@@ -272,6 +355,7 @@ impl Admin for AdminDoor {
             grpc: self.record.grpc.clone(),
             admin: self.record.admin.clone(),
             replicas,
+            draining: self.leaderships.is_draining(),
         }))
     }
 

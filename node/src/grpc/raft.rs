@@ -10,16 +10,18 @@ use futures::{FutureExt, Stream, StreamExt};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_server::Raft;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk, SnapshotReply};
+use rotunda_protocol::version::Formats;
 use rotunda_raft_storage::scope;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Stop;
 use crate::clock::wall::WallClock;
+use crate::meta::map::MetaState;
 use crate::raft::Unavailable;
-use crate::raft::peer::{CLUSTER_HEADER, Caller, FROM_HEADER, TO_HEADER};
+use crate::raft::peer::{CLUSTER_HEADER, Caller, FROM_HEADER, TO_HEADER, VERSION_HEADER};
 use crate::shards::Shards;
 
 /// Responses waiting to be sent to one peer. When full the peer's requests are not read further.
@@ -36,6 +38,8 @@ pub struct PeerDoor {
     /// Of requests of one peer that are worked on at once.
     bytes_in_work: usize,
     stop: Stop,
+    /// With the cluster's version, which callers must read.
+    map: Option<watch::Receiver<MetaState>>,
 }
 
 impl PeerDoor {
@@ -49,7 +53,15 @@ impl PeerDoor {
             wall,
             bytes_in_work,
             stop,
+            map: None,
         }
+    }
+
+    /// Refuses callers that do not read the version of the cluster.
+    #[must_use]
+    pub fn gated_by(mut self, map: watch::Receiver<MetaState>) -> Self {
+        self.map = Some(map);
+        self
     }
 
     /// Refuses a caller of another cluster, or one that means another node: a stale address must not split a group's brain.
@@ -67,6 +79,14 @@ impl PeerDoor {
                 "this is node {}, the caller means node {}: check --peer",
                 self.me.node,
                 text(TO_HEADER)
+            )));
+        }
+        let version = self.map.as_ref().map(|map| map.borrow().cluster_version.number());
+        let reads = Formats::of(text(VERSION_HEADER));
+        if let Some(version) = version.filter(|version| !reads.reads(*version)) {
+            return Err(Status::failed_precondition(format!(
+                "the cluster is at version {version}, and node {} runs a binary that reads {reads}: start one there that reads {version}",
+                text(FROM_HEADER)
             )));
         }
         Ok(text(FROM_HEADER).to_owned())

@@ -1,5 +1,6 @@
 //! What goes into the meta group's log. Postcard: new variants are added at the end, old ones never change.
 
+use rotunda_protocol::version::BEFORE;
 use serde::{Deserialize, Serialize};
 
 /// A change of the shard map.
@@ -49,6 +50,16 @@ pub enum MetaCommand {
         /// All of them.
         limits: Vec<LimitRecord>,
         /// Name of the token that asks.
+        by: String,
+        /// The proposer's time of day, in milliseconds since 1970.
+        at: i64,
+    },
+    /// Raises the cluster's version. Only proposed once every node reads it, for older ones end at it. Where a node does not, by
+    /// its record, nothing changes.
+    RaiseVersion {
+        /// The number.
+        to: u32,
+        /// Name of the token that asks; of nobody where the cluster is new.
         by: String,
         /// The proposer's time of day, in milliseconds since 1970.
         at: i64,
@@ -108,7 +119,7 @@ pub enum MetaDecodeError {
     #[error("meta entry of layout {0:?}; this binary knows layout {LAYOUT}: upgrade it")]
     Layout(Option<u8>),
     /// Damaged, or a command of a newer version.
-    #[error("meta entry: {0}")]
+    #[error("meta entry, damaged or of a newer binary than this one: {0}; start a newer one where the others run it")]
     Body(#[from] postcard::Error),
 }
 
@@ -121,6 +132,24 @@ impl MetaCommand {
         let mut bytes = vec![LAYOUT];
         bytes.extend(postcard::to_stdvec(self)?);
         Ok(bytes)
+    }
+
+    /// The cluster's version from which on this may stand in the log. One of its kind is proposed when that is reached, and
+    /// refused before; a new one gets a line here.
+    #[must_use]
+    pub const fn needs(&self) -> u32 {
+        match self {
+            Self::Bootstrap { .. }
+            | Self::RegisterNode(_)
+            | Self::AssignVenues { .. }
+            | Self::CreateToken(_)
+            | Self::RevokeToken { .. }
+            | Self::AssignVenuesOf { .. }
+            | Self::CreateTokenOf { .. }
+            | Self::SetLimits { .. } => BEFORE,
+            // What raises it cannot wait for it: whoever proposes it has asked every node.
+            Self::RaiseVersion { .. } => BEFORE,
+        }
     }
 
     /// From the log.

@@ -19,6 +19,7 @@ use super::META_GROUP;
 use super::command::{MetaCommand, NodeRecord};
 use super::machine::MetaMachine;
 use super::map::{MetaState, ShardRecord, spread};
+use super::version;
 use crate::config::Config;
 use crate::group::{Group, Host};
 use crate::shards::{Shard, Shards};
@@ -85,6 +86,7 @@ impl Meta {
         if !self.group.leadership.leads() {
             return Err(Rejection::not_leader(self.group.leadership.leader_node()));
         }
+        allowed(command, &self.map.borrow())?;
         let bytes = command
             .encode()
             .map_err(|error| Rejection::malformed(error.to_string()))?;
@@ -94,6 +96,19 @@ impl Meta {
             Err(_elapsed) => Err(Rejection::unknown("the meta group has no quorum")),
         }
     }
+}
+
+/// Refuses what nodes of the cluster's version could not read.
+fn allowed(command: &MetaCommand, map: &MetaState) -> Result<(), Rejection> {
+    reached(command.needs(), map)
+}
+
+fn reached(needs: u32, map: &MetaState) -> Result<(), Rejection> {
+    let cluster = map.cluster_version.number();
+    if needs <= cluster {
+        return Ok(());
+    }
+    Err(Rejection::not_yet(version::not_yet("this", needs, cluster, &map.nodes)))
 }
 
 /// What the controller works with.
@@ -122,13 +137,22 @@ impl Controller {
         loop {
             let current = map.borrow_and_update().clone();
             self.learn(&current);
+            // Before anything of that version is written beside the meta group's log.
+            self.host
+                .store
+                .raise_format(current.cluster_version.number())
+                .await
+                .context("the data directory does not take the cluster's version")?;
             if current.shards.is_empty() {
                 self.found_cluster().await;
             } else {
                 self.start_replicas(&current, begun).await?;
             }
             if current.nodes.get(&self.record.id) != Some(&self.record) {
-                self.register(&current).await;
+                self.register(&current).await?;
+                let _ = tokio::time::timeout(RETRY, map.changed()).await;
+            } else if let Some(to) = current.version_of_the_new() {
+                self.begin_at(to).await;
                 let _ = tokio::time::timeout(RETRY, map.changed()).await;
             } else if current.shards.is_empty() {
                 let _ = tokio::time::timeout(RETRY, map.changed()).await;
@@ -173,6 +197,22 @@ impl Controller {
         }
     }
 
+    /// A cluster that holds nothing yet has nothing to go back for: it begins at the newest version that its nodes read.
+    async fn begin_at(&self, to: u32) {
+        if !self.meta.group.leadership.leads() {
+            return;
+        }
+        let command = MetaCommand::RaiseVersion {
+            to,
+            by: String::new(),
+            at: self.host.wall.now_ms(),
+        };
+        match self.meta.propose(&command).await {
+            Ok(_) => tracing::info!(version = to, "the new cluster begins at this version"),
+            Err(rejection) => tracing::debug!(%rejection, "the version of the new cluster waits"),
+        }
+    }
+
     /// `begun` is when this node's tasks count their moments from.
     async fn start_replicas(&self, map: &MetaState, begun: Instant) -> anyhow::Result<()> {
         let here = |record: &ShardRecord| record.replicas.iter().any(|(_, node)| *node == self.host.node);
@@ -200,23 +240,26 @@ impl Controller {
         Ok(())
     }
 
-    /// Tells the meta leader where this node is. Tried again until the map says so.
-    async fn register(&self, map: &MetaState) {
+    /// Tells the meta leader where this node is and what it reads. Tried again until the map says so.
+    ///
+    /// # Errors
+    /// Where the cluster has no use for a binary like this one.
+    async fn register(&self, map: &MetaState) -> anyhow::Result<()> {
         if self.meta.group.leadership.leads() {
             if let Err(rejection) = self.meta.propose(&MetaCommand::RegisterNode(self.record.clone())).await {
                 tracing::debug!(%rejection, "registering waits");
             }
-            return;
+            return Ok(());
         }
         let Some(leader) = self.meta.group.leadership.leader_node() else {
-            return;
+            return Ok(());
         };
         let address = map
             .nodes
             .get(&leader)
             .map(|node| node.grpc.clone())
             .or_else(|| self.config.peers.get(&leader).cloned());
-        let Some(address) = address else { return };
+        let Some(address) = address else { return Ok(()) };
         let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
             let mut client = AdminClient::new(self.host.dial.line(&address, REGISTER_WINDOW_BYTES)?);
             let node = proto::Node {
@@ -228,8 +271,50 @@ impl Controller {
             client.register_node(node).await?;
             Ok::<(), anyhow::Error>(())
         });
-        if let Ok(Err(error)) = registered.await {
-            tracing::debug!(%error, "registering waits");
+        match registered.await {
+            Ok(Err(error)) if is_final(&error) => Err(error.context("the cluster refuses this node")),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "registering waits");
+                Ok(())
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// True where the meta leader does not want a node with such a binary, however often it asks.
+fn is_final(error: &anyhow::Error) -> bool {
+    let status = error.downcast_ref::<tonic::Status>();
+    status.is_some_and(|status| status.code() == tonic::Code::FailedPrecondition)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use rotunda_protocol::rejection::RejectionKind;
+    use rotunda_protocol::version::{BEFORE, CLUSTER_VERSION, Formats};
+
+    use super::*;
+
+    #[test]
+    fn what_the_clusters_version_does_not_allow_is_refused_with_the_nodes_that_are_behind() {
+        let mut map = MetaState::default();
+        let mut register = |id: u32, version: &str| {
+            let record = NodeRecord {
+                id,
+                grpc: "http://n".to_owned(),
+                admin: String::new(),
+                version: version.to_owned(),
+            };
+            assert!(map.apply(u64::from(id), MetaCommand::RegisterNode(record)).changed);
+        };
+        register(1, &Formats::OURS.stated_with("0.2.0"));
+        register(2, "0.1.0");
+        let assign = MetaCommand::AssignVenues { slugs: Vec::new() };
+        assert_eq!(allowed(&assign, &map), Ok(()), "as old as the oldest");
+        assert_eq!(reached(BEFORE, &map), Ok(()));
+        let refused = reached(CLUSTER_VERSION, &map).unwrap_err();
+        assert_eq!(refused.kind, RejectionKind::NotYet);
+        assert!(refused.detail.contains("node 2 runs 0.1.0"), "{}", refused.detail);
     }
 }

@@ -10,6 +10,7 @@ use super::command::{MetaCommand, NodeRecord, TokenGrant};
 use super::limits::Limits;
 use super::networks::Networks;
 use super::tokens::Tokens;
+use super::version::{ClusterVersion, newest_for_all};
 
 /// Replica ids of the meta group are node ids, so shards' replicas start far above them.
 const FIRST_REPLICA: u64 = 1_000;
@@ -38,6 +39,9 @@ pub struct MetaState {
     /// And so have these.
     #[serde(skip)]
     pub limits: Limits,
+    /// And so has this.
+    #[serde(skip)]
+    pub cluster_version: ClusterVersion,
 }
 
 /// What came of a command.
@@ -86,6 +90,7 @@ impl MetaState {
             }
             MetaCommand::CreateTokenOf { network, grant } => told(self.create_token_of(&network, grant)),
             MetaCommand::SetLimits { limits, by, at } => self.limits.set(limits, by, at),
+            MetaCommand::RaiseVersion { to, by, at } => self.cluster_version.raise(to, by, at, &self.nodes),
         };
         if changed {
             self.version = index;
@@ -177,6 +182,15 @@ impl MetaState {
         changed
     }
 
+    /// The version that a founded cluster takes by itself: while it holds no venue and no token, and once every founder has
+    /// said what it reads.
+    #[must_use]
+    pub fn version_of_the_new(&self) -> Option<u32> {
+        let is_new = self.cluster_version.is_untouched() && self.venues.is_empty() && self.tokens.is_empty();
+        let newest = newest_for_all(&self.nodes);
+        (is_new && !self.shards.is_empty() && newest > self.cluster_version.number()).then_some(newest)
+    }
+
     /// As nodes and routers get it.
     #[must_use]
     pub fn to_proto(&self, cluster: &str) -> proto::ShardMap {
@@ -218,6 +232,7 @@ impl MetaState {
                 .collect(),
             tokens: self.tokens.to_proto(&self.networks),
             limits: self.limits.to_proto(),
+            cluster_version: self.cluster_version.to_proto(),
         }
     }
 }

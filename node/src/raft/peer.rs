@@ -15,6 +15,7 @@ use rotunda_protocol::dial::{BadAddress, Dial, Line};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk};
+use rotunda_protocol::version::Formats;
 use rotunda_raft_storage::scope;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -62,6 +63,9 @@ pub struct Caller {
 
 /// Metadata by which a node checks that it is the one that was meant.
 pub const CLUSTER_HEADER: &str = "rotunda-cluster";
+
+/// Metadata key: the caller's binary, with the formats that it reads. Not there: a binary of before there were ranges.
+pub const VERSION_HEADER: &str = "rotunda-version";
 /// The calling node.
 pub const FROM_HEADER: &str = "rotunda-from";
 /// The node that is meant.
@@ -215,6 +219,9 @@ impl Peer {
             .map_err(|_| tonic::Status::internal("cluster name is not ASCII"))?;
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_HEADER, cluster);
+        if let Ok(version) = Formats::OURS.stated_with(env!("CARGO_PKG_VERSION")).parse() {
+            metadata.insert(VERSION_HEADER, version);
+        }
         metadata.insert(FROM_HEADER, self.caller.node.into());
         metadata.insert(TO_HEADER, self.node.into());
         Ok(request)
@@ -269,5 +276,47 @@ impl Peer {
         for reply in pending.into_values() {
             let _ = reply.send(Err(PeerError::Unreachable(self.node)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use rotunda_protocol::dial::Tcp;
+
+    use super::*;
+
+    /// How nodes greet each other, whatever their versions; binaries from before there were ranges say no version.
+    #[tokio::test]
+    async fn a_peer_is_greeted_with_these_words() {
+        let caller = Caller {
+            cluster: "meridian".to_owned(),
+            node: 1,
+        };
+        let peer = Peer::spawn(caller, Tcp::shared(), 2, "http://127.0.0.1:1".to_owned());
+        let greeting = peer.identified(tonic::Request::new(())).unwrap();
+        let mut words: Vec<(String, String)> = greeting
+            .metadata()
+            .iter()
+            .filter_map(|pair| match pair {
+                tonic::metadata::KeyAndValueRef::Ascii(key, value) => {
+                    Some((key.to_string(), value.to_str().unwrap().to_owned()))
+                }
+                tonic::metadata::KeyAndValueRef::Binary(..) => None,
+            })
+            .collect();
+        words.sort();
+        let version = format!("{}+formats.3-4", env!("CARGO_PKG_VERSION"));
+        let wanted = [
+            ("rotunda-cluster", "meridian"),
+            ("rotunda-from", "1"),
+            ("rotunda-to", "2"),
+            ("rotunda-version", &version),
+        ];
+        let wanted: Vec<(String, String)> = wanted
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(words, wanted);
     }
 }

@@ -27,6 +27,7 @@ over_all! {
     anothers_directory_is_refused_and_left_alone,
     a_directory_in_use_is_refused,
     a_newer_format_is_refused,
+    a_raised_format_stays_and_does_not_go_back,
     an_older_format_is_refused,
     another_replica_id_is_refused,
     observers_hear_only_of_what_is_readable,
@@ -290,18 +291,35 @@ async fn opened_in_format(place: &Place, format: u32) -> OpenError {
 }
 
 async fn a_newer_format_is_refused(place: Place) {
-    let refused = opened_in_format(&place, 4).await;
+    let refused = opened_in_format(&place, 5).await;
     assert!(
         matches!(
             refused,
             OpenError::NewerFormat {
-                found: 4,
-                supported: 3,
+                found: 5,
+                supported: 4,
                 ..
             }
         ),
         "{refused}"
     );
+}
+
+async fn a_raised_format_stays_and_does_not_go_back(place: Place) {
+    {
+        let store = place.store().await;
+        assert_eq!(store.format(), 3, "a new directory can be read by the oldest");
+        store.raise_format(4).await.unwrap();
+        assert_eq!(store.format(), 4);
+        store.raise_format(3).await.unwrap();
+        assert!(
+            store.raise_format(5).await.is_err(),
+            "not one that it does not read itself"
+        );
+        assert_eq!(store.format(), 4);
+    }
+    let store = place.store().await;
+    assert_eq!(store.format(), 4);
 }
 
 async fn an_older_format_is_refused(place: Place) {

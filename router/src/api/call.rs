@@ -353,6 +353,7 @@ impl Call {
                 )
                 .header(RETRY_AFTER, HeaderValue::from_static("1"))
             }
+            ClientError::NotYet(detail) => Problem::new(Code::NodesBehind, format!("{detail}. Nothing was done.")),
             ClientError::Rejected(detail) => {
                 tracing::error!(detail, "the cluster rejected a call as malformed");
                 Problem::new(

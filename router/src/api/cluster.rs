@@ -10,6 +10,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use rotunda_protocol::client::{NodeStatus, ReplicaStatus};
 use rotunda_protocol::shard_map::{NodeInfo, ShardInfo, ShardMap};
+use rotunda_protocol::version::{Formats, release};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The cluster.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Cluster {
+    /// What log entries, rows and snapshots may be like: raised by an operator once every node reads it.
+    #[schema(example = 4)]
+    cluster_version: u32,
     /// In order of id.
     nodes: Vec<Node>,
     /// In order of id.
@@ -45,6 +49,19 @@ pub(crate) struct Node {
     live: bool,
     /// Of its binary; null where it is not known.
     version: Option<String>,
+    /// The cluster's versions that its binary reads; null where it is not known.
+    reads: Option<Reads>,
+    /// It gives leadership away and takes none.
+    draining: bool,
+}
+
+/// Versions of the cluster, from one to the other.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reads {
+    #[schema(example = 3)]
+    oldest: u32,
+    #[schema(example = 4)]
+    newest: u32,
 }
 
 /// A shard.
@@ -107,6 +124,7 @@ pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
         .map(|(node, status)| (node, status.ok()))
         .collect();
     let body = Cluster {
+        cluster_version: map.cluster_version(),
         nodes: answers
             .iter()
             .map(|(node, status)| seen(node, status.as_ref()))
@@ -127,12 +145,18 @@ pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
 
 fn seen(node: &NodeInfo, status: Option<&NodeStatus>) -> Node {
     let known = status.map(|status| &status.version).unwrap_or(&node.version);
+    let reads = Formats::of(known);
     Node {
         id: node.id,
         grpc: node.grpc.clone(),
         admin: status.map_or_else(|| node.admin.clone(), |status| status.admin.clone()),
         live: status.is_some(),
-        version: Some(known.clone()).filter(|version| !version.is_empty()),
+        version: (!known.is_empty()).then(|| release(known).to_owned()),
+        reads: (!known.is_empty()).then_some(Reads {
+            oldest: reads.oldest,
+            newest: reads.newest,
+        }),
+        draining: status.is_some_and(|status| status.draining),
     }
 }
 

@@ -343,6 +343,9 @@ async fn what_the_matrix_must_say() {
         "GET /v1/admin/limits",
         "PUT /v1/admin/limits",
         "DELETE /v1/admin/limits",
+        "POST /v1/admin/cluster/version",
+        "POST /v1/admin/nodes/{node}/drain",
+        "DELETE /v1/admin/nodes/{node}/drain",
     ] {
         assert_eq!(row(wanted).roles(), "operator", "{wanted}");
     }

@@ -85,6 +85,7 @@ async fn the_openapi_document_has_every_route() {
         routes,
         [
             "DELETE /v1/admin/limits",
+            "DELETE /v1/admin/nodes/{node}/drain",
             "DELETE /v1/admin/tokens/{name}",
             "GET /problems",
             "GET /problems/{code}",
@@ -112,6 +113,8 @@ async fn the_openapi_document_has_every_route() {
             "GET /v1/venues/{venue}/reports/no-shows",
             "GET /v1/venues/{venue}/reports/revenue",
             "GET /v1/venues/{venue}/ticket-keys",
+            "POST /v1/admin/cluster/version",
+            "POST /v1/admin/nodes/{node}/drain",
             "POST /v1/admin/tokens",
             "POST /v1/admin/venues/{venue}/ticket-keys",
             "POST /v1/admin/venues/{venue}/ticket-keys/{key}/retire",

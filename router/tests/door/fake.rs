@@ -21,7 +21,7 @@ use rotunda_booking::time::Timestamp;
 use rotunda_protocol::shard_map::{NodeInfo, ReplicaInfo, ShardInfo, VenueInfo};
 use rotunda_protocol::token::{Holder, Mark, TokenInfo};
 use rotunda_router::backend::{
-    Answered, Backend, ClientError, ClusterLimit, ClusterLimits, Filled, Heard, NewToken, ShardMap, Submitted,
+    Answered, Backend, ClientError, ClusterLimit, ClusterLimits, Drained, Filled, Heard, NewToken, ShardMap, Submitted,
     TokenOutcome,
 };
 use rotunda_router::trace::Draw;
@@ -44,6 +44,7 @@ struct Shard {
     limits: ClusterLimits,
     /// Entries that changed the map beside venues.
     changes: u64,
+    cluster_version: u32,
 }
 
 /// What the next call meets.
@@ -91,6 +92,7 @@ impl Fake {
             tokens: Vec::new(),
             limits: ClusterLimits::default(),
             changes: 0,
+            cluster_version: 0,
         };
         Arc::new(Self {
             shard: Arc::new(Mutex::new(shard)),
@@ -160,7 +162,7 @@ impl Backend for Fake {
             id: 1,
             grpc: "http://127.0.0.1:1".into(),
             admin: "http://127.0.0.1:2".into(),
-            version: "0.1.0".into(),
+            version: "0.1.0+formats.3-4".into(),
         };
         let replicas = vec![ReplicaInfo { id: 1, node: 1 }];
         let shards = vec![ShardInfo {
@@ -170,7 +172,8 @@ impl Backend for Fake {
         }];
         let version = 1 + shard.venues.len() as u64 + shard.changes;
         let map = ShardMap::new(version, "test".into(), vec![node], shards, shard.venues.clone()).unwrap();
-        Arc::new(map.with_tokens(shard.tokens.clone()).with_limits(shard.limits.clone()))
+        let map = map.with_tokens(shard.tokens.clone()).with_limits(shard.limits.clone());
+        Arc::new(map.with_cluster_version(shard.cluster_version))
     }
 
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
@@ -358,6 +361,43 @@ impl Backend for Fake {
                 shard.changes += 1;
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn raise_version<'a>(
+        &'a self,
+        to: Option<u32>,
+        _by: &'a str,
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<u32, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            // Its one node reads 3 and 4.
+            let to = to.unwrap_or(4);
+            if to > 4 {
+                let behind = "node 1 runs 0.1.0, which reads 3 to 4".to_owned();
+                return Err(ClientError::NotYet(behind));
+            }
+            let mut shard = self.shard.lock();
+            shard.cluster_version = to;
+            shard.changes += 1;
+            Ok(to)
+        }
+        .boxed()
+    }
+
+    fn drain(&self, _node: u32, stop: bool, _deadline: Instant) -> BoxFuture<'_, Result<Drained, ClientError>> {
+        async move {
+            if self.pass().await.is_some() {
+                return Err(ClientError::Unavailable);
+            }
+            Ok(Drained {
+                draining: !stop,
+                leads: u32::from(stop),
+            })
         }
         .boxed()
     }

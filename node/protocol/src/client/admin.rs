@@ -22,6 +22,7 @@ use crate::proto::admin;
 use crate::rejection::Rejection;
 use crate::shard_map::{NodeInfo, ShardMap};
 use crate::token::{NewToken, TokenOutcome};
+use crate::version::{Behind, Formats, release};
 
 /// The meta group's id, among the groups of a node.
 const META: u64 = 0;
@@ -43,6 +44,24 @@ fn refused(status: &Status) -> ClientError {
     match status.code() {
         Code::Unavailable | Code::Unknown | Code::Cancelled => ClientError::Unavailable,
         _ => ClientError::Rejected(status.message().to_owned()),
+    }
+}
+
+/// How a node stands that was asked to give its leaderships away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// It takes none.
+    pub draining: bool,
+    /// Groups that it leads, the meta group among them.
+    pub leads: u32,
+}
+
+/// As its binary's version tells.
+fn behind(node: &admin::NodeBehind) -> Behind {
+    let told = !node.version.is_empty();
+    Behind {
+        node: node.node,
+        runs: told.then(|| (release(&node.version).to_owned(), Formats::of(&node.version))),
     }
 }
 
@@ -171,6 +190,62 @@ impl ClusterClient {
             .await
             .map(drop)
             .map_err(|_| ClientError::Unavailable)
+    }
+
+    /// Raises the cluster's version; the newest that any node reads where none is named. Answers with the version as it is then,
+    /// once this client's own map shows it.
+    ///
+    /// # Errors
+    /// `NotYet` where a node does not read it, or does not answer; `Rejected` for an older one; `Unavailable` at the deadline (it
+    /// may have been raised; ask again).
+    pub async fn raise_version(&self, to: Option<u32>, by: &str, deadline: Instant) -> Result<u32, ClientError> {
+        let request = admin::RaiseVersionRequest {
+            to: to.unwrap_or(0),
+            by: by.to_owned(),
+        };
+        let asked = self.ask_leader(META, deadline, |mut node| {
+            let request = request.clone();
+            async move {
+                let reply = node.raise_version(request).await?.into_inner();
+                Ok(if reply.not_leader {
+                    Err(NotLeader(reply.leader_node))
+                } else {
+                    Ok(reply)
+                })
+            }
+        });
+        let reply = asked.await?;
+        if !reply.behind.is_empty() {
+            let behind: Vec<String> = reply.behind.iter().map(|node| behind(node).to_string()).collect();
+            return Err(ClientError::NotYet(behind.join("; ")));
+        }
+        let there = self.inner.map.seek(|map| map.version() >= reply.version);
+        let map = timeout_at(deadline, there)
+            .await
+            .map_err(|_| ClientError::Unavailable)?;
+        Ok(map.cluster_version())
+    }
+
+    /// Has a node give its leaderships away and take none, or `stop` that. Answers with how many it still leads.
+    ///
+    /// # Errors
+    /// `Rejected` where there is no such node, or it is too old to know how; `Unavailable` where it does not answer in time.
+    pub async fn drain(&self, node: u32, stop: bool, deadline: Instant) -> Result<Drained, ClientError> {
+        self.inner.ready(deadline).await?;
+        let map = self.inner.map.current();
+        let connection = self.inner.connections.to(&map, node);
+        let connection = connection.ok_or_else(|| ClientError::Rejected(format!("there is no node {node}")))?;
+        match timeout_at(deadline, connection.affairs().drain(admin::DrainRequest { stop })).await {
+            Ok(Ok(reply)) => {
+                let admin::DrainReply { draining, leads } = reply.into_inner();
+                Ok(Drained { draining, leads })
+            }
+            Ok(Err(status)) if status.code() == Code::Unimplemented => Err(ClientError::NotYet(format!(
+                "node {node} runs a binary that cannot be drained by command; SIGTERM drains it as well"
+            ))),
+            Ok(Err(status)) => Err(refused(&status)),
+            Err(_) => Err(ClientError::Unavailable),
+        }
     }
 
     /// Has the slots of a venue's rolling window worked out and put in place.

@@ -14,13 +14,14 @@ pub(crate) enum Ending {
     Overloaded,
     Unknown,
     Malformed,
+    NotYet,
     Broken,
     Unreachable,
     Silent,
 }
 
 impl Ending {
-    const ALL: [(Ending, &str); 10] = [
+    const ALL: [(Ending, &str); 11] = [
         (Ending::Answered, "answered"),
         (Ending::NotLeader, "not_leader"),
         (Ending::StaleEpoch, "stale_epoch"),
@@ -28,6 +29,7 @@ impl Ending {
         (Ending::Overloaded, "overloaded"),
         (Ending::Unknown, "unknown"),
         (Ending::Malformed, "malformed"),
+        (Ending::NotYet, "not_yet"),
         (Ending::Broken, "broken"),
         (Ending::Unreachable, "unreachable"),
         (Ending::Silent, "silent"),

@@ -118,6 +118,7 @@ pub(super) fn setback_of(status: &Status) -> Setback {
         Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => {
             Setback::Rejected(Rejection::malformed(status.message()))
         }
+        Code::FailedPrecondition => Setback::Rejected(Rejection::not_yet(status.message())),
         _ => Setback::Broken,
     }
 }
@@ -134,6 +135,7 @@ impl Inner {
                 let _ = timeout_at(until, self.map.newer_than(routed_by).arrives()).await;
             }
             Advice::GiveUp(detail) => return Err(ClientError::Rejected(detail)),
+            Advice::NotYet(detail) => return Err(ClientError::NotYet(detail)),
             Advice::Overloaded => return Err(ClientError::Overloaded),
         }
         Ok(())

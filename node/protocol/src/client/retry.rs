@@ -51,6 +51,7 @@ impl Setback {
                 RejectionKind::Overloaded => Ending::Overloaded,
                 RejectionKind::Unknown => Ending::Unknown,
                 RejectionKind::Malformed => Ending::Malformed,
+                RejectionKind::NotYet => Ending::NotYet,
             },
             Setback::Broken => Ending::Broken,
             Setback::Unreachable => Ending::Unreachable,
@@ -68,6 +69,8 @@ pub(crate) enum Advice {
     Refresh(Duration),
     /// It will never work.
     GiveUp(String),
+    /// Not in a cluster of this version.
+    NotYet(String),
     /// The cluster has more to do than it can; pass it on.
     Overloaded,
 }
@@ -207,6 +210,7 @@ impl Itinerary {
                 Advice::Pause(self.backoff.next())
             }
             RejectionKind::Malformed => Advice::GiveUp(rejection.detail.clone()),
+            RejectionKind::NotYet => Advice::NotYet(rejection.detail.clone()),
         }
     }
 

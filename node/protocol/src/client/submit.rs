@@ -243,6 +243,7 @@ impl Submission<'_> {
                 pause
             }
             Advice::GiveUp(detail) => return Err(self.without_reply(ClientError::Rejected(detail))),
+            Advice::NotYet(detail) => return Err(self.without_reply(ClientError::NotYet(detail))),
             Advice::Overloaded => return Err(self.without_reply(ClientError::Overloaded)),
         };
         self.wake = Instant::now() + pause;

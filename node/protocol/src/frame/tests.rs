@@ -176,3 +176,48 @@ fn a_full_frame_stays_below_the_message_limit() {
     // A frame is closed once it is over its target: the last record may be of any length.
     const { assert!(FRAME_TARGET_BYTES + COMMAND_HEADER_BYTES + MAX_BODY_BYTES < crate::MAX_MESSAGE_BYTES) };
 }
+
+/// As a router and a node of any version have them: a stream has no version of its own, so neither record may ever change, and
+/// a reply of a status that is not known ends the stream.
+#[test]
+fn records_are_of_these_bytes() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut frame = BytesMut::new();
+    put_command(&mut frame, 7, 2, 1, b"held").unwrap();
+    assert_eq!(
+        hex(&frame),
+        "0000000000000007000000000000000200000000000000010000000468656c64"
+    );
+    let mut frame = BytesMut::new();
+    put_reply(&mut frame, 7, 9, b"ok").unwrap();
+    assert_eq!(
+        hex(&frame),
+        "0000000000000007000000000000000009000000000000000000000000000000026f6b"
+    );
+    let mut frame = BytesMut::new();
+    put_rejection(&mut frame, 7, &Rejection::not_leader(Some(3)));
+    assert_eq!(
+        hex(&frame),
+        "00000000000000070100000000000000000000000300000000000000000000000000"[..66].to_owned()
+    );
+}
+
+#[test]
+fn kinds_of_rejection_keep_their_numbers() {
+    let numbers: Vec<(u8, &str)> = RejectionKind::ALL
+        .iter()
+        .map(|kind| (*kind as u8, kind.as_str()))
+        .collect();
+    assert_eq!(
+        numbers,
+        [
+            (1, "not_leader"),
+            (2, "stale_epoch"),
+            (3, "not_here"),
+            (4, "overloaded"),
+            (5, "unknown"),
+            (6, "malformed"),
+            (7, "not_yet"),
+        ]
+    );
+}

@@ -236,6 +236,7 @@ proptest! {
             venues: venues.into_iter().map(|(number, slug, shard)| admin::Venue { number, slug, shard, network: String::new() }).collect(),
             tokens: Vec::new(),
             limits: None,
+            cluster_version: 0,
         };
         // Whoever holds a map relies on these.
         if let Ok(map) = ShardMap::try_from(wire) {

@@ -98,6 +98,32 @@ async fn assigned_venues_are_learnt_from_another_node_where_the_one_followed_lag
 }
 
 #[tokio::test]
+async fn a_version_is_raised_by_the_leader_or_refused_with_who_is_behind() {
+    let cluster = Cluster::start();
+    let client = client(&cluster, FOR_EVER).await;
+    // What this client shows is what its map says, and that says none yet.
+    assert_eq!(client.raise_version(None, "admin", patience()).await, Ok(3));
+    let behind = "node 2 runs 0.1.0, which reads 3 to 4".to_owned();
+    assert_eq!(
+        client.raise_version(Some(5), "admin", patience()).await,
+        Err(ClientError::NotYet(behind))
+    );
+
+    let drained = client.drain(2, false, patience()).await.unwrap();
+    assert!(drained.draining && drained.leads == 0, "{drained:?}");
+    assert!(!client.drain(3, true, patience()).await.unwrap().draining);
+    let old = client.drain(1, false, patience()).await;
+    assert!(
+        matches!(&old, Err(ClientError::NotYet(why)) if why.contains("SIGTERM")),
+        "{old:?}"
+    );
+    assert!(matches!(
+        client.drain(9, false, patience()).await,
+        Err(ClientError::Rejected(_))
+    ));
+}
+
+#[tokio::test]
 async fn the_clusters_own_affairs_are_answered() {
     let mut cluster = Cluster::start();
     let client = client(&cluster, FOR_EVER).await;

@@ -527,6 +527,45 @@ impl Admin for Door {
         Ok(Response::new(admin::RegisterNodeReply::default()))
     }
 
+    async fn raise_version(
+        &self,
+        request: Request<admin::RaiseVersionRequest>,
+    ) -> Result<Response<admin::RaiseVersionReply>, Status> {
+        let to = request.into_inner().to;
+        let reply = match (self.0.id, to) {
+            // Node 2 leads, and reads nothing newer than 4.
+            (2, 0 | 4) => admin::RaiseVersionReply {
+                version: 1,
+                cluster_version: 4,
+                ..Default::default()
+            },
+            (2, _) => admin::RaiseVersionReply {
+                behind: vec![admin::NodeBehind {
+                    node: 2,
+                    version: "0.1.0+formats.3-4".to_owned(),
+                }],
+                ..Default::default()
+            },
+            _ => admin::RaiseVersionReply {
+                not_leader: true,
+                leader_node: 2,
+                ..Default::default()
+            },
+        };
+        Ok(Response::new(reply))
+    }
+
+    async fn drain(&self, request: Request<admin::DrainRequest>) -> Result<Response<admin::DrainReply>, Status> {
+        match self.0.id {
+            // As a binary of before.
+            1 => Err(Status::unimplemented("")),
+            _ => Ok(Response::new(admin::DrainReply {
+                draining: !request.into_inner().stop,
+                leads: 0,
+            })),
+        }
+    }
+
     async fn create_token(
         &self,
         request: Request<admin::CreateTokenRequest>,

@@ -280,6 +280,12 @@ codes! {
     TokenLimit "token_limit" 409 Conflict false "Too many tokens"
         "The cluster keeps only so many tokens."
         "Revoke one that is not used.";
+    UnknownNode "unknown_node" 404 ClientError false "No such node"
+        "No node of the cluster has this id."
+        "GET /v1/admin/cluster lists them.";
+    NodesBehind "nodes_behind" 409 Conflict false "Not before every node can read it"
+        "It needs a cluster's version that a node's binary does not read, or that the cluster was not raised to."
+        "Upgrade the nodes that `detail` names, then `rotunda cluster version finalize`; nothing was done.";
     NotFound "not_found" 404 ClientError false "Nothing is here"
         "No route fits the path."
         "/docs lists the routes.";
