@@ -11,9 +11,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind as OtlpKind, Status, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind as OtlpKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks, SpanProcessor as _};
 use rotunda_protocol::trace_context::TraceContext;
@@ -93,7 +91,9 @@ pub fn start(settings: &Settings, sent: Sent) -> Result<(), TraceError> {
     check(&settings.endpoint, settings.ratio)?;
     let tracer = Tracer {
         sender: Sender::start(settings, sent)?,
-        scope: InstrumentationScope::builder("rotunda").with_version(settings.version).build(),
+        scope: InstrumentationScope::builder("rotunda")
+            .with_version(settings.version)
+            .build(),
         below: threshold(settings.ratio),
     };
     TRACER.set(tracer).map_err(|_| TraceError::Started)
@@ -209,6 +209,11 @@ impl Span {
     /// What it was for did not come about.
     pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) {
         self.failure = Some(why.into());
+    }
+
+    /// It came about after all.
+    pub fn succeed(&mut self) {
+        self.failure = None;
     }
 
     /// It was over then.

@@ -58,6 +58,8 @@ pub(crate) enum Table {
     Drawer = 0x42,
     /// What the staff did, in log order.
     Audit = 0x50,
+    /// What probers have of the reserve; one row a shard.
+    Reserve = 0x60,
 }
 
 /// The longest key: table, venue, deadline, sequence number.
@@ -222,6 +224,10 @@ impl Key {
 
     pub(crate) fn audit(venue: VenueNo, number: u64) -> Self {
         Self::venue(Table::Audit, venue).then(number.to_be_bytes())
+    }
+
+    pub(crate) fn reserve() -> Self {
+        Self::venue(Table::Reserve, VenueNo::RESERVE)
     }
 
     pub(crate) fn outbox(venue: VenueNo, number: u64) -> Self {

@@ -10,6 +10,7 @@ mod audit;
 mod codec;
 mod codec_desk;
 mod golden;
+mod probes;
 mod script;
 mod stories;
 mod walks;

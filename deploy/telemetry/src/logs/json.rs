@@ -37,10 +37,7 @@ where
         let mut line = line(event);
         line.push('\n');
         // One write, so that lines of several threads do not mix. Where it fails there is nobody to tell.
-        let _ = self
-            .writer
-            .make_writer_for(event.metadata())
-            .write_all(line.as_bytes());
+        let _ = self.writer.make_writer_for(event.metadata()).write_all(line.as_bytes());
     }
 }
 

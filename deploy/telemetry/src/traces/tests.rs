@@ -97,10 +97,16 @@ fn a_ratio_keeps_all_none_or_about_its_share() {
 fn settings_that_cannot_be_used_are_refused_with_the_remedy() {
     for endpoint in ["127.0.0.1:4317", "https://collector:4317", "http://", "http:///x"] {
         let error = check(endpoint, 1.0).unwrap_err().to_string();
-        assert!(error.contains(endpoint) && error.contains("http://HOST:PORT"), "{error}");
+        assert!(
+            error.contains(endpoint) && error.contains("http://HOST:PORT"),
+            "{error}"
+        );
     }
     for ratio in [-0.1, 1.1, f64::NAN] {
-        assert!(matches!(check("http://collector:4317", ratio), Err(TraceError::Ratio(_))));
+        assert!(matches!(
+            check("http://collector:4317", ratio),
+            Err(TraceError::Ratio(_))
+        ));
     }
     check("http://collector:4317", 0.0).unwrap();
 }
