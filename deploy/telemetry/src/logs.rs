@@ -4,6 +4,7 @@
 //! settings, as they are read then. Filters are those of `tracing`'s `EnvFilter`, with short names for our own parts:
 //! `node=debug` stands for `rotunda_node=debug`.
 
+pub mod door;
 mod json;
 
 use std::io::IsTerminal;
@@ -152,6 +153,14 @@ pub fn reset(configured: &str) -> Result<Levels, LogError> {
         configured.clone_into(&mut levels.filter);
         configured.clone_into(&mut levels.configured);
     })
+}
+
+/// As the settings said when they were read last.
+///
+/// # Errors
+/// Where no log was started.
+pub fn back_to_settings() -> Result<Levels, LogError> {
+    reset(&show()?.configured)
 }
 
 fn change(filter: &str, note: impl FnOnce(&mut Levels)) -> Result<Levels, LogError> {
