@@ -19,8 +19,10 @@ mod looking;
 mod memory;
 mod metrics;
 mod operator_input;
+mod probes;
 mod settings;
 mod supervised;
+mod telemetry;
 mod tokens;
 mod visitor_input;
 

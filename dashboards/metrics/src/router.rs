@@ -22,6 +22,8 @@ metrics! {
         "Tickets issued by confirmed bookings, by venue and channel.";
     WATCHED_VENUES = Gauge Count "rotunda_router_watched_venues" []
         "Venues whose change streams this router follows.";
+    CHANGES_AGE_SECONDS = Gauge Seconds "rotunda_router_changes_age_seconds" []
+        "How old the oldest picture of a watched venue is: how far its change stream is behind the outbox that it is read from.";
     AVAILABILITY_ANSWERS = Counter Count "rotunda_router_availability_total" ["source"]
         "Answers about availability: out of a change stream, or asked of the cluster.";
     EVENT_STREAMS = Gauge Count "rotunda_router_event_streams" []

@@ -18,6 +18,7 @@ mod health;
 mod import;
 mod ledger;
 mod limits;
+mod log;
 mod paint;
 mod status;
 mod token;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,
+            Command::Log(log) => log::run(log).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
         }

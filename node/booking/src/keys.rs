@@ -118,6 +118,15 @@ impl Key {
         [table as u8 + 1]
     }
 
+    /// The smallest key of a venue's rows in `table`, and the first beyond them.
+    pub(crate) fn of_venue(table: Table, venue: VenueNo) -> (Self, Self) {
+        let to = match venue.0.checked_add(1) {
+            Some(next) => Self::venue(table, VenueNo(next)),
+            None => Self::copied(&Self::table_end(table)),
+        };
+        (Self::venue(table, venue), to)
+    }
+
     pub(crate) fn clock() -> Self {
         Self::of(Table::Clock)
     }
@@ -251,6 +260,11 @@ fn unordered(bytes: [u8; 8]) -> i64 {
 /// The venue in a key of any table from [`Table::Venue`] on.
 pub(crate) fn venue_of(key: &[u8]) -> Option<VenueNo> {
     Some(VenueNo(u32::from_be_bytes(*key.get(1..)?.first_chunk()?)))
+}
+
+/// The product in a key of slots or guides.
+pub(crate) fn product_of(key: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(*key.get(5..)?.first_chunk()?))
 }
 
 /// The last eight bytes as a time: slots and hours end with it.

@@ -10,6 +10,7 @@ mod audit;
 mod codec;
 mod codec_desk;
 mod golden;
+mod invariants;
 mod probes;
 mod script;
 mod stories;

@@ -22,7 +22,7 @@ use super::map::{MetaState, ShardRecord, spread};
 use crate::config::Config;
 use crate::group::{Group, Host};
 use crate::shards::{Shard, Shards};
-use crate::{calendar, expiry, vital};
+use crate::{audit, calendar, expiry, vital};
 
 /// A change of the map that takes longer has no quorum.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -193,6 +193,7 @@ impl Controller {
                 format!("the calendar of shard {id}"),
                 calendar::run(Arc::clone(&shard), slots),
             );
+            vital::spawn(format!("the audit of shard {id}"), audit::pools(Arc::clone(&shard)));
             if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
                 shard.group.found(record.replicas.iter().copied()).await?;
             }
