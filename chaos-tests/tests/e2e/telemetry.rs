@@ -127,7 +127,7 @@ async fn traced_hold_of_another_key(cluster: &Cluster) {
     let request = http()
         .post(format!("{}{}", cluster.door(), hold.path))
         .header("traceparent", format!("00-{TRACE}-{CALLERS_SPAN}-01"))
-        .header("idempotency-key", "another-key")
+        .header("idempotency-key", "another-key-of-a-visitor")
         .json(&hold.body);
     let answer = request.send().await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");
