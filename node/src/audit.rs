@@ -12,7 +12,6 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_booking::invariants::{self, Invariant, Violation};
 use rotunda_booking::rows::RowsError;
 use rotunda_metrics::node as names;
-use rotunda_protocol::MAX_MESSAGE_BYTES;
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::proto::admin::{NodeStatus, ReplicaStatus, StatusRequest};
@@ -30,6 +29,9 @@ const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
 /// How long another node may take to say how it stands.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Window of the connection on which it says so: some hundred bytes a replica.
+const STATUS_WINDOW_BYTES: u32 = 64 << 10;
 
 /// Runs for ever beside a shard's replica.
 pub async fn pools(shard: Arc<Shard>) {
@@ -128,9 +130,7 @@ pub async fn replicas(node: u32, shards: Shards, map: watch::Receiver<MetaState>
 
 async fn status(dial: &dyn Dial, address: &str) -> Option<NodeStatus> {
     let asked = async {
-        let line = dial
-            .line(address, u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX))
-            .ok()?;
+        let line = dial.line(address, STATUS_WINDOW_BYTES).ok()?;
         Some(AdminClient::new(line).status(StatusRequest {}).await.ok()?.into_inner())
     };
     tokio::time::timeout(STATUS_TIMEOUT, asked).await.ok().flatten()
