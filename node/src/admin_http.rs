@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus.
+//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus, and `/log` for operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,7 @@ pub fn routes(state: AdminState) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/log", rotunda_telemetry::logs::door::route())
         .with_state(state)
 }
 

@@ -12,6 +12,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use rotunda_raft_storage::at_rest::Keys;
 use rotunda_service::settings_file::{self, Mistake};
+use rotunda_telemetry::logs::{self, Format as LogFormat};
+use rotunda_telemetry::traces;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
@@ -98,10 +100,18 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
-    /// Log as JSON lines.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub log_json: bool,
+    /// What is logged, as debug or info,node=debug [default: info,raft=error].
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// How it is logged, text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+    /// Collector that traces are sent to by OTLP over gRPC, as http://127.0.0.1:4317 [default: no traces].
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces_endpoint: Option<String>,
     /// Stop when standard input ends: a launcher holds the other end, so its death takes the node along.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -149,7 +159,9 @@ struct Raw {
     heartbeat_ms: u64,
     election_ms: String,
     workers: usize,
-    log_json: bool,
+    log: String,
+    log_format: LogFormat,
+    traces_endpoint: Option<String>,
     exit_with_parent: bool,
 }
 
@@ -171,7 +183,9 @@ impl Default for Raw {
             heartbeat_ms: 200,
             election_ms: "600-1200".to_owned(),
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
-            log_json: false,
+            log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::Text,
+            traces_endpoint: None,
             exit_with_parent: false,
         }
     }
@@ -209,7 +223,11 @@ pub struct Config {
     /// See [`Flags`].
     pub workers: usize,
     /// See [`Flags`].
-    pub log_json: bool,
+    pub log: String,
+    /// See [`Flags`].
+    pub log_format: LogFormat,
+    /// See [`Flags`]. What is kept of a trace is decided where it begins, at a router.
+    pub traces_endpoint: Option<String>,
     /// See [`Flags`].
     pub exit_with_parent: bool,
 }
@@ -243,6 +261,8 @@ pub struct Timing {
     pub election_max_ms: u64,
 }
 
+/// openraft tells more than an operator wants to know.
+const DEFAULT_LOG: &str = "info,raft=error";
 /// Memory below which RocksDB alone would not work well.
 const MIN_MEMORY_BYTES: usize = 64 << 20;
 const MAX_SHARDS: u64 = 256;
@@ -328,7 +348,9 @@ impl Config {
             "heartbeat_ms",
             "election_ms",
             "workers",
-            "log_json",
+            "log",
+            "log_format",
+            "traces_endpoint",
             "exit_with_parent",
         ]));
         if let Ok(peers) = std::env::var("ROTUNDA_PEERS") {
@@ -421,6 +443,10 @@ impl Config {
         if !(1..=MAX_WORKERS).contains(&raw.workers) {
             return wrong("workers", format!("expected 1 to {MAX_WORKERS}"));
         }
+        logs::check(&raw.log).or_else(|error| wrong("log", error.to_string()))?;
+        if let Some(endpoint) = &raw.traces_endpoint {
+            traces::check(endpoint, 1.0).or_else(|error| wrong("traces-endpoint", error.to_string()))?;
+        }
         Ok(Self {
             node_id,
             cluster,
@@ -440,7 +466,9 @@ impl Config {
                 election_max_ms,
             },
             workers: raw.workers,
-            log_json: raw.log_json,
+            log: raw.log,
+            log_format: raw.log_format,
+            traces_endpoint: raw.traces_endpoint,
             exit_with_parent: raw.exit_with_parent,
         })
     }

@@ -5,6 +5,7 @@
 //! in `rotunda-booking`; the log and the state are `rotunda-raft-storage`'s.
 
 pub mod admin_http;
+pub mod audit;
 pub mod budget;
 pub mod calendar;
 pub mod clock;

@@ -1,14 +1,13 @@
 //! `rotunda-node`: arguments, logging, signals. Everything else is the library's.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use rotunda_node::config::{Config, Flags};
 use rotunda_node::server::Server;
 use rotunda_service::supervisor;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use rotunda_telemetry::{logs, traces};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -29,7 +28,10 @@ fn main() -> ExitCode {
         println!("{}", good(&config));
         return ExitCode::SUCCESS;
     }
-    log_to_stderr(config.log_json);
+    if let Err(error) = logs::start(&config.log, config.log_format) {
+        eprintln!("rotunda-node: {error}");
+        return ExitCode::from(EXIT_USAGE);
+    }
     // The soft limit is often 1,024: fewer than the tables and connections of a busy node. Where it stays, opening says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(run(config, flags)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rotunda-node: {error:#}");
@@ -62,19 +64,22 @@ fn good(config: &Config) -> String {
     )
 }
 
-fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_env("ROTUNDA_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if json { builder.json().init() } else { builder.init() }
-}
-
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(config: Config, flags: Flags) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let watch_parent = config.exit_with_parent;
+    tokio::spawn(read_log_settings_anew(signal(SignalKind::hangup())?, flags));
+    if let Some(endpoint) = &config.traces_endpoint {
+        let settings = traces::Settings {
+            endpoint: endpoint.clone(),
+            // Routers decide which traces are kept; a node only adds to them.
+            ratio: 0.0,
+            service: "rotunda-node",
+            instance: config.node_id.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        traces::start(&settings, rotunda_node::metrics::spans_sent)?;
+    }
     let server = Server::start(config, rotunda_node::metrics::install()?).await?;
     supervisor::ready();
     tokio::spawn(supervisor::watchdog(server.pulse()));
@@ -86,7 +91,23 @@ async fn run(config: Config) -> anyhow::Result<()> {
         }
         supervisor::stopping();
     };
-    server.run_until(stop).await
+    let served = server.run_until(stop).await;
+    if traces::are_on() {
+        let _ = tokio::task::spawn_blocking(traces::stop).await;
+    }
+    served
+}
+
+/// With each SIGHUP the settings are read as at the start, and what they say of the log counts from then on. Everything else
+/// stays as it was until the next start; where the settings cannot be used, so does this.
+async fn read_log_settings_anew(mut hangup: Signal, flags: Flags) {
+    while hangup.recv().await.is_some() {
+        let read = Config::load(&flags).map_err(|error| error.to_string());
+        match read.and_then(|config| logs::reset(&config.log).map_err(|error| error.to_string())) {
+            Ok(levels) => tracing::info!(filter = levels.filter, "SIGHUP: what is logged is read anew"),
+            Err(error) => tracing::error!("SIGHUP: the settings cannot be used, the log stays as it was: {error}"),
+        }
+    }
 }
 
 /// Ready when standard input ends. Read on a thread of its own: a read of tokio's stdin cannot be given up, and the

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rotunda_metrics::{node as names, process};
 use rotunda_protocol::proto::admin::ReplicaStatus;
@@ -48,7 +48,18 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
+/// Spans were sent to the collector, or lost.
+pub fn spans_sent(spans: Result<usize, usize>) {
+    let (outcome, spans) = match spans {
+        Ok(spans) => ("sent", spans),
+        Err(spans) => ("lost", spans),
+    };
+    counter!(process::TRACE_SPANS.name, "outcome" => outcome).increment(spans as u64);
+}
+
 fn describe() {
+    spans_sent(Ok(0));
+    spans_sent(Err(0));
     rotunda_metrics::describe!(process::METRICS);
     rotunda_metrics::describe!(names::METRICS);
     rotunda_raft_storage::describe_metrics();

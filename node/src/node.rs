@@ -18,6 +18,7 @@ use rotunda_raft_storage::scope;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
+use crate::audit;
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
 use crate::config::Config;
@@ -139,6 +140,10 @@ impl Node {
         };
         let controller = scope::spawn(controller.run());
         watch_clock(&host, &leaderships);
+        vital::spawn(
+            "the comparison of replicas",
+            audit::replicas(host.node, shards.clone(), meta.watch(), Arc::clone(&host.dial)),
+        );
         Ok(Self {
             host,
             meta,

@@ -5,6 +5,7 @@ pub mod freshness;
 pub mod leadership;
 pub mod reads;
 pub mod shard;
+pub mod traced;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

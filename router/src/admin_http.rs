@@ -1,4 +1,4 @@
-//! Health and metrics. On the admin port, and (health only) on the public one for balancers that can reach no other.
+//! Health, metrics, quotas in force and what is logged. On the admin port, and (health only) on the public one for balancers that can reach no other.
 //!
 //! Liveness says that the process answers; it does not depend on the cluster, or one lost quorum would restart every
 //! router. Readiness says that requests are welcome: a shard map is there and the process is not draining.
@@ -27,6 +27,7 @@ pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
     health()
         .route("/metrics", get(metrics))
         .route("/limits", get(limits))
+        .route("/log", rotunda_telemetry::logs::door::route())
         .layer(Extension(page))
         .with_state(door)
 }

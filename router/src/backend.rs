@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use rotunda_booking::command::Command;
+use rotunda_booking::command::{Command, Probe};
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
 use rotunda_protocol::client::ClusterClient;
@@ -17,6 +17,7 @@ pub use rotunda_protocol::error::ClientError;
 pub use rotunda_protocol::limits::{ClusterLimit, ClusterLimits};
 pub use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
 pub use rotunda_protocol::token::{NewToken, TokenOutcome};
+use rotunda_telemetry::traces::{Kind, Span};
 use tokio::time::Instant;
 
 /// The cluster, seen from the door.
@@ -26,6 +27,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Has a command applied; retries with the same command until the deadline.
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>>;
+
+    /// Has a shard apply a step of a prober, by the way that commands go. A backend without shards has none.
+    fn probe(&self, _shard: u64, _probe: Probe, _deadline: Instant) -> BoxFuture<'_, Result<Submitted, ClientError>> {
+        Box::pin(std::future::ready(Err(ClientError::Unavailable)))
+    }
 
     /// Asks a question, of a state that shows at least the log index `at_least`.
     fn query<'a>(
@@ -96,13 +102,40 @@ pub trait Backend: Send + Sync + 'static {
     }
 }
 
+/// What a span says of an error: which, and nothing of what it was about.
+fn failure(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::UnknownVenue => "unknown venue",
+        ClientError::Unavailable => "unavailable",
+        ClientError::Overloaded => "overloaded",
+        ClientError::Unknown => "outcome unknown",
+        ClientError::NotYet(_) => "cluster version",
+        ClientError::Rejected(_) => "rejected",
+    }
+}
+
 impl Backend for ClusterClient {
     fn map(&self) -> Arc<ShardMap> {
         ClusterClient::map(self)
     }
 
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
-        Box::pin(ClusterClient::submit(self, command, deadline))
+        Box::pin(async move {
+            let mut span = Span::below_current(Kind::Client, "forward");
+            if let Some(span) = &mut span {
+                span.set("rotunda.operation", command.operation.name());
+            }
+            let trace = span.as_ref().map(Span::context);
+            let submitted = ClusterClient::submit_traced(self, command, trace, deadline).await;
+            if let (Some(span), Err(error)) = (&mut span, &submitted) {
+                span.fail(failure(error));
+            }
+            submitted
+        })
+    }
+
+    fn probe(&self, shard: u64, probe: Probe, deadline: Instant) -> BoxFuture<'_, Result<Submitted, ClientError>> {
+        Box::pin(ClusterClient::probe(self, shard, probe, deadline))
     }
 
     fn query<'a>(
@@ -111,7 +144,15 @@ impl Backend for ClusterClient {
         at_least: Option<u64>,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Answered, ClientError>> {
-        Box::pin(ClusterClient::query(self, query, at_least, deadline))
+        Box::pin(async move {
+            let mut span = Span::below_current(Kind::Client, "ask");
+            let trace = span.as_ref().map(Span::context);
+            let answered = ClusterClient::query_traced(self, query, at_least, trace, deadline).await;
+            if let (Some(span), Err(error)) = (&mut span, &answered) {
+                span.fail(failure(error));
+            }
+            answered
+        })
     }
 
     fn assign_venues<'a>(

@@ -15,6 +15,8 @@ use clap::Parser as _;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use rotunda_service::settings_file::{self, Mistake};
+use rotunda_telemetry::logs::{self, Format as LogFormat};
+use rotunda_telemetry::traces::{self, TraceError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Cidr, TokenSetting, Tokens};
@@ -97,6 +99,14 @@ pub struct Config {
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// A collector that traces are sent to, by OTLP over gRPC. None are made where there is none.
+    pub traces_endpoint: Option<String>,
+    /// The share of traces kept that no caller has decided about.
+    pub traces_ratio: f64,
+    /// How often every shard is probed; not at all where it is nothing.
+    pub probe_interval: Span,
+    /// How long a probe of a shard may take.
+    pub probe_timeout: Span,
     /// Drain and stop when standard input ends.
     pub exit_with_parent: bool,
     /// Say whether the settings can be used, and stop (flag only).
@@ -136,20 +146,14 @@ impl Default for Config {
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            traces_endpoint: None,
+            traces_ratio: 0.01,
+            probe_interval: Span(Duration::from_secs(5)),
+            probe_timeout: Span(Duration::from_secs(3)),
             exit_with_parent: false,
             check_config: false,
         }
     }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Why the settings cannot be used.
@@ -287,10 +291,21 @@ impl Config {
             ("request_deadline", self.request_deadline),
             ("import_deadline", self.import_deadline),
             ("header_timeout", self.header_timeout),
+            ("probe_timeout", self.probe_timeout),
         ] {
             if span.0.is_zero() {
                 return wrong(key, format!("{key} must be longer than nothing, as 10s"));
             }
+        }
+        logs::check(&self.log).or_else(|error| wrong("log", error.to_string()))?;
+        if let Some(endpoint) = &self.traces_endpoint {
+            traces::check(endpoint, self.traces_ratio).or_else(|error| {
+                let key = match error {
+                    TraceError::Ratio(_) => "traces_ratio",
+                    _ => "traces_endpoint",
+                };
+                wrong(key, error.to_string())
+            })?;
         }
         Ok(())
     }

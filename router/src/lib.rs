@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod live;
 pub mod metrics;
 mod places;
+pub mod prober;
 pub mod rate_limit;
 pub mod request_body;
 pub mod server;

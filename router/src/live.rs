@@ -92,6 +92,7 @@ pub struct Live {
     /// Where change streams are followed; where the first look comes from, where none is set.
     threads: OnceLock<Handle>,
     watched: Gauge,
+    age: Gauge,
     /// Answers out of what is watched, and those that were asked for.
     pub(crate) shown: Counter,
     asked: Counter,
@@ -117,6 +118,7 @@ impl Live {
             closing: CancellationToken::new(),
             threads: OnceLock::new(),
             watched: gauge!(rotunda_metrics::router::WATCHED_VENUES.name),
+            age: gauge!(rotunda_metrics::router::CHANGES_AGE_SECONDS.name),
             shown: counter!(rotunda_metrics::router::AVAILABILITY_ANSWERS.name, "source" => "stream"),
             asked: counter!(rotunda_metrics::router::AVAILABILITY_ANSWERS.name, "source" => "asked"),
         })
@@ -212,6 +214,12 @@ impl Live {
         }
         let answered = self.backend.query(&query, at_least, deadline).await?;
         Ok(Arc::new(Said::from(answered)))
+    }
+
+    /// Says how old the oldest picture is; none is old where nobody looks.
+    pub(crate) fn measure(&self) {
+        let oldest = self.venues.lock().values().map(|venue| venue.age()).max();
+        self.age.set(oldest.unwrap_or_default().as_secs_f64());
     }
 
     /// Forgets a venue that nobody looks at, unless somebody has begun to.

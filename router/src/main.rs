@@ -1,20 +1,21 @@
 //! `rotunda-router`: reads the settings, connects to the cluster, serves until SIGTERM or Ctrl-C, drains.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
-use rotunda_router::config::{Config, LogFormat};
+use rotunda_router::backend::Backend;
+use rotunda_router::config::Config;
 use rotunda_router::metrics;
+use rotunda_router::prober::{self, Pace};
 use rotunda_router::server::{Bound, Door};
-use rotunda_router::trace::OsDraw;
+use rotunda_router::trace::{Draw as _, OsDraw};
 use rotunda_service::supervisor;
+use rotunda_telemetry::{logs, traces};
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 // Many small, short-lived allocations from several threads: glibc's allocator keeps ever more memory under that.
 #[global_allocator]
@@ -34,7 +35,6 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let config = Config::load()?;
     if config.check_config {
-        filter(&config)?;
         println!(
             "good: HTTP on {}, admin on {}, nodes {}",
             config.http,
@@ -43,7 +43,7 @@ fn run() -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    log(&config)?;
+    logs::start(&config.log, config.log_format)?;
     // The soft limit is often 1,024: fewer than the connections that are taken. Where it stays, accepting says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // What visitors look at comes in on a thread of its own, however busy the door is.
@@ -66,11 +66,22 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
     let bound = Bound::bind(&config)?;
     let page = metrics::install().context("cannot set up metrics")?;
     tokio::spawn(page.clone().upkeep());
+    if let Some(endpoint) = &config.traces_endpoint {
+        let settings = traces::Settings {
+            endpoint: endpoint.clone(),
+            ratio: config.traces_ratio,
+            service: "rotunda-router",
+            instance: bound.http().to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        traces::start(&settings, metrics::spans_sent)?;
+    }
     let backend = ClusterClient::connect(ClientConfig {
         seeds: config.node.clone(),
         ..ClientConfig::default()
     });
-    let door = Door::new(&config, Arc::new(backend), Arc::new(OsDraw))?;
+    let backend: Arc<dyn Backend> = Arc::new(backend);
+    let door = Door::new(&config, Arc::clone(&backend), Arc::new(OsDraw))?;
     door.live.follow_on(streams);
     let stop = CancellationToken::new();
     if config.exit_with_parent {
@@ -95,7 +106,14 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
             std::process::exit(130);
         }
     });
-    tokio::spawn(read_quotas_anew(
+    if !config.probe_interval.0.is_zero() {
+        let pace = Pace {
+            interval: config.probe_interval.0,
+            timeout: config.probe_timeout.0,
+        };
+        tokio::spawn(prober::run(backend, OsDraw.draw(), pace, stop.clone()));
+    }
+    tokio::spawn(read_settings_anew(
         signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
         Arc::clone(&door),
     ));
@@ -109,21 +127,27 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
     tokio::spawn(supervisor::watchdog(|| std::future::ready(())));
     bound.serve(door, Some(page), stop).await;
     tracing::info!("stopped");
+    if traces::are_on() {
+        let _ = tokio::task::spawn_blocking(traces::stop).await;
+    }
     Ok(())
 }
 
-/// With each SIGHUP the settings are read as at the start, and their quotas count from then on. Everything else stays as it
-/// was until the next start; where the settings cannot be used, so do the quotas.
-async fn read_quotas_anew(mut hangup: Signal, door: Arc<Door>) {
+/// With each SIGHUP the settings are read as at the start, and their quotas and what they say of the log count from then on.
+/// Everything else stays as it was until the next start; where the settings cannot be used, so do these.
+async fn read_settings_anew(mut hangup: Signal, door: Arc<Door>) {
     while hangup.recv().await.is_some() {
         match Config::load() {
             Ok(config) => {
                 door.set_quotas(&config);
-                tracing::info!("SIGHUP: the quotas are read anew");
+                if let Err(error) = logs::reset(&config.log) {
+                    tracing::error!("SIGHUP: {error}");
+                }
+                tracing::info!("SIGHUP: the quotas and what is logged are read anew");
             }
             Err(error) => {
                 let error = anyhow::Error::from(error);
-                tracing::error!("SIGHUP: the settings cannot be used, the quotas stay as they were: {error:#}");
+                tracing::error!("SIGHUP: the settings cannot be used, quotas and log stay as they were: {error:#}");
             }
         }
     }
@@ -139,28 +163,5 @@ fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
             stop.cancel();
         })
         .context("cannot start threads")?;
-    Ok(())
-}
-
-fn filter(config: &Config) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(&config.log).with_context(|| {
-        format!(
-            "`{}` is not a log filter; write --log info or --log rotunda_router=debug,info",
-            config.log
-        )
-    })
-}
-
-fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = filter(config)?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours);
-    match config.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
     Ok(())
 }

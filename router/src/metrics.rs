@@ -132,6 +132,8 @@ impl Metrics {
     pub fn new(concurrency_limit: usize) -> Self {
         describe();
         gauge!(names::CONCURRENCY_LIMIT.name).set(concurrency_limit as f64);
+        spans_sent(Ok(0));
+        spans_sent(Err(0));
         gauge!(process::BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => revision()).set(1.0);
         Self {
             routes: RwLock::new(HashMap::new()),
@@ -234,6 +236,15 @@ fn method_label(method: &Method) -> &'static str {
 /// Commit that this binary was built from, where the build said so.
 fn revision() -> &'static str {
     option_env!("ROTUNDA_REVISION").unwrap_or("unknown")
+}
+
+/// Spans were sent to the collector, or lost.
+pub fn spans_sent(spans: Result<usize, usize>) {
+    let (outcome, spans) = match spans {
+        Ok(spans) => ("sent", spans),
+        Err(spans) => ("lost", spans),
+    };
+    counter!(process::TRACE_SPANS.name, "outcome" => outcome).increment(spans as u64);
 }
 
 fn describe() {

@@ -308,7 +308,10 @@ impl Bound {
                 let (mut tidy, mut take) = (interval(TIDY), interval(TAKE_LIMITS));
                 loop {
                     tokio::select! {
-                        _ = tidy.tick() => door.limits.load().tidy(),
+                        _ = tidy.tick() => {
+                            door.limits.load().tidy();
+                            door.live.measure();
+                        }
                         _ = take.tick() => door.take_limits(),
                     }
                 }

@@ -33,6 +33,8 @@ use crate::rate_limit;
 use crate::request_body::{self, Incoming, Lingering};
 use crate::server::Door;
 use crate::trace::{REQUEST_ID, Trace};
+use rotunda_telemetry::current;
+use rotunda_telemetry::traces::Span;
 
 /// How much longer than its deadline a request may live. Whatever waits on the cluster stops at the deadline by itself
 /// and knows more about what happened; this is for what forgot to.
@@ -262,6 +264,20 @@ pub(crate) async fn observed<B: Incoming, F: Future<Output = Response>>(
     answer: impl FnOnce(http::Request<Lingering<B>>) -> F,
 ) -> Response {
     let trace = Trace::of(request.headers(), &*door.draw);
+    let span = trace.begin(request.method(), route.as_str());
+    let context = span.as_ref().map_or_else(|| trace.without_span(), Span::context);
+    current::scope(context, seen(door, route, request, trace, span, answer)).await
+}
+
+/// As [`observed`], for a request that has a name.
+async fn seen<B: Incoming, F: Future<Output = Response>>(
+    door: &Arc<Door>,
+    route: Route,
+    request: http::Request<B>,
+    trace: Trace,
+    mut span: Option<Span>,
+    answer: impl FnOnce(http::Request<Lingering<B>>) -> F,
+) -> Response {
     let mut observation = Observation {
         door: door.clone(),
         route,
@@ -277,9 +293,15 @@ pub(crate) async fn observed<B: Incoming, F: Future<Output = Response>>(
             let code = problem.code();
             if code.outcome() == Outcome::Error && observation.door.complaints.check().is_ok() {
                 tracing::warn!(
-                    trace_id = trace.id(), method = %observation.method, path = uri.path(), code = code.as_str(),
+                    trace_id = trace.id(), method = %observation.method, route = observation.route.as_str(),
+                    code = code.as_str(),
                     "answered with an error: {}", problem.detail()
                 );
+            }
+            if let Some(span) = &mut span
+                && code.outcome() == Outcome::Error
+            {
+                span.fail(code.as_str());
             }
             *response.body_mut() = Body::from(problem.body(uri.path(), &trace.id()));
             code.outcome()
@@ -288,9 +310,13 @@ pub(crate) async fn observed<B: Incoming, F: Future<Output = Response>>(
         None if response.status().is_client_error() => Outcome::ClientError,
         None => Outcome::Ok,
     };
+    if let Some(span) = &mut span {
+        span.set("http.response.status_code", i64::from(response.status().as_u16()));
+    }
+    // The route and not the path: ids of bookings are in paths, and open them.
     tracing::debug!(
-        trace_id = trace.id(), method = %observation.method, path = uri.path(), status = response.status().as_u16(),
-        took = ?observation.started.elapsed(), "answered"
+        trace_id = trace.id(), method = %observation.method, route = observation.route.as_str(),
+        status = response.status().as_u16(), took = ?observation.started.elapsed(), "answered"
     );
     response
 }

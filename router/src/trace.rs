@@ -2,7 +2,9 @@
 //!
 //! Also the router's source of random numbers, handed in so that tests can say what is drawn.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use rotunda_protocol::trace_context::TraceContext;
+use rotunda_telemetry::traces::{self, Kind, Span};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -42,7 +44,8 @@ const MAX_REQUEST_ID: usize = 128;
 /// How a request is named; `stack::observed` holds it.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    id: u128,
+    /// The caller's, or a new one of no span.
+    context: TraceContext,
     request_id: Option<HeaderValue>,
 }
 
@@ -50,18 +53,43 @@ impl Trace {
     /// The caller's trace id where it sent a valid `traceparent`, else a new one.
     #[must_use]
     pub fn of(headers: &HeaderMap, draw: &dyn Draw) -> Self {
-        let id = headers
+        let callers = headers
             .get(TRACEPARENT)
-            .and_then(|value| trace_id(value.as_bytes()))
-            .unwrap_or_else(|| {
-                let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
-                id.max(1) // zero is not a trace id
-            });
+            .and_then(|value| TraceContext::of_traceparent(value.as_bytes()));
+        let context = callers.unwrap_or_else(|| {
+            let id = u128::from(draw.draw()) << 64 | u128::from(draw.draw());
+            let trace = id.max(1); // zero is not a trace id
+            TraceContext {
+                trace,
+                span: 0,
+                sampled: traces::samples(trace),
+            }
+        });
         let request_id = headers
             .get(REQUEST_ID)
             .filter(|value| may_echo(value.as_bytes()))
             .cloned();
-        Self { id, request_id }
+        Self { context, request_id }
+    }
+
+    /// The request's own span, where its trace is kept.
+    pub(crate) fn begin(&self, method: &Method, route: &str) -> Option<Span> {
+        if !(self.context.sampled && traces::are_on()) {
+            return None; // before a name is put together
+        }
+        let mut span = Span::begin(Kind::Server, format!("{method} {route}"), self.context)?;
+        span.set("http.request.method", method.as_str().to_owned());
+        span.set("http.route", route.to_owned());
+        Some(span)
+    }
+
+    /// For whoever works for a request that has no span of its own: the caller's is not ours to put log lines under.
+    pub(crate) fn without_span(&self) -> TraceContext {
+        TraceContext {
+            span: 0,
+            sampled: false,
+            ..self.context
+        }
     }
 
     /// 32 hexadecimal digits.
@@ -72,7 +100,7 @@ impl Trace {
 
     fn digits(&self) -> [u8; 32] {
         let mut digits = [0; 32];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.id.to_be_bytes()) {
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.context.trace.to_be_bytes()) {
             let digit = |number: u8| b"0123456789abcdef"[usize::from(number)];
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
@@ -95,25 +123,6 @@ fn may_echo(bytes: &[u8]) -> bool {
         && bytes
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
-}
-
-/// `00-<32 digits>-<16 digits>-<2 digits>`, small letters; later versions may go on after a hyphen
-/// (W3C Trace Context, 3.2.2).
-fn trace_id(bytes: &[u8]) -> Option<u128> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let mut parts = text.splitn(5, '-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let more = parts.next();
-    let hex = |part: &str, len: usize| {
-        part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    if !(hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2)) || version == "ff" {
-        return None;
-    }
-    if (version == "00" && more.is_some()) || parent.bytes().all(|byte| byte == b'0') {
-        return None;
-    }
-    u128::from_str_radix(trace, 16).ok().filter(|&id| id != 0)
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ impl Act {
             | Operation::AddTicketKey { .. }
             | Operation::RetireTicketKey { .. }
             | Operation::OpenDrawer { .. }
-            | Operation::CloseDrawer { .. } => Act::Other,
+            | Operation::CloseDrawer { .. }
+            | Operation::Probe(_) => Act::Other,
         }
     }
 

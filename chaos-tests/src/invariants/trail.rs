@@ -88,6 +88,7 @@ fn describe_step(shard: u64, step: &Step) -> String {
         Operation::Annul { .. } => "annul",
         Operation::AddTicketKey { .. } | Operation::RetireTicketKey { .. } => "change of ticket keys",
         Operation::OpenDrawer { .. } | Operation::CloseDrawer { .. } => "cash drawer",
+        Operation::Probe(_) => "probe",
     };
     text.push_str(name);
     if let Some(id) = step.booking() {

@@ -393,7 +393,9 @@ fn config(id: u32, size: Size) -> Config {
             election_min_ms: 600,
             election_max_ms: 1_200,
         },
-        log_json: false,
+        log: "info".to_owned(),
+        log_format: Default::default(),
+        traces_endpoint: None,
         exit_with_parent: false,
     }
 }

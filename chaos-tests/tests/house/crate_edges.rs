@@ -12,6 +12,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-metrics", &[]),
     ("rotunda-dashboards", &["rotunda-metrics"]),
     ("rotunda-service", &[]),
+    // For the form in which a trace travels from a router to a node.
+    ("rotunda-telemetry", &["rotunda-protocol"]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
     (
@@ -27,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-protocol",
             "rotunda-raft-storage",
             "rotunda-service",
+            "rotunda-telemetry",
         ],
     ),
     (
@@ -36,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-metrics",
             "rotunda-protocol",
             "rotunda-service",
+            "rotunda-telemetry",
         ],
     ),
     ("rotunda", &["rotunda-protocol"]),
@@ -58,11 +62,15 @@ const OPTIONAL: &[&str] = &["rotunda-mutant"];
 const GUARDED: &[(&str, &[&str])] = &[
     ("rocksdb", &["rotunda-raft-storage"]),
     ("openraft", &["rotunda-node", "rotunda-raft-storage"]),
-    // The simulated network carries calls as tonic makes them.
-    ("tonic", &["rotunda-node", "rotunda-protocol", "rotunda-chaos"]),
+    // The simulated network carries calls as tonic makes them; telemetry's tests are a collector of traces.
+    (
+        "tonic",
+        &["rotunda-node", "rotunda-protocol", "rotunda-chaos", "rotunda-telemetry"],
+    ),
     // chaos-tests speaks the little of etcd that its benchmark needs.
     ("prost", &["rotunda-protocol", "rotunda-chaos"]),
-    ("axum", &["rotunda-node", "rotunda-router"]),
+    // telemetry: `/log`, which both servers have on their admin ports.
+    ("axum", &["rotunda-node", "rotunda-router", "rotunda-telemetry"]),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
 ];

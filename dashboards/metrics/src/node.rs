@@ -35,6 +35,12 @@ metrics! {
         "Holds that ended without being confirmed.";
     HOLDS_OVERDUE_SECONDS = Gauge Seconds "rotunda_holds_overdue_seconds" ["shard"]
         "For how long the earliest deadline of the shard has been waiting for the entry that ends it; 0 where none has passed and where another node leads.";
+    INVARIANT_VIOLATIONS = Counter Count "rotunda_invariant_violations_total" ["shard" "kind"]
+        "Rows found on this replica that do not add up, by what does not hold; a row counts again each time that it is looked at.";
+    REPLICAS_COMPARED = Counter Count "rotunda_replicas_compared_total" ["shard" "outcome"]
+        "Comparisons of another replica's state hash with that of the leader, by outcome; made by the shard's leader.";
+    RAFT_LOG_REVERSIONS = Counter Count "rotunda_raft_log_reversions_total" ["node"]
+        "Times that another node had lost entries of its log which it had acknowledged to this one, by node.";
     QUERIES = Counter Count "rotunda_queries_total" []
         "Questions asked of this node, those included that it sent elsewhere.";
     WATCHES = Gauge Count "rotunda_watches" []

@@ -8,6 +8,8 @@ metrics! {
 
     BUILD_INFO = Gauge Count "rotunda_build_info" ["version" "revision"]
         "Always 1; version and revision of the binary are its labels.";
+    TRACE_SPANS = Counter Count "rotunda_trace_spans_total" ["outcome"]
+        "Spans of traces, by whether they were sent to the collector or lost. Without a collector there are none.";
 }
 
 metrics! {

@@ -22,10 +22,20 @@ metrics! {
         "Tickets issued by confirmed bookings, by venue and channel.";
     WATCHED_VENUES = Gauge Count "rotunda_router_watched_venues" []
         "Venues whose change streams this router follows.";
+    CHANGES_AGE_SECONDS = Gauge Seconds "rotunda_router_changes_age_seconds" []
+        "How old the oldest picture of a watched venue is: how far its change stream is behind the outbox that it is read from.";
     AVAILABILITY_ANSWERS = Counter Count "rotunda_router_availability_total" ["source"]
         "Answers about availability: out of a change stream, or asked of the cluster.";
     EVENT_STREAMS = Gauge Count "rotunda_router_event_streams" []
         "Open event streams of availability.";
+    PROBE_SUCCESS = Gauge Count "rotunda_probe_success" ["shard"]
+        "1 where this router's last probe of the shard booked and released a place of its reserve, 0 where it did not.";
+    PROBE_SECONDS = Histogram Seconds "rotunda_probe_duration_seconds" ["shard"]
+        "Time that a probe of a shard took, its booking and its release together.";
+    PROBE_ATTEMPTS = Counter Count "rotunda_probe_attempts_total" ["shard" "outcome"]
+        "Probes of a shard, by outcome: ok, or why not.";
+    PROBE_LAST_SUCCESS = Gauge Seconds "rotunda_probe_last_success_timestamp_seconds" ["shard"]
+        "When this router's last good probe of the shard ended, in seconds since 1970.";
     EVENT_STREAMS_DROPPED = Counter Count "rotunda_router_event_streams_dropped_total" ["reason"]
         "Event streams that this router ended or refused, by reason.";
 }

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Node(NodeArguments),
     /// See and raise the version of the cluster.
     Cluster(ClusterArguments),
+    /// Show and change what nodes and routers log, while they run.
+    Log(LogArguments),
     /// Ask one process whether it is ready, or alive; for health checks of containers.
     Health(HealthArguments),
     /// Look into files of settings before a server reads them.
@@ -344,6 +346,55 @@ pub(crate) struct LimitsResetArguments {
     /// How to print what is in force then.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogArguments {
+    #[command(subcommand)]
+    pub(crate) command: LogCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Show what each process logs.
+    Show(LogShowArguments),
+    /// Change a level, or that of a part; the other parts stay as they are. Until the process ends, or a reset.
+    Set(LogSetArguments),
+    /// Go back to what each process's settings say; SIGHUP does the same.
+    Reset(LogShowArguments),
+}
+
+/// Whose log.
+#[derive(Args, Debug)]
+pub(crate) struct LogSubject {
+    /// Admin address of a process, as 127.0.0.1:7101 or a URL; repeat for more. Where there is none: of all nodes, and of the
+    /// router that says where they are. Routers do not know of each other.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) at: Vec<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
+    /// How to print what is logged then.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 a process did not answer.")]
+pub(crate) struct LogShowArguments {
+    #[command(flatten)]
+    pub(crate) subject: LogSubject,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples: rotunda log set node=debug\n          rotunda log set warn,raft=info --at 127.0.0.1:7101\n\nShort names: node, router, protocol, storage, telemetry, raft.\nExit codes: 0 set, 1 refused, 2 wrong usage, 3 a process did not answer."
+)]
+pub(crate) struct LogSetArguments {
+    /// A level (error, warn, info, debug, trace, off), or PART=LEVEL; several with commas.
+    #[arg(value_name = "LEVELS")]
+    pub(crate) levels: String,
+    #[command(flatten)]
+    pub(crate) subject: LogSubject,
 }
 
 #[derive(Args, Debug)]

@@ -19,6 +19,7 @@ mod health;
 mod import;
 mod ledger;
 mod limits;
+mod log;
 mod paint;
 mod status;
 mod token;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
             Command::Limits(limits) => limits::run(limits).await,
             Command::Node(node) => upgrade::node(node).await,
             Command::Cluster(cluster) => upgrade::cluster(cluster).await,
+            Command::Log(log) => log::run(log).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
         }

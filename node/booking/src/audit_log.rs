@@ -143,7 +143,7 @@ fn about(slug: &str, operation: &Operation, outcome: &Outcome) -> String {
         | Operation::Rebook { booking: id, .. } => booking(id),
         Operation::Cancel { booking: id, lines } if lines.is_empty() => booking(id),
         Operation::Cancel { booking: id, lines } => format!("{} lines {lines:?}", booking(id)),
-        Operation::Expire { .. } => String::new(),
+        Operation::Expire { .. } | Operation::Probe(_) => String::new(),
         Operation::Admit(admit) => ticket(&admit.ticket),
         Operation::MergeScans { scans } => format!("{} scans", scans.len()),
         Operation::Annul { device, device_seq } => format!("{device}/{device_seq}"),

@@ -19,7 +19,7 @@ pub(crate) use self::entry::RepliesBuilder;
 pub use self::entry::{EntryBuilder, decode_entry, encode_entry, encode_replies, split_replies};
 pub(crate) use self::outcome::OUTCOME_BOOKING;
 use self::wire::{Reader, Wire, Writer};
-use crate::command::Command;
+use crate::command::{Command, Operation};
 use crate::ids::VenueNo;
 use crate::live::News;
 use crate::outcome::Reply;
@@ -82,18 +82,31 @@ pub fn encode_command(command: &Command) -> Bytes {
 /// Where [`decode_command`] would give one.
 pub fn check_command(bytes: &[u8]) -> Result<VenueNo, CodecError> {
     let mut reader = Reader::versioned(VERSION, bytes)?;
-    let venue = domain::check_command(&mut reader)?;
+    let (venue, is_probe) = domain::check_command(&mut reader)?;
     reader.end()?;
+    check_reserve(venue, is_probe)?;
     Ok(venue)
+}
+
+/// What is booked in the reserve is booked by probers, and they book nothing else.
+fn check_reserve(venue: VenueNo, is_probe: bool) -> Result<(), CodecError> {
+    if is_probe == (venue == VenueNo::RESERVE) {
+        Ok(())
+    } else {
+        Err(CodecError::Value {
+            what: "venue of the operation",
+        })
+    }
 }
 
 /// The inverse of [`encode_command`].
 ///
-///
 /// # Errors
 /// Where the bytes are no command.
 pub fn decode_command(bytes: &[u8]) -> Result<Command, CodecError> {
-    decode(bytes)
+    let command: Command = decode(bytes)?;
+    check_reserve(command.venue, matches!(command.operation, Operation::Probe(_)))?;
+    Ok(command)
 }
 
 /// A reply as a node sends it.

@@ -185,6 +185,29 @@ pub enum Operation {
         /// Cash that was found in it, in minor units.
         counted: i64,
     },
+    /// A prober books or releases its place in the shard's reserve, of which no visitor knows.
+    Probe(Probe),
+}
+
+/// See [`Operation::Probe`]. Its command's venue is [`VenueNo::RESERVE`]; it has no key, for it is idempotent by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Who probes: drawn by each prober for itself.
+    pub prober: u64,
+    /// Grows with each of its rounds.
+    pub turn: u64,
+    /// Which half of the round.
+    pub step: ProbeStep,
+}
+
+/// What a round of a prober consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ProbeStep {
+    /// Take a place.
+    Hold = 0,
+    /// Give it back.
+    Release = 1,
 }
 
 impl Operation {
@@ -209,6 +232,7 @@ impl Operation {
             Self::RetireTicketKey { .. } => "retire_ticket_key",
             Self::OpenDrawer { .. } => "open_drawer",
             Self::CloseDrawer { .. } => "close_drawer",
+            Self::Probe(_) => "probe",
         }
     }
 }

@@ -9,6 +9,7 @@ mod expire;
 mod extend;
 mod hold;
 mod import_venue;
+mod probe;
 mod rebook;
 mod release;
 mod set_slots;
@@ -135,6 +136,7 @@ fn dispatch(transaction: &mut Transaction<'_>, command: &Command) -> Result<Step
         Operation::RetireTicketKey { key } => ticket_keys::retire(transaction, venue, *key),
         Operation::OpenDrawer { drawer, float } => drawers::open(transaction, venue, drawer, *float),
         Operation::CloseDrawer { drawer, counted } => drawers::close(transaction, venue, drawer, *counted),
+        Operation::Probe(probe) => probe::probe(transaction, *probe),
     };
     outcome.map(Step::Outcome)
 }

@@ -59,6 +59,11 @@ pub enum IdError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VenueNo(pub u32);
 
+impl VenueNo {
+    /// No venue: the reserve of a shard, which its probers book. Never given to a venue.
+    pub const RESERVE: Self = Self(u32::MAX);
+}
+
 /// A booking: venue, the sequence number that the venue handed out in apply (so row keys are in log order),
 /// and 64 unguessable bits that the router drew, because whoever knows the id may read and release the booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -36,8 +36,8 @@ use crate::outbox::Events;
 use crate::outcome::Reply;
 use crate::rows::{ReadRows, Rows, RowsError};
 use crate::state::{
-    Catalogue, CatalogueRow, Counters, GuideHour, Hour, PlanRow, Record, Row, Slot, VenueRow, checked_row, damaged,
-    encode_row, read_row,
+    Catalogue, CatalogueRow, Counters, GuideHour, Hour, PlanRow, Record, Reserve, Row, Slot, VenueRow, checked_row,
+    damaged, encode_row, read_row,
 };
 use crate::time::Timestamp;
 
@@ -105,6 +105,8 @@ pub struct Inventory {
     events: Events,
     /// Plans changed in this entry.
     plans: BTreeMap<(VenueNo, u16), PlanRow>,
+    /// The reserve as this entry has changed it.
+    reserve: Option<Reserve>,
     /// Digests of uncached rows changed in this entry.
     replaced: BTreeMap<Vec<u8>, u128>,
 }
@@ -139,6 +141,7 @@ impl Inventory {
             deadlines: Deadlines::default(),
             events: Events::default(),
             plans: BTreeMap::new(),
+            reserve: None,
             replaced: BTreeMap::new(),
         }
     }
@@ -290,6 +293,7 @@ impl Inventory {
         self.records.evict(self.limits.records);
         self.catalogues.evict(self.limits.catalogue_bytes);
         self.plans.clear();
+        self.reserve = None;
         self.replaced.clear();
     }
 

@@ -58,6 +58,8 @@ pub(crate) enum Table {
     Drawer = 0x42,
     /// What the staff did, in log order.
     Audit = 0x50,
+    /// What probers have of the reserve; one row a shard.
+    Reserve = 0x60,
 }
 
 /// The longest key: table, venue, deadline, sequence number.
@@ -114,6 +116,15 @@ impl Key {
     /// The first key beyond `table`.
     pub(crate) fn table_end(table: Table) -> [u8; 1] {
         [table as u8 + 1]
+    }
+
+    /// The smallest key of a venue's rows in `table`, and the first beyond them.
+    pub(crate) fn of_venue(table: Table, venue: VenueNo) -> (Self, Self) {
+        let to = match venue.0.checked_add(1) {
+            Some(next) => Self::venue(table, VenueNo(next)),
+            None => Self::copied(&Self::table_end(table)),
+        };
+        (Self::venue(table, venue), to)
     }
 
     pub(crate) fn clock() -> Self {
@@ -224,6 +235,10 @@ impl Key {
         Self::venue(Table::Audit, venue).then(number.to_be_bytes())
     }
 
+    pub(crate) fn reserve() -> Self {
+        Self::venue(Table::Reserve, VenueNo::RESERVE)
+    }
+
     pub(crate) fn outbox(venue: VenueNo, number: u64) -> Self {
         Self::venue(Table::Outbox, venue).then(number.to_be_bytes())
     }
@@ -245,6 +260,11 @@ fn unordered(bytes: [u8; 8]) -> i64 {
 /// The venue in a key of any table from [`Table::Venue`] on.
 pub(crate) fn venue_of(key: &[u8]) -> Option<VenueNo> {
     Some(VenueNo(u32::from_be_bytes(*key.get(1..)?.first_chunk()?)))
+}
+
+/// The product in a key of slots or guides.
+pub(crate) fn product_of(key: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(*key.get(5..)?.first_chunk()?))
 }
 
 /// The last eight bytes as a time: slots and hours end with it.

@@ -21,6 +21,7 @@ pub mod command;
 mod commands;
 pub mod idempotency;
 pub mod ids;
+pub mod invariants;
 pub mod inventory;
 mod keys;
 pub mod ledger;

@@ -70,6 +70,11 @@ pub enum Outcome {
     TicketKeys(Vec<TicketKeyView>),
     /// A cash drawer, after a change.
     Drawer(DrawerView),
+    /// The reserve, after a step of a prober.
+    Probed {
+        /// The prober has its place.
+        held: bool,
+    },
 }
 
 /// A cash drawer as it is shown.

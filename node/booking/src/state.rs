@@ -6,6 +6,7 @@
 mod desk;
 mod hours;
 mod record;
+mod reserve;
 mod slot;
 mod venue;
 
@@ -13,8 +14,11 @@ pub(crate) use self::desk::{
     DeviceScan, DeviceScanId, Drawer, DrawerId, Footfall, FootfallId, Passage, Passed, Scans, TicketKey, TicketKeys,
     TicketNo, Tour, TourId, VoidId, VoidTickets,
 };
+#[cfg(test)]
+pub(crate) use self::hours::Taken;
 pub(crate) use self::hours::{BUCKET, BUCKETS_PER_HOUR, GuideHour, GuideHourId, Hour, HourId, Span};
 pub(crate) use self::record::{Booking, Line, Lines, Operated, PastIssue, Record, RecordId, tickets_of};
+pub(crate) use self::reserve::{Prober, RESERVE_PLACES, Reserve};
 pub(crate) use self::slot::{Slot, SlotId};
 pub(crate) use self::venue::{Catalogue, CatalogueRow, Counters, PlanRow, VenueRow};
 use crate::codec::wire::{Reader, Wire, Writer};

@@ -10,6 +10,8 @@ mod audit;
 mod codec;
 mod codec_desk;
 mod golden;
+mod invariants;
+mod probes;
 mod script;
 mod stories;
 mod walks;

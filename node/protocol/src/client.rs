@@ -31,7 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 use rotunda_booking::codec;
-use rotunda_booking::command::Command;
+use rotunda_booking::command::{Command, Operation, Probe};
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::outcome::Reply;
 use rotunda_booking::query::{Answer, Query};
@@ -43,12 +43,15 @@ use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
+use self::query::Question;
+use self::submit::Destination;
 pub use self::watch::Heard;
 use crate::alarm::Alarms;
 pub use crate::convert::{NodeStatus, ReplicaStatus};
 use crate::dial::{Dial, Tcp};
 pub use crate::error::ClientError;
 use crate::shard_map::ShardMap;
+use crate::trace_context::TraceContext;
 
 /// What a client needs to know.
 #[derive(Clone, Debug)]
@@ -180,7 +183,37 @@ impl ClusterClient {
     /// # Errors
     /// See [`ClientError`]. `Unknown` only where the command may have been proposed.
     pub async fn submit(&self, command: &Command, deadline: Instant) -> Result<Submitted, ClientError> {
-        submit::submit(&self.inner, command.venue, codec::encode_command(command), deadline).await
+        self.submit_traced(command, None, deadline).await
+    }
+
+    /// As [`ClusterClient::submit`], and the node's spans are below `trace`.
+    ///
+    /// # Errors
+    /// As [`ClusterClient::submit`].
+    pub async fn submit_traced(
+        &self,
+        command: &Command,
+        trace: Option<TraceContext>,
+        deadline: Instant,
+    ) -> Result<Submitted, ClientError> {
+        let encoded = codec::encode_command(command);
+        submit::submit(&self.inner, Destination::Venue(command.venue), encoded, trace, deadline).await
+    }
+
+    /// Has a step of a prober applied by this shard, by the way that commands of visitors go.
+    ///
+    /// # Errors
+    /// As [`ClusterClient::submit`]; `Unavailable` also where the map has no such shard.
+    pub async fn probe(&self, shard: u64, probe: Probe, deadline: Instant) -> Result<Submitted, ClientError> {
+        let command = Command {
+            key: None,
+            fingerprint: 0,
+            venue: VenueNo::RESERVE,
+            actor: None,
+            operation: Operation::Probe(probe),
+        };
+        let encoded = codec::encode_command(&command);
+        submit::submit(&self.inner, Destination::Shard(shard), encoded, None, deadline).await
     }
 
     /// Answers from a state that holds every write acknowledged before the call, and the log up to `at_least`, the
@@ -194,15 +227,26 @@ impl ClusterClient {
         at_least: Option<u64>,
         deadline: Instant,
     ) -> Result<Answered, ClientError> {
-        let venue = query.venue();
-        query::query(
-            &self.inner,
-            venue,
-            codec::encode_query(query),
-            at_least.unwrap_or(0),
-            deadline,
-        )
-        .await
+        self.query_traced(query, at_least, None, deadline).await
+    }
+
+    /// As [`ClusterClient::query`], and the node's span is below `trace`.
+    ///
+    /// # Errors
+    /// As [`ClusterClient::query`].
+    pub async fn query_traced(
+        &self,
+        query: &Query,
+        at_least: Option<u64>,
+        trace: Option<TraceContext>,
+        deadline: Instant,
+    ) -> Result<Answered, ClientError> {
+        let question = Question {
+            query: codec::encode_query(query),
+            at_least: at_least.unwrap_or(0),
+            trace: trace.map(TraceContext::to_bytes).unwrap_or_default(),
+        };
+        query::query(&self.inner, query.venue(), question, deadline).await
     }
 }
 

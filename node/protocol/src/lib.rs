@@ -7,6 +7,7 @@
 //! - [`client`]: the cluster client: venue -> shard -> leader, retries under the same command, a deadline.
 //! - [`ledger`]: the lines of a venue's ledger and their chain, for whoever checks them from outside.
 //! - [`version`]: which formats a binary reads, and which the cluster writes.
+//! - [`trace_context`]: which trace a call belongs to.
 //! - [`alarm`]: timers that outlive the call that they were set for.
 //!
 //! What a command means is `rotunda-booking`'s; its bytes pass through here unread. HTTP is the router's.
@@ -23,6 +24,7 @@ pub mod proto;
 pub mod rejection;
 pub mod shard_map;
 pub mod token;
+pub mod trace_context;
 pub mod version;
 
 /// Largest gRPC message that either side takes, in bytes. tonic's own limit of 4 MiB is too low for a frame of

@@ -15,6 +15,9 @@ pub const BEFORE: u32 = 3;
 /// From here on the meta group's row of the version may be written, and commands that came with it.
 pub const CLUSTER_VERSION: u32 = 4;
 
+/// From here on shards take probes: commands that older nodes cannot read.
+pub const PROBES: u32 = CLUSTER_VERSION;
+
 /// What precedes the range in a binary's version.
 const METADATA: &str = "+formats.";
 

@@ -8,12 +8,16 @@ use bytes::BytesMut;
 use futures::{Stream, StreamExt};
 use metrics::{Counter, counter};
 use rotunda_booking::codec;
+use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
 use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES};
 use rotunda_protocol::proto::booking::booking_server::Booking;
 use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame, WatchRequest};
 use rotunda_protocol::rejection::Rejection;
+use rotunda_protocol::trace_context::{Beside, TraceContext};
+use rotunda_protocol::version::PROBES;
 use rotunda_raft_storage::scope;
+use rotunda_telemetry::traces::{Kind, Span};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -23,6 +27,7 @@ use crate::budget::{Budget, Ceiling, QUERY_UNIT_BYTES};
 use crate::meta::controller::Meta;
 use crate::shards::batcher::{Answered, ReplyTo, Submission};
 use crate::shards::shard::ShardError;
+use crate::shards::traced::Traced;
 use crate::shards::{Shard, Shards};
 
 /// Commands of one stream that have no reply yet. When so many are under way the stream is not read further, and HTTP/2
@@ -94,17 +99,23 @@ impl Booking for BookingDoor {
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
         let request = request.into_inner();
         self.queries.increment(1);
+        let span = TraceContext::of_bytes(&request.trace).and_then(|trace| Span::begin(Kind::Server, "query", trace));
         let reply = match self.answer(request).await {
             Ok((index, answer)) => QueryReply {
                 index,
                 answer,
                 rejection: None,
             },
-            Err(rejection) => QueryReply {
-                index: 0,
-                answer: bytes::Bytes::new(),
-                rejection: Some((&rejection).into()),
-            },
+            Err(rejection) => {
+                if let Some(mut span) = span {
+                    span.fail(rejection.kind.as_str());
+                }
+                QueryReply {
+                    index: 0,
+                    answer: bytes::Bytes::new(),
+                    rejection: Some((&rejection).into()),
+                }
+            }
         };
         Ok(Response::new(reply))
     }
@@ -164,6 +175,7 @@ async fn take_commands(
     room: &Arc<Ceiling>,
 ) -> Result<(), Status> {
     while let Some(frame) = frames.message().await? {
+        let mut traces = Beside::new(frame.traces);
         for record in frame::commands(frame.records) {
             let record = record.map_err(|error| Status::invalid_argument(error.to_string()))?;
             // A place for the reply first: whoever sends more than it reads waits here, not in our memory.
@@ -181,10 +193,12 @@ async fn take_commands(
                 reply.answer(Err(Rejection::overloaded("too many commands are pending on this node")));
                 continue;
             }
+            let traced = traces.of(record.call).and_then(Traced::begin);
             match admit(&record, shards, meta) {
                 Ok(shard) => shard.submitter.submit(Submission {
                     command: record.command,
                     reply,
+                    traced,
                 }),
                 Err(rejection) => reply.answer(Err(rejection)),
             }
@@ -198,6 +212,10 @@ async fn take_commands(
 fn admit(record: &CommandRecord, shards: &Shards, meta: &Meta) -> Result<Arc<Shard>, Rejection> {
     let shard = shards.routed(record.shard, record.epoch)?;
     let venue = codec::check_command(&record.command).map_err(|error| Rejection::malformed(error.to_string()))?;
+    if venue == VenueNo::RESERVE {
+        // Every shard has one; the codec has seen to it that this is a probe.
+        return meta.reached(PROBES).map(|()| shard);
+    }
     match meta.shard_of(venue.0) {
         Some(owner) if owner == record.shard => Ok(shard),
         // Another shard's venue, or one that this node has not heard of yet: the caller's map decides after a refresh.

@@ -23,7 +23,7 @@ use super::version;
 use crate::config::Config;
 use crate::group::{Group, Host};
 use crate::shards::{Shard, Shards};
-use crate::{calendar, expiry, vital};
+use crate::{audit, calendar, expiry, vital};
 
 /// A change of the map that takes longer has no quorum.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -75,6 +75,14 @@ impl Meta {
     #[must_use]
     pub fn shard_of(&self, venue: u32) -> Option<u64> {
         self.directory.load().get(&venue).copied()
+    }
+
+    /// Whether the cluster's version is at least this, as far as this node has heard.
+    ///
+    /// # Errors
+    /// Where it is not, with the nodes that are behind.
+    pub fn reached(&self, needs: u32) -> Result<(), Rejection> {
+        reached(needs, &self.map.borrow())
     }
 
     /// Proposes a change and waits until it is applied here. The answer is what the machine says to it: a byte for the
@@ -233,6 +241,7 @@ impl Controller {
                 format!("the calendar of shard {id}"),
                 calendar::run(Arc::clone(&shard), slots),
             );
+            vital::spawn(format!("the audit of shard {id}"), audit::pools(Arc::clone(&shard)));
             if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
                 shard.group.found(record.replicas.iter().copied()).await?;
             }

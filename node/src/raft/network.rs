@@ -1,6 +1,7 @@
 //! openraft's view of the peers: one [`Connection`] per target replica, all of a node's sharing its one stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{Backoff, RPCOption, RPCTypes};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
@@ -64,6 +65,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &ReplicaNode) -> Connection {
+        log_reversions(node.node, 0);
         Connection(Arc::new(Route {
             group: self.group,
             from: self.replica,
@@ -71,6 +73,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             node: node.node,
             peers: self.peers.clone(),
             room: Room::of(self.budget.bytes_per_replication()),
+            acknowledged: AtomicU64::new(0),
         }))
     }
 }
@@ -85,6 +88,8 @@ struct Route {
     node: u32,
     peers: Peers,
     room: Room,
+    /// Index up to which the other has said that it has the log.
+    acknowledged: AtomicU64,
 }
 
 /// Bounds the entries that are under way and not yet answered, in bytes.
@@ -110,6 +115,10 @@ impl Room {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limit);
         Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok()
     }
+}
+
+fn log_reversions(node: u32, count: u64) {
+    metrics::counter!(rotunda_metrics::node::RAFT_LOG_REVERSIONS.name, "node" => node.to_string()).increment(count);
 }
 
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
@@ -176,6 +185,27 @@ impl Route {
 }
 
 impl Route {
+    /// A log that ends before what it was acknowledged to have has gone back: its disk lost what it had synced.
+    fn note(&self, result: &StreamAppendResult<TypeConfig>) {
+        match result {
+            Ok(Some(log_id)) => {
+                self.acknowledged.fetch_max(log_id.index, Ordering::Relaxed);
+            }
+            Err(StreamAppendError::Conflict(at)) if at.index <= self.acknowledged.load(Ordering::Relaxed) => {
+                // Once for each loss: from here on it is filled again.
+                self.acknowledged.store(0, Ordering::Relaxed);
+                log_reversions(self.node, 1);
+                tracing::error!(
+                    group = self.group,
+                    node = self.node,
+                    index = at.index,
+                    "the node has lost entries that it had acknowledged; it is sent them again. Does its disk sync?"
+                );
+            }
+            Ok(None) | Err(_) => {}
+        }
+    }
+
     /// Queues the request once there is room for it; the second future waits for the response.
     async fn append(
         self: Arc<Self>,
@@ -190,7 +220,9 @@ impl Route {
             body.map(|body| self.send::<AppendEntriesResponse<TypeConfig>>(Kind::Append, body, APPEND_TIMEOUT));
         async move {
             let _until_answered = room;
-            Ok(answer?.await?.into_stream_result(previous, last))
+            let result = answer?.await?.into_stream_result(previous, last);
+            self.note(&result);
+            Ok(result)
         }
     }
 }

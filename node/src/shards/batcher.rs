@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::leadership::Leadership;
+use super::traced::{Traced, TracedEntry};
 use crate::budget::Share;
 use crate::clock::stamp::StampClock;
 use crate::clock::wall::WallClock;
@@ -117,6 +118,8 @@ pub struct Submission {
     pub command: Bytes,
     /// Whom to tell.
     pub reply: ReplyTo,
+    /// Its part of a trace that is kept.
+    pub traced: Option<Box<Traced>>,
 }
 
 /// The handle by which commands reach the batcher.
@@ -158,6 +161,7 @@ impl Submitter {
         self.submit(Submission {
             command,
             reply: ReplyTo::Caller(reply),
+            traced: None,
         });
         answer
             .await
@@ -185,6 +189,8 @@ struct InFlight {
     applied: oneshot::Receiver<ClientWriteResult<TypeConfig>>,
     since: Instant,
     replies: Vec<ReplyTo>,
+    /// Of the commands that are traced.
+    traced: Option<TracedEntry>,
 }
 
 impl InFlight {
@@ -224,6 +230,9 @@ impl Batcher {
                 applied = next_applied(&mut in_flight) => {
                     if let Some(entry) = in_flight.pop_front() {
                         gathering = entry.gather_until();
+                        if let Some(traced) = entry.traced {
+                            traced.applied(self.shard, &applied);
+                        }
                         self.hand_out(applied, entry.replies);
                     }
                 }
@@ -280,16 +289,25 @@ impl Batcher {
         let mut entry = EntryBuilder::new();
         let mut replies = Vec::with_capacity(submissions.size_hint().0);
         let mut bytes = 0;
+        let mut traced = Vec::new();
         while bytes < ENTRY_BYTES {
             let Some(submission) = submissions.next() else { break };
             bytes += submission.command.len();
             entry.push(&submission.command);
             replies.push(submission.reply);
+            traced.extend(submission.traced);
         }
         #[expect(clippy::cast_precision_loss, reason = "a count for a histogram")]
         batch_size.record(replies.len() as f64);
         let stamp = clock.stamp(self.leadership.term(), self.pulse.now(), self.wall.now_ms());
-        let (responder, applied) = ProgressResponder::complete_only();
+        // When it was committed is asked only where somebody wants to know.
+        let (responder, applied, traced) = if traced.is_empty() {
+            let (responder, applied) = ProgressResponder::complete_only();
+            (responder, applied, None)
+        } else {
+            let (responder, committed, applied) = ProgressResponder::new();
+            (responder, applied, Some(TracedEntry::proposed(traced, committed)))
+        };
         let proposed = self
             .raft
             .client_write_ff(Payload(entry.finish(Timestamp(stamp))), Some(responder))
@@ -308,6 +326,7 @@ impl Batcher {
             applied,
             since: Instant::now(),
             replies,
+            traced,
         })
     }
 

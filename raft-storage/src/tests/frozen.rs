@@ -8,11 +8,11 @@ use openraft::storage::RaftStateMachine as _;
 use openraft::vote::{RaftLeaderId as _, leader_id_adv::LeaderId};
 use openraft::{EntryPayload, Membership, RaftSnapshotBuilder as _};
 
-use super::{Place, apply, entry_with, over_both};
+use super::{Place, apply, entry_with, over_all};
 use crate::record::{self, RecordError, ReplicaDescriptor, StoredIdentity};
 use crate::types::{Entry, LogId, Payload, ReplicaNode, StoredMembership, Vote};
 
-over_both! {
+over_all! {
     a_snapshot_is_of_these_bytes,
 }
 

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde::Serialize;
 
-use super::{LogFormat, Span};
+use super::Span;
 use crate::auth::Cidr;
 use crate::rate_limit::Quota;
+use rotunda_telemetry::logs::Format as LogFormat;
 
 /// Rotunda's public HTTP door: takes visitors' requests and forwards each to the node that leads its venue's shard.
 ///
@@ -126,6 +127,22 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogFormat>,
+    /// Collector that traces are sent to by OTLP over gRPC, as http://127.0.0.1:4317 [default: no traces]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces_endpoint: Option<String>,
+    /// Share of traces kept, 0 to 1, where the caller's traceparent does not decide [default: 0.01]
+    #[arg(long, value_name = "RATIO")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces_ratio: Option<f64>,
+    /// How often every shard is probed by a booking of its reserve; 0s: not at all [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_interval: Option<Span>,
+    /// How long a probe of a shard may take [default: 3s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_timeout: Option<Span>,
     /// Stop when standard input ends: a launcher holds the other end, so its death takes the router along
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -159,5 +176,9 @@ pub(super) const VARIABLES: &[&str] = &[
     "workers",
     "log",
     "log_format",
+    "traces_endpoint",
+    "traces_ratio",
+    "probe_interval",
+    "probe_timeout",
     "exit_with_parent",
 ];

@@ -66,6 +66,8 @@ type Events = (u64, HashMap<(Range, u64), Bytes>);
 /// See the module.
 pub struct Venue {
     pub(crate) number: VenueNo,
+    /// Watched from then on.
+    since: Instant,
     seen: RwLock<Option<Seen>>,
     changes: watch::Sender<u64>,
     looked: Mutex<(Instant, Instant)>,
@@ -88,6 +90,7 @@ impl Venue {
     pub(super) fn new(number: VenueNo, rendered_bytes: Arc<AtomicUsize>, most_bytes: usize) -> Self {
         Self {
             number,
+            since: Instant::now(),
             seen: RwLock::new(None),
             changes: watch::Sender::new(0),
             looked: Mutex::new((Instant::now(), Instant::now())),
@@ -146,6 +149,12 @@ impl Venue {
         let seen = self.seen.read();
         let seen = seen.as_ref()?;
         (seen.as_of.elapsed() <= FRESH).then(|| seen.view.clone())
+    }
+
+    /// How old that is which is known of it.
+    pub(super) fn age(&self) -> Duration {
+        let as_of = self.seen.read().as_ref().map_or(self.since, |seen| seen.as_of);
+        as_of.elapsed()
     }
 
     /// How it stood when last heard of.

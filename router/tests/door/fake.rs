@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use rotunda_booking::calendar;
-use rotunda_booking::command::{Command, Entry, Operation};
+use rotunda_booking::command::{Command, Entry, Operation, Probe};
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::inventory::{Inventory, Limits};
 use rotunda_booking::live::{Seen, Watcher};
@@ -44,7 +44,7 @@ struct Shard {
     limits: ClusterLimits,
     /// Entries that changed the map beside venues.
     changes: u64,
-    cluster_version: u32,
+    pub(crate) cluster_version: u32,
 }
 
 /// What the next call meets.
@@ -67,7 +67,7 @@ pub(crate) enum Trouble {
 }
 
 pub(crate) struct Fake {
-    shard: Arc<Mutex<Shard>>,
+    pub(crate) shard: Arc<Mutex<Shard>>,
     /// Change streams are there; without them availability is asked for. Not at first.
     pub(crate) streams: Arc<AtomicBool>,
     /// How old the state is that streams show, in milliseconds.
@@ -131,6 +131,30 @@ impl Fake {
         self.shard.lock().inventory.state_hash()
     }
 
+    async fn take(&self, command: Command, deadline: Instant) -> Result<Submitted, ClientError> {
+        let Ok(trouble) = tokio::time::timeout_at(deadline, self.pass()).await else {
+            return Err(ClientError::Unavailable);
+        };
+        match trouble {
+            Some(Trouble::Unavailable) => return Err(ClientError::Unavailable),
+            Some(Trouble::Overloaded) => return Err(ClientError::Overloaded),
+            Some(Trouble::Rejected) => return Err(ClientError::Rejected("malformed".into())),
+            _ => {}
+        }
+        let mut shard = self.shard.lock();
+        let is_known = |venue: &VenueInfo| venue.number == command.venue;
+        if command.venue != VenueNo::RESERVE && !shard.venues.iter().any(is_known) {
+            return Err(ClientError::UnknownVenue);
+        }
+        let mut reply = shard.apply(command.clone());
+        match trouble {
+            Some(Trouble::AnswerLost) => return Err(ClientError::Unknown),
+            Some(Trouble::Retried) => reply = shard.apply(command),
+            _ => {}
+        }
+        Ok(Submitted { shard: SHARD, reply })
+    }
+
     async fn pass(&self) -> Option<Trouble> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let _permit = self.gate.acquire().await;
@@ -177,27 +201,23 @@ impl Backend for Fake {
     }
 
     fn submit<'a>(&'a self, command: &'a Command, deadline: Instant) -> BoxFuture<'a, Result<Submitted, ClientError>> {
+        self.take(command.clone(), deadline).boxed()
+    }
+
+    fn probe(&self, shard: u64, probe: Probe, deadline: Instant) -> BoxFuture<'_, Result<Submitted, ClientError>> {
+        let command = Command {
+            key: None,
+            fingerprint: 0,
+            venue: VenueNo::RESERVE,
+            actor: None,
+            operation: Operation::Probe(probe),
+        };
         async move {
-            let Ok(trouble) = tokio::time::timeout_at(deadline, self.pass()).await else {
-                return Err(ClientError::Unavailable);
-            };
-            match trouble {
-                Some(Trouble::Unavailable) => return Err(ClientError::Unavailable),
-                Some(Trouble::Overloaded) => return Err(ClientError::Overloaded),
-                Some(Trouble::Rejected) => return Err(ClientError::Rejected("malformed".into())),
-                _ => {}
+            if shard == SHARD {
+                self.take(command, deadline).await
+            } else {
+                Err(ClientError::Unavailable)
             }
-            let mut shard = self.shard.lock();
-            if !shard.venues.iter().any(|venue| venue.number == command.venue) {
-                return Err(ClientError::UnknownVenue);
-            }
-            let mut reply = shard.apply(command.clone());
-            match trouble {
-                Some(Trouble::AnswerLost) => return Err(ClientError::Unknown),
-                Some(Trouble::Retried) => reply = shard.apply(command.clone()),
-                _ => {}
-            }
-            Ok(Submitted { shard: SHARD, reply })
         }
         .boxed()
     }

@@ -13,6 +13,7 @@ mod http2;
 mod limits;
 mod live;
 mod live_streams;
+mod prober;
 mod qr;
 mod replay;
 mod reports;

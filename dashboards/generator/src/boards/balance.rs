@@ -38,6 +38,18 @@ pub(super) fn board() -> Board {
                     .show(of(&node::RAFT_BATCH_COMMANDS).mean(&["shard"]), "shard {{shard}}"),
                 Panel::lines("Time spent applying", "percentunit", "Share of the time that a shard's replicas spend applying entries, busiest node. At 1 the shard is as fast as it gets.")
                     .show(max(&["shard"], &of(&storage::APPLY_SECONDS).spent()), "shard {{shard}}"),
+                Panel::lines(
+                    "Invariants violated",
+                    "short",
+                    "Rows that do not add up, found by the audit of a replica, by what does not hold. Anything but zero is an incident (InventoryInvariantViolated).",
+                )
+                .show(sum(&["instance", "shard", "kind"], &of(&node::INVARIANT_VIOLATIONS).increase()), "{{instance}}, shard {{shard}}: {{kind}}"),
+                Panel::lines(
+                    "Replicas compared",
+                    "short",
+                    "State hashes of other replicas held against the leader's. `different` is an incident (ReplicaDiverged); `not_at_one_index` says nothing, as while much is sold.",
+                )
+                .show(sum(&["outcome"], &of(&node::REPLICAS_COMPARED).increase()), "{{outcome}}"),
                 Panel::lines("Holds expired", "ops", "By shard, per second.")
                     .show(sum(&["shard"], &of(&node::HOLDS_EXPIRED).rate()), "shard {{shard}}"),
             ],

@@ -13,6 +13,13 @@ pub(super) fn board() -> Board {
     let errors = of(&router::HTTP_REQUESTS).having("outcome", "error|shed").rate();
     let requests = of(&router::HTTP_REQUESTS).rate();
     let bad_share = format!("(sum({errors}) or vector(0)) / sum({requests})");
+    let probes = of(&router::PROBE_ATTEMPTS).rate();
+    let failed_probes = of(&router::PROBE_ATTEMPTS)
+        .having("outcome", "unavailable|unknown|overloaded|refused|wrong")
+        .rate();
+    let bad_probes = format!("(sum({failed_probes}) or vector(0)) / sum({probes})");
+    // Of both, the worse: what nobody asks for fails no request. Without probers it is the requests alone.
+    let uptime = format!("1 - (({bad_share} > {bad_probes}) or {bad_probes} or {bad_share})");
     let fullness = format!(
         "{} / {}",
         of(&router::INFLIGHT_REQUESTS).now(),
@@ -31,9 +38,9 @@ pub(super) fn board() -> Board {
                 Panel::stat(
                     "Uptime",
                     "percentunit",
-                    "Share of requests that were not answered with our error or refused for our overload. Sold out, conflicts, mistakes and quotas of callers count as answered.",
+                    "Share of requests that were not answered with our error or refused for our overload, or share of probes that booked and released a place in every shard's reserve, whichever is less. Sold out, conflicts, mistakes and quotas of callers count as answered.",
                 )
-                .show(format!("1 - {bad_share}"), "answered")
+                .show(uptime, "answered")
                 .up_to(1.0)
                 .better_from(0.999, 0.9999),
                 Panel::stat(
@@ -79,6 +86,40 @@ pub(super) fn board() -> Board {
                 )
                 .show(sum(&["route", "outcome"], &errors), "{{route}}: {{outcome}}")
                 .wide(12),
+            ],
+        )
+        .row(
+            "What the probers see",
+            [
+                Panel::stat(
+                    "Shards that cannot be booked",
+                    "short",
+                    "Shards in whose reserve no router could book and release a place when it last tried. Each router tries every few seconds (ProbeFailing).",
+                )
+                .show(
+                    format!("{} or vector(0)", count(&[], &format!("{} == 0", max(&["shard"], &of(&router::PROBE_SUCCESS).now())))),
+                    "shards",
+                )
+                .wide(6)
+                .worse_from(1.0, 1.0),
+                Panel::lines(
+                    "Last good probe",
+                    "s",
+                    "How long ago a place of the shard's reserve was last booked and released, by the router that did so last. It stays below the interval of the probes.",
+                )
+                .show(format!("time() - {}", max(&["shard"], &of(&router::PROBE_LAST_SUCCESS).now())), "shard {{shard}}")
+                .wide(6),
+                Panel::lines(
+                    "Probes that failed",
+                    "ops",
+                    "By shard and why. `unavailable`: nobody answered; `unknown`: it was proposed and found no majority; `overloaded`: a queue is full; `refused`: the reserve is full or the node is older; `wrong`: an answer that cannot be.",
+                )
+                .show(sum(&["shard", "outcome"], &failed_probes), "shard {{shard}}: {{outcome}}")
+                .wide(6),
+                Panel::lines("Time of a probe", "s", "A booking and its release together, all shards.")
+                    .show(of(&router::PROBE_SECONDS).quantile(0.5, &[]), "p50")
+                    .show(of(&router::PROBE_SECONDS).quantile(0.99, &[]), "p99")
+                    .wide(6),
             ],
         )
         .row(

@@ -70,6 +70,8 @@ pub(super) fn board() -> Board {
                     "`stream`: out of a change stream, which costs the cluster nothing. `asked`: a node had to be asked.",
                 )
                 .show(sum(&["source"], &of(&router::AVAILABILITY_ANSWERS).rate()), "{{source}}"),
+                Panel::lines("Age of change streams", "s", "How old the oldest picture of a watched venue is, by router. Beyond a second the cluster is asked instead (OutboxLag).")
+                    .show(max(&["instance"], &of(&router::CHANGES_AGE_SECONDS).now()), "{{instance}}"),
                 Panel::lines("Event streams", "short", "Open event streams of availability, by router.")
                     .show(sum(&["instance"], &of(&router::EVENT_STREAMS).now()), "{{instance}}"),
             ],

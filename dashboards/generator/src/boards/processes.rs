@@ -42,6 +42,8 @@ pub(super) fn board() -> Board {
                     .show(max(&["job", "instance"], &of(&process::VIRTUAL_MEMORY_BYTES).now()), "{{job}} {{instance}}"),
                 Panel::lines("Connections refused by nodes", "ops", "Closed at once, because as many as the memory budget allows were open: more `--memory`, or fewer routers.")
                     .show(sum(&["instance"], &of(&node::CONNECTIONS_REFUSED).rate()), "{{instance}}"),
+                Panel::lines("Spans of traces", "ops", "Sent to the collector, and lost because it did not take them. None where `traces_endpoint` is not set.")
+                    .show(sum(&["job", "outcome"], &of(&process::TRACE_SPANS).rate()), "{{job}}: {{outcome}}"),
             ],
         )
 }

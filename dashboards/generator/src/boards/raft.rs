@@ -107,6 +107,12 @@ pub(super) fn board() -> Board {
                     "How often entries that were never committed were cut off a log after a change of leader. Normal after an outage; all the time it is not.",
                 )
                 .show(sum(&["instance"], &of(&storage::LOG_TRUNCATIONS).increase()), "{{instance}}"),
+                Panel::lines(
+                    "Logs that went back",
+                    "short",
+                    "How often a node had lost entries that it had acknowledged, by node. Its leader fills it again; its disk does not sync (LogWentBack).",
+                )
+                .show(sum(&["node"], &of(&node::RAFT_LOG_REVERSIONS).increase()), "node {{node}}"),
                 Panel::lines("Clock offset", "s", "Wall clock minus the median of all nodes' clocks. Beyond half a second the node gives leadership away.")
                     .show(of(&node::CLOCK_OFFSET_SECONDS).now(), "{{instance}}")
                 .signed(),

@@ -7,7 +7,8 @@ use crate::catalogue::encoding::{decode_venue, encode_venue};
 use crate::codec::CodecError;
 use crate::codec::wire::{Reader, Wire, Writer, skip_field, wire_newtype, wire_struct, wire_tag};
 use crate::command::{
-    Actor, Channel, Command, HoldRequest, LineRequest, Operation, Payment, Role, SlotChange, SlotPlan, SlotSpec,
+    Actor, Channel, Command, HoldRequest, LineRequest, Operation, Payment, Probe, ProbeStep, Role, SlotChange,
+    SlotPlan, SlotSpec,
 };
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
 use crate::time::{ServiceDay, Timestamp};
@@ -92,6 +93,8 @@ wire_struct!(Admit {
     direction
 });
 wire_struct!(Scan { admit, at });
+wire_tag!(ProbeStep { Hold, Release });
+wire_struct!(Probe { prober, turn, step });
 wire_struct!(Command {
     key,
     fingerprint,
@@ -100,14 +103,15 @@ wire_struct!(Command {
     operation
 });
 
-/// Passes over a command and gives its venue.
-pub(super) fn check_command(reader: &mut Reader<'_>) -> Result<VenueNo, CodecError> {
+/// Passes over a command and gives its venue, and whether it is a probe.
+pub(super) fn check_command(reader: &mut Reader<'_>) -> Result<(VenueNo, bool), CodecError> {
     skip_field(|command: &Command| &command.key, reader)?;
     skip_field(|command: &Command| &command.fingerprint, reader)?;
     let venue = reader.take()?;
     skip_field(|command: &Command| &command.actor, reader)?;
+    let is_probe = reader.clone().take::<u8>()? == OPERATION_PROBE;
     skip_field(|command: &Command| &command.operation, reader)?;
-    Ok(venue)
+    Ok((venue, is_probe))
 }
 
 impl Wire for SlotChange {
@@ -134,6 +138,9 @@ impl Wire for SlotChange {
 
 /// The number of [`Operation::Hold`].
 const OPERATION_HOLD: u8 = 3;
+
+/// The number of [`Operation::Probe`].
+const OPERATION_PROBE: u8 = 17;
 
 impl Wire for Operation {
     fn write(&self, writer: &mut Writer) {
@@ -220,6 +227,10 @@ impl Wire for Operation {
                 writer.put(drawer);
                 writer.put(counted);
             }
+            Self::Probe(probe) => {
+                writer.put(&OPERATION_PROBE);
+                writer.put(probe);
+            }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -271,6 +282,7 @@ impl Wire for Operation {
                 drawer: reader.take()?,
                 counted: reader.take()?,
             },
+            OPERATION_PROBE => Self::Probe(reader.take()?),
             _ => return Err(CodecError::Value { what: "operation" }),
         })
     }

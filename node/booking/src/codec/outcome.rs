@@ -299,6 +299,10 @@ impl Wire for Outcome {
                 writer.put(&10u8);
                 writer.put(view);
             }
+            Self::Probed { held } => {
+                writer.put(&11u8);
+                writer.put(held);
+            }
         }
     }
     fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
@@ -330,6 +334,7 @@ impl Wire for Outcome {
             },
             9 => Self::TicketKeys(reader.take()?),
             10 => Self::Drawer(reader.take()?),
+            11 => Self::Probed { held: reader.take()? },
             _ => return Err(CodecError::Value { what: "outcome" }),
         })
     }

@@ -18,8 +18,8 @@ use crate::outcome::{Refusal, RefusalCode};
 use crate::pools::PoolRows;
 use crate::rows::{Rows, RowsError};
 use crate::state::{
-    Booking, Catalogue, CatalogueRow, Counters, GuideHour, GuideHourId, Hour, HourId, PlanRow, Record, RecordId, Slot,
-    SlotId, damaged, encode_row, read_row,
+    Booking, Catalogue, CatalogueRow, Counters, GuideHour, GuideHourId, Hour, HourId, PlanRow, Record, RecordId,
+    Reserve, Slot, SlotId, damaged, encode_row, read_row,
 };
 use crate::time::Timestamp;
 
@@ -247,6 +247,20 @@ impl Transaction<'_> {
     pub(crate) fn set_plan(&mut self, venue: VenueNo, product: u16, plan: PlanRow) -> Result<(), RowsError> {
         self.replace(&Key::plan(venue, product), &encode_row(&plan))?;
         self.inventory.plans.insert((venue, product), plan);
+        Ok(())
+    }
+
+    /// What probers have of the reserve.
+    pub(crate) fn reserve(&mut self) -> Result<Reserve, RowsError> {
+        match &self.inventory.reserve {
+            Some(changed) => Ok(changed.clone()),
+            None => Ok(read_row::<Reserve>(self.rows, ())?.unwrap_or_default()),
+        }
+    }
+
+    pub(crate) fn set_reserve(&mut self, reserve: &Reserve) -> Result<(), RowsError> {
+        self.replace(&Key::reserve(), &encode_row(reserve))?;
+        self.inventory.reserve = Some(reserve.clone());
         Ok(())
     }
 

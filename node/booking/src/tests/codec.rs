@@ -230,7 +230,10 @@ fn command() -> impl Strategy<Value = Command> {
         .prop_map(|(key, fingerprint, venue, actor, operation)| Command {
             key: key.map(CommandKey),
             fingerprint,
-            venue: VenueNo(venue),
+            venue: match operation {
+                Operation::Probe(_) => VenueNo::RESERVE,
+                _ => VenueNo(venue.min(VenueNo::RESERVE.0 - 1)),
+            },
             actor,
             operation,
         })
@@ -475,6 +478,7 @@ fn decode_everything(bytes: &[u8]) {
     let _ = split_replies(Bytes::copy_from_slice(bytes));
     let _ = decode_row::<crate::state::Record>(&[], bytes);
     let _ = decode_row::<crate::state::Slot>(&[], bytes);
+    let _ = decode_row::<crate::state::Reserve>(&[], bytes);
     let _ = decode_row::<crate::state::Counters>(&[], bytes);
     let _ = decode_row::<crate::state::Scans>(&[], bytes);
     let _ = decode_row::<crate::state::TicketKeys>(&[], bytes);

@@ -6,7 +6,7 @@ use super::codec::{booking_id, booking_view, channel, day, line_request, slot_re
 use crate::admission::{
     AdmissionView, Admit, Admits, Direction, FirstAdmission, FootfallView, Scan, TicketScans, Verdict,
 };
-use crate::command::{Actor, Operation, Payment, Role};
+use crate::command::{Actor, Operation, Payment, Probe, ProbeStep, Role};
 use crate::ids::{TicketId, VenueNo};
 use crate::ledger::{Account, LedgerItem, LedgerLine, Posting, Reason};
 use crate::outcome::{DrawerView, Outcome, TicketStatus, TicketView};
@@ -70,6 +70,12 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         any::<u16>().prop_map(|key| Operation::RetireTicketKey { key }),
         (text(), any::<i64>()).prop_map(|(drawer, float)| Operation::OpenDrawer { drawer, float }),
         (text(), any::<i64>()).prop_map(|(drawer, counted)| Operation::CloseDrawer { drawer, counted }),
+        (
+            any::<u64>(),
+            any::<u64>(),
+            prop_oneof![Just(ProbeStep::Hold), Just(ProbeStep::Release)]
+        )
+            .prop_map(|(prober, turn, step)| Operation::Probe(Probe { prober, turn, step })),
     ]
 }
 

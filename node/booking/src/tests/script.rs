@@ -718,6 +718,7 @@ fn show_reply(output: &mut String, reply: &Reply) {
             write!(output, "difference {difference:+}: ").unwrap();
             show_booking(output, booking);
         }
+        Outcome::Probed { held } => writeln!(output, "reserve {}", if *held { "held" } else { "free" }).unwrap(),
         Outcome::Admission(view) => show_admission(output, view),
         Outcome::Merged { scans, conflicts } => {
             writeln!(output, "{} scans, {} conflicts", scans.len(), conflicts.len()).unwrap();

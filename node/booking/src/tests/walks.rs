@@ -13,6 +13,7 @@ use crate::codec;
 use crate::command::{Channel, Command, Entry, HoldRequest, LineRequest, Operation, SlotChange, SlotPlan, SlotSpec};
 use crate::idempotency::KeyWindow;
 use crate::ids::{BookingId, CommandKey, SlotRef, TicketId, VenueNo};
+use crate::invariants;
 use crate::inventory::{Inventory, Limits};
 use crate::keys::Table;
 use crate::live::{Seen, Watcher};
@@ -567,6 +568,7 @@ impl Walk {
             self.check_reply(command, reply);
         }
         self.counted = audit(&self.first.rows, &self.first.inventory, &self.counted);
+        assert_eq!(invariants::of_venue(&self.first.rows, VENUE).unwrap(), []);
         self.check_views();
         // Not at every entry: what several have changed is told at once.
         if !self.index.is_multiple_of(3) {

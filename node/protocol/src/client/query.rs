@@ -15,11 +15,21 @@ use crate::proto::booking::{QueryReply, QueryRequest};
 use crate::rejection::Rejection;
 use crate::shard_map::{ShardInfo, ShardMap};
 
+/// What is asked, whichever node it is asked of.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    /// As `rotunda_booking::codec` encodes it.
+    pub(super) query: Bytes,
+    /// The answer shows the log up to here.
+    pub(super) at_least: u64,
+    /// As [`crate::trace_context::TraceContext::to_bytes`] gives it; empty where nobody traces it.
+    pub(super) trace: Bytes,
+}
+
 pub(super) async fn query(
     inner: &Inner,
     venue: VenueNo,
-    query: Bytes,
-    at_least: u64,
+    question: Question,
     deadline: Instant,
 ) -> Result<Answered, ClientError> {
     inner.ready(deadline).await?;
@@ -36,7 +46,7 @@ pub(super) async fn query(
             None => Advice::Pause(way.pause()),
             Some(node) => {
                 let until = deadline.min(now + inner.attempt_timeout);
-                match attempt(inner, &map, shard, node, query.clone(), at_least, until).await {
+                match attempt(inner, &map, shard, node, question.clone(), until).await {
                     Ok(answered) => {
                         inner.metrics.attempt(Ending::Answered);
                         inner.leaders.confirmed(shard.id, node);
@@ -66,16 +76,17 @@ async fn attempt(
     map: &ShardMap,
     shard: &ShardInfo,
     node: u32,
-    query: Bytes,
-    at_least: u64,
+    question: Question,
     until: Instant,
 ) -> Result<Answered, Setback> {
     let connection = inner.connections.to(map, node).ok_or(Setback::Unreachable)?;
+    let Question { query, at_least, trace } = question;
     let request = QueryRequest {
         shard: shard.id,
         epoch: shard.epoch,
         query,
         at_least,
+        trace,
     };
     let reply = match timeout_at(until, connection.questions().query(request)).await {
         Err(_) => return Err(Setback::Silent),

@@ -21,6 +21,7 @@ use crate::dial::Line;
 use crate::frame::{self, ReplyRecord};
 use crate::proto::booking::booking_client::BookingClient;
 use crate::proto::booking::{CommandFrame, ReplyFrame};
+use crate::trace_context::TraceContext;
 
 /// Calls under way at one node, queued and sent together. When they are so many the next is refused as overloaded at
 /// once: the node is behind, and waiting here would only hide it.
@@ -55,6 +56,8 @@ struct Outgoing {
     shard: u64,
     epoch: u64,
     command: Bytes,
+    // Boxed: what is not traced, and that is most, moves one word.
+    trace: Option<Box<TraceContext>>,
 }
 
 impl Session {
@@ -83,7 +86,13 @@ impl Session {
     }
 
     /// Queues a command; what it returns resolves to the reply, or to `None` when the stream breaks first.
-    pub(crate) fn call(&self, shard: u64, epoch: u64, command: Bytes) -> Result<PendingReply, NotTaken> {
+    pub(crate) fn call(
+        &self,
+        shard: u64,
+        epoch: u64,
+        command: Bytes,
+        trace: Option<Box<TraceContext>>,
+    ) -> Result<PendingReply, NotTaken> {
         let bytes = command.len();
         let (call, reply) = self.in_flight.begin(bytes)?;
         // From here on dropping `pending` takes the call back out of the books.
@@ -98,6 +107,7 @@ impl Session {
             shard,
             epoch,
             command,
+            trace,
         }) {
             Ok(()) => Ok(pending),
             Err(mpsc::error::TrySendError::Full(_)) => Err(NotTaken::Full),
@@ -259,7 +269,7 @@ struct Frames {
 impl Frames {
     fn pack(&mut self) -> Option<CommandFrame> {
         let books = self.in_flight.books.lock();
-        let mut records = BytesMut::new();
+        let (mut records, mut traces) = (BytesMut::new(), BytesMut::new());
         let mut commands = 0;
         while records.len() < frame::FRAME_TARGET_BYTES
             && let Some(Outgoing {
@@ -267,6 +277,7 @@ impl Frames {
                 shard,
                 epoch,
                 command,
+                trace,
             }) = self.waiting.pop_front()
         {
             // A caller that gave up while its command was queued gets its wish: it is never sent. The length was
@@ -274,6 +285,9 @@ impl Frames {
             if books.calls.contains_key(&call) && frame::put_command(&mut records, call, shard, epoch, &command).is_ok()
             {
                 commands += 1;
+                if let Some(trace) = trace {
+                    trace.put_beside(&mut traces, call);
+                }
             }
         }
         drop(books);
@@ -284,6 +298,7 @@ impl Frames {
         self.metrics.frame_commands.increment(commands);
         Some(CommandFrame {
             records: records.freeze(),
+            traces: traces.freeze(),
         })
     }
 }

@@ -23,6 +23,7 @@ use crate::error::ClientError;
 use crate::frame::MAX_BODY_BYTES;
 use crate::rejection::RejectionKind;
 use crate::shard_map::{ShardInfo, ShardMap};
+use crate::trace_context::TraceContext;
 
 /// An attempt is repeated at the same node once it has waited so many times the attempt's time: should the node have
 /// lost the call, more waiting would not help.
@@ -44,6 +45,7 @@ struct Attempt {
     shard: u64,
     epoch: u64,
     since: Instant,
+    trace: Option<Box<TraceContext>>,
     stage: Stage,
 }
 
@@ -61,6 +63,7 @@ enum Stage {
 struct Submission<'a> {
     inner: &'a Inner,
     command: Bytes,
+    trace: Option<TraceContext>,
     way: Itinerary,
     /// An attempt that may have been proposed has ended without a reply.
     lost: bool,
@@ -74,10 +77,29 @@ struct Submission<'a> {
     routed_by: u64,
 }
 
+/// Where a command goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Destination {
+    /// To the shard in which the venue lives.
+    Venue(VenueNo),
+    /// To this one: it is about no venue.
+    Shard(u64),
+}
+
+impl Destination {
+    fn shard(self, map: &ShardMap) -> Result<&ShardInfo, ClientError> {
+        match self {
+            Self::Venue(venue) => map.shard_of(venue).ok_or(ClientError::UnknownVenue),
+            Self::Shard(shard) => map.shard(shard).ok_or(ClientError::Unavailable),
+        }
+    }
+}
+
 pub(super) async fn submit(
     inner: &Inner,
-    venue: VenueNo,
+    to: Destination,
     command: Bytes,
+    trace: Option<TraceContext>,
     deadline: Instant,
 ) -> Result<Submitted, ClientError> {
     if command.len() > MAX_BODY_BYTES {
@@ -91,6 +113,7 @@ pub(super) async fn submit(
     let mut submission = Submission {
         inner,
         command,
+        trace,
         way: Itinerary::default(),
         lost: false,
         under_way: Vec::new(),
@@ -107,8 +130,9 @@ pub(super) async fn submit(
             return Err(submission.without_reply(ClientError::Unavailable));
         }
         let map = inner.map.current();
-        let Some(shard) = map.shard_of(venue) else {
-            return Err(submission.without_reply(ClientError::UnknownVenue));
+        let shard = match to.shard(&map) {
+            Ok(shard) => shard,
+            Err(error) => return Err(submission.without_reply(error)),
         };
         if submission.current.is_none() && now >= submission.wake {
             submission.start(&map, shard, now);
@@ -153,8 +177,9 @@ impl Submission<'_> {
         self.wake = now + self.inner.attempt_timeout;
         let connection = self.inner.connections.to(map, node);
         let command = self.command.clone();
+        let mut trace = self.trace.map(Box::new);
         let stage = match connection.map(|connection| connection.stream()) {
-            Some(Ok(Stream::Open(session))) => Stage::call(&session, shard.id, shard.epoch, command),
+            Some(Ok(Stream::Open(session))) => Stage::call(&session, shard.id, shard.epoch, command, trace.take()),
             Some(Ok(Stream::Opening(opening))) => Stage::Opening(opening, command),
             Some(Err(_)) | None => Stage::Unreachable,
         };
@@ -164,6 +189,7 @@ impl Submission<'_> {
             shard: shard.id,
             epoch: shard.epoch,
             since: now,
+            trace,
             stage,
         });
     }
@@ -295,7 +321,10 @@ impl Attempt {
             match &mut self.stage {
                 Stage::Opening(opening, command) => {
                     self.stage = match ready!(opening.poll_unpin(context)) {
-                        Ok(session) => Stage::call(&session, self.shard, self.epoch, std::mem::take(command)),
+                        Ok(session) => {
+                            let command = std::mem::take(command);
+                            Stage::call(&session, self.shard, self.epoch, command, self.trace.take())
+                        }
                         Err(_) => Stage::Unreachable,
                     };
                 }
@@ -315,8 +344,8 @@ impl Attempt {
 }
 
 impl Stage {
-    fn call(session: &Session, shard: u64, epoch: u64, command: Bytes) -> Self {
-        match session.call(shard, epoch, command) {
+    fn call(session: &Session, shard: u64, epoch: u64, command: Bytes, trace: Option<Box<TraceContext>>) -> Self {
+        match session.call(shard, epoch, command, trace) {
             Ok(reply) => Self::Sent(reply),
             Err(NotTaken::Full) => Self::Full,
             Err(NotTaken::Broken) => Self::Unreachable,

@@ -28,6 +28,7 @@ fn enqueue(calls: &mpsc::Sender<Outgoing>, in_flight: &Arc<InFlight>, command: B
             shard: 1,
             epoch: 1,
             command,
+            trace: None,
         })
         .unwrap();
     PendingReply {
