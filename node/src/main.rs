@@ -2,12 +2,14 @@
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use rotunda_node::config::{Config, Flags};
 use rotunda_node::server::Server;
 use rotunda_service::supervisor;
-use tokio::signal::unix::{SignalKind, signal};
+use rotunda_tls::mutual::Trust;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -78,6 +80,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let server = Server::start(config, rotunda_node::metrics::install()?).await?;
     supervisor::ready();
     tokio::spawn(supervisor::watchdog(server.pulse()));
+    tokio::spawn(look_when_told(signal(SignalKind::hangup())?, server.trust().cloned()));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -87,6 +90,22 @@ async fn run(config: Config) -> anyhow::Result<()> {
         supervisor::stopping();
     };
     server.run_until(stop).await
+}
+
+/// With each SIGHUP the files with certificates are looked at, which they are every few seconds anyway. Without certificates it
+/// means nothing.
+async fn look_when_told(mut hangup: Signal, trust: Option<Arc<Trust>>) {
+    while hangup.recv().await.is_some() {
+        let Some(trust) = trust.clone() else {
+            tracing::info!("SIGHUP: there are no certificates to read anew; other settings count from the next start");
+            continue;
+        };
+        match tokio::task::spawn_blocking(move || trust.look()).await {
+            Ok(Ok(false)) => tracing::info!("SIGHUP: the certificates are those in use"),
+            Ok(Err(problem)) => tracing::error!("SIGHUP: the certificates stay as they were: {problem}"),
+            Ok(Ok(true)) | Err(_) => {}
+        }
+    }
 }
 
 /// Ready when standard input ends. Read on a thread of its own: a read of tokio's stdin cannot be given up, and the

@@ -4,6 +4,7 @@
 //! spelled `--max-in-flight` as a flag, `ROTUNDA_MAX_IN_FLIGHT` as a variable and `max_in_flight` in the file. A key that
 //! the file spells wrongly is refused; a variable that is not ours (`ROTUNDA_BIN_DIR` is the command line's) is passed over.
 
+mod certificates;
 mod flags;
 mod span;
 
@@ -15,6 +16,7 @@ use clap::Parser as _;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use rotunda_service::settings_file::{self, Mistake};
+use rotunda_tls::files::TlsSettings;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Cidr, TokenSetting, Tokens};
@@ -23,6 +25,7 @@ use crate::rate_limit::{self, LimitSetting, Quota, VenueLimitSetting};
 
 use flags::{Flags, VARIABLES};
 
+pub use certificates::HttpsSettings;
 pub use span::Span;
 
 /// Most threads: far beyond any machine, and below where starting them fails.
@@ -37,8 +40,12 @@ const MAX_COUNT: usize = 1_000_000;
 pub struct Config {
     /// Where visitors' requests come in.
     pub http: SocketAddr,
+    /// Where visitors' requests come in under TLS, and with what certificate.
+    pub https: HttpsSettings,
     /// Where `/livez`, `/readyz` and `/metrics` are answered. Not for the public.
     pub admin: SocketAddr,
+    /// Certificates for the nodes, which then are https://.
+    pub tls: TlsSettings,
     /// gRPC addresses of nodes to learn the shard map from.
     #[serde(deserialize_with = "list")]
     pub node: Vec<String>,
@@ -108,7 +115,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            https: HttpsSettings::default(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            tls: TlsSettings::default(),
             node: vec!["http://127.0.0.1:7001".to_owned()],
             admin_token: Vec::new(),
             admin_token_file: None,
@@ -246,12 +255,16 @@ impl Config {
         if self.node.is_empty() {
             return wrong("node", "no node is named; give at least one --node http://host:port");
         }
-        if let Some(bad) = self
-            .node
-            .iter()
-            .find(|node| !node.starts_with("http://") && !node.starts_with("https://"))
-        {
-            return wrong("node", format!("--node {bad} has no scheme; write http://{bad}"));
+        let secured = certificates::check(&self.tls, &self.https)?;
+        let scheme = if secured { "https" } else { "http" };
+        if let Some(bad) = self.node.iter().find(|node| !node.starts_with(&format!("{scheme}://"))) {
+            let bare = bad.split_once("://").map_or(bad.as_str(), |(_, bare)| bare);
+            let why = if secured {
+                "with [tls] nodes are called under https"
+            } else {
+                "without [tls] nodes are called under http"
+            };
+            return wrong("node", format!("--node {bad}: {why}; write {scheme}://{bare}"));
         }
         if !(1..=MAX_WORKERS).contains(&self.workers) {
             return wrong("workers", format!("workers must be 1 to {MAX_WORKERS}"));

@@ -221,13 +221,14 @@ pub(super) fn shoppers(plan: &Plan, cluster: &Cluster, stalls: &Arc<[Stall]>) ->
     let seeds: Vec<String> = cluster
         .nodes()
         .iter()
-        .map(|node| format!("http://{}", cluster.grpc(*node)))
+        .map(|node| cluster.inside().url(cluster.grpc(*node)))
         .collect();
     let clients: Vec<ClusterClient> = (0..plan.streams.max(1))
         .filter(|_| plan.way == Way::Grpc)
         .map(|_| {
             ClusterClient::connect(ClientConfig {
                 seeds: seeds.clone(),
+                dial: cluster.inside().dial(),
                 ..ClientConfig::default()
             })
         })

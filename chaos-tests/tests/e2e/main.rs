@@ -8,6 +8,7 @@
 mod alerting;
 mod bench;
 mod broken_disk;
+mod certificates;
 mod clock_jump;
 mod clocks;
 mod command_line;

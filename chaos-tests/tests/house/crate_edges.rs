@@ -12,11 +12,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-metrics", &[]),
     ("rotunda-dashboards", &["rotunda-metrics"]),
     ("rotunda-service", &[]),
+    ("rotunda-tls", &["rotunda-metrics"]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
     (
         "rotunda-protocol",
-        &["rotunda-booking", "rotunda-metrics", "rotunda-mutant"],
+        &["rotunda-booking", "rotunda-metrics", "rotunda-mutant", "rotunda-tls"],
     ),
     (
         "rotunda-node",
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-protocol",
             "rotunda-raft-storage",
             "rotunda-service",
+            "rotunda-tls",
         ],
     ),
     (
@@ -36,9 +38,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-metrics",
             "rotunda-protocol",
             "rotunda-service",
+            "rotunda-tls",
         ],
     ),
-    ("rotunda", &["rotunda-protocol"]),
+    ("rotunda", &["rotunda-protocol", "rotunda-tls"]),
     (
         "rotunda-chaos",
         &[
@@ -47,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-node",
             "rotunda-protocol",
             "rotunda-raft-storage",
+            "rotunda-tls",
         ],
     ),
 ];
@@ -65,6 +69,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
+    ("rustls", &["rotunda-tls"]),
+    ("rcgen", &["rotunda-tls"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone
