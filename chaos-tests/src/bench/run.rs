@@ -62,6 +62,8 @@ pub struct Plan {
     pub node_flags: String,
     /// More flags for the router.
     pub router_flags: String,
+    /// No TLS between the processes, which users have.
+    pub plain_inside: bool,
     /// Where the programs are; beside this one where nobody says.
     pub programs: Option<PathBuf>,
     /// Where logs and data go, in a folder of each run's own that does not outlive it; where temporary files go where nobody says.
@@ -93,6 +95,7 @@ impl Plan {
             arrivals: None,
             node_flags: String::new(),
             router_flags: String::new(),
+            plain_inside: false,
             programs,
             place: None,
             seed: 1,
@@ -185,6 +188,9 @@ pub(super) async fn found(plan: &Plan) -> Result<Ground, NotOnOffer> {
         .router_flags(&router_flags(&plan.router_flags));
     if let Some(programs) = &plan.programs {
         builder = builder.programs(programs);
+    }
+    if plan.plain_inside {
+        builder = builder.plain_inside();
     }
     let folder = folder(plan.place.as_deref())?;
     if let Some(folder) = &folder {

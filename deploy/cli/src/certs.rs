@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rotunda_tls::authority::{Authority, AuthorityError, Holder, Holding};
+use rotunda_tls::authority::{Authority, AuthorityError, Holder, Holding, LEAF_DAYS};
 use rotunda_tls::identity::Role;
 use serde::Serialize;
 
@@ -26,21 +26,52 @@ impl From<AuthorityError> for Failure {
 /// Runs the command.
 pub(crate) fn run(arguments: CertsArguments) -> Result<(), Failure> {
     match arguments.command {
-        CertsCommand::Init { dir, cluster } => init(&dir, &cluster),
+        CertsCommand::Init {
+            dir,
+            cluster,
+            nodes,
+            routers,
+            if_missing,
+        } => {
+            let nodes = (1..=nodes).map(Role::Node);
+            let routers = (1..=routers).map(|id| Role::Router(id.to_string()));
+            init(&dir, &cluster, if_missing, nodes.chain(routers))
+        }
         CertsCommand::Add(add) => self::add(add),
         CertsCommand::Rotate(rotate) => self::rotate(&rotate),
         CertsCommand::Show { folder, output } => show(&Authority::open(&folder.dir)?, output),
     }
 }
 
-fn init(folder: &Path, cluster: &str) -> Result<(), Failure> {
-    let authority = Authority::found(folder, cluster)?;
+fn init(folder: &Path, cluster: &str, if_missing: bool, with: impl Iterator<Item = Role>) -> Result<(), Failure> {
+    let authority = match Authority::open(folder) {
+        Ok(there) if if_missing && there.cluster().eq_ignore_ascii_case(cluster) => there,
+        Ok(there) if if_missing => {
+            let other = format!(
+                "{} has the authority of {}, not of {cluster}",
+                folder.display(),
+                there.cluster()
+            );
+            return Err(Failure::failed(other).next("name another folder"));
+        }
+        _ => Authority::found(folder, cluster)?,
+    };
+    for role in with {
+        let holder = Holder::Process(role);
+        if !authority.folder_of(&holder).exists() {
+            authority.add(&holder, &[], LEAF_DAYS)?;
+            println!("{holder} has {}", authority.folder_of(&holder).display());
+        }
+    }
     println!(
         "the authority of {} is in {}: keep its folder `authority` to yourself",
         authority.cluster(),
         folder.display()
     );
-    println!("next: rotunda certs add node 1 --dir {}", folder.display());
+    println!(
+        "next: rotunda certs show --dir {0}, or rotunda certs add --dir {0}",
+        folder.display()
+    );
     Ok(())
 }
 

@@ -50,6 +50,15 @@ pub(crate) enum CertsCommand {
         /// Name of the cluster, as in its nodes' settings.
         #[arg(long, value_name = "NAME")]
         cluster: String,
+        /// Also certificates for nodes 1 to N.
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+        nodes: u32,
+        /// Also certificates for routers 1 to N.
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+        routers: u32,
+        /// Make only what is not there yet, for a step that runs at each start.
+        #[arg(long)]
+        if_missing: bool,
     },
     /// Make a certificate for a node, a router, a tool or a door.
     Add(HolderArguments),
