@@ -257,14 +257,18 @@ impl Config {
         }
         let secured = certificates::check(&self.tls, &self.https)?;
         let scheme = if secured { "https" } else { "http" };
-        if let Some(bad) = self.node.iter().find(|node| !node.starts_with(&format!("{scheme}://"))) {
-            let bare = bad.split_once("://").map_or(bad.as_str(), |(_, bare)| bare);
-            let why = if secured {
-                "with [tls] nodes are called under https"
-            } else {
-                "without [tls] nodes are called under http"
+        let is_wrong = |node: &&String| !node.starts_with(&format!("{scheme}://"));
+        if let Some(bad) = self.node.iter().find(is_wrong) {
+            let problem = match bad.split_once("://") {
+                None => format!("--node {bad} has no scheme; write {scheme}://{bad}"),
+                Some((_, bare)) if secured => {
+                    format!("--node {bad}: with [tls] nodes are called under https; write https://{bare}")
+                }
+                Some((_, bare)) => format!(
+                    "--node {bad}: without [tls] nodes are called under http; write http://{bare}, or give this router a certificate"
+                ),
             };
-            return wrong("node", format!("--node {bad}: {why}; write {scheme}://{bare}"));
+            return wrong("node", problem);
         }
         if !(1..=MAX_WORKERS).contains(&self.workers) {
             return wrong("workers", format!("workers must be 1 to {MAX_WORKERS}"));

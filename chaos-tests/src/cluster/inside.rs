@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rotunda_protocol::dial::{Dial, Secured, Tcp};
-use rotunda_tls::authority::{Authority, Holder, LEAF_DAYS};
+use rotunda_tls::authority::{AUTHORITY_DAYS, Authority, Holder};
 use rotunda_tls::files::Files;
 use rotunda_tls::identity::Role;
 use rotunda_tls::mutual::Trust;
@@ -31,14 +31,14 @@ pub enum Inside {
 
 impl Inside {
     pub(super) fn secured(folder: &Path, nodes: u32) -> Self {
-        // A cluster in a folder that stays may be started again.
+        // As long as can be: tests set clocks to another year. A cluster in a folder that stays may be started again.
         let authority = Authority::open(folder).or_else(|_| Authority::found(folder, CLUSTER));
         let authority = authority.unwrap_or_else(|error| panic!("no authority: {error}"));
         let others = [Role::Router(ROUTER.to_owned()), Role::Client(CLIENT.to_owned())];
         for role in (1..=nodes).map(Role::Node).chain(others) {
             let holder = Holder::Process(role);
             if !authority.folder_of(&holder).exists() {
-                let made = authority.add(&holder, &[], LEAF_DAYS);
+                let made = authority.add(&holder, &[], AUTHORITY_DAYS);
                 made.unwrap_or_else(|error| panic!("no certificate for {holder}: {error}"));
             }
         }
