@@ -197,10 +197,10 @@ impl Authority {
     pub fn renew(&self) -> Result<Vec<String>, AuthorityError> {
         let mut renewed = Vec::new();
         for (holder, certificate) in self.held()? {
-            let names = issue::names_of(&certificate)?;
+            let names = certificate.contents.names.clone();
             let own = self.own_name(&holder);
             let names: Vec<String> = names.into_iter().filter(|name| Some(name) != own.as_ref()).collect();
-            let seconds = certificate.not_after.as_second() - certificate.not_before.as_second();
+            let seconds = certificate.contents.not_after.as_second() - certificate.contents.not_before.as_second();
             let days = u32::try_from(seconds / issue::DAY_SECONDS).unwrap_or(LEAF_DAYS);
             // A day of it was given for clocks that are behind.
             self.issue(&holder, &names, days.saturating_sub(issue::BACKDATED_DAYS).max(1))?;
@@ -256,17 +256,17 @@ impl Authority {
             shown.push(Holding {
                 name: "authority".to_owned(),
                 names: Vec::new(),
-                not_before: certificate.not_before,
-                not_after: certificate.not_after,
+                not_before: certificate.contents.not_before,
+                not_after: certificate.contents.not_after,
                 is_current: certificate.der == signing.der,
             });
         }
         for (holder, certificate) in self.held()? {
             shown.push(Holding {
                 name: holder.to_string(),
-                names: issue::names_of(&certificate)?,
-                not_before: certificate.not_before,
-                not_after: certificate.not_after,
+                names: certificate.contents.names.clone(),
+                not_before: certificate.contents.not_before,
+                not_after: certificate.contents.not_after,
                 is_current: issue::is_signed_by(&certificate, &signing),
             });
         }

@@ -79,7 +79,7 @@ impl Material for Door {
             path: &files.key,
         };
         let certificates = cert.certificates()?;
-        let until = in_force(cert, &certificates, Timestamp::now())?.not_after;
+        let until = in_force(cert, &certificates, Timestamp::now())?.contents.not_after;
         let certified = certified(cert, key, certificates)?;
         let unusable = |error: rustls::Error| key.problem(format!("cannot be used: {error}"));
         let mut server = ServerConfig::builder_with_provider(provider())

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::der::Contents;
 
 /// What is wrong with a certificate, a key or an authority, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,42 +78,34 @@ impl Named<'_> {
     }
 }
 
-/// A certificate and what is needed of it.
+/// A certificate and what stands in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     pub(crate) der: CertificateDer<'static>,
-    pub(crate) not_before: Timestamp,
-    pub(crate) not_after: Timestamp,
-    pub(crate) is_authority: bool,
+    pub(crate) contents: Contents,
 }
 
 impl Certificate {
     pub(crate) fn of(der: CertificateDer<'_>) -> Result<Self, String> {
-        let (_, parsed) =
-            X509Certificate::from_der(&der).map_err(|error| format!("holds what is no certificate: {error}"))?;
-        let time = |time: x509_parser::time::ASN1Time| {
-            Timestamp::from_second(time.timestamp()).map_err(|_| "holds a certificate of no known time".to_owned())
-        };
+        let contents = Contents::read(&der).ok_or_else(|| "holds what is no certificate".to_owned())?;
         Ok(Self {
-            not_before: time(parsed.validity().not_before)?,
-            not_after: time(parsed.validity().not_after)?,
-            is_authority: parsed.is_ca(),
+            contents,
             der: der.into_owned(),
         })
     }
 
     /// Whether it is good now, or why not.
     pub(crate) fn in_force(&self, now: Timestamp) -> Result<(), String> {
-        if now > self.not_after {
+        if now > self.contents.not_after {
             return Err(format!(
                 "expired on {}; `rotunda certs rotate` makes a new one",
-                self.not_after
+                self.contents.not_after
             ));
         }
-        if now < self.not_before {
+        if now < self.contents.not_before {
             return Err(format!(
                 "is not good before {}; is this machine's clock right?",
-                self.not_before
+                self.contents.not_before
             ));
         }
         Ok(())

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
 
 /// What the names of all clusters end with. `rotunda` is no top-level domain, so no public authority signs one.
 const SUFFIX: &str = ".rotunda";
@@ -120,19 +120,16 @@ impl Identity {
     /// # Errors
     /// Where it names no process, or more than one.
     pub fn of_certificate(der: &[u8]) -> Result<Self, NoIdentity> {
-        let unreadable = |error: &dyn fmt::Display| NoIdentity::Unreadable(error.to_string());
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
-        let names = certificate
-            .subject_alternative_name()
-            .map_err(|error| unreadable(&error))?;
+        let certificate = CertificateDer::from(der);
+        let certificate =
+            EndEntityCert::try_from(&certificate).map_err(|error| NoIdentity::Unreadable(error.to_string()))?;
         let mut found: Option<&str> = None;
-        for name in names.iter().flat_map(|names| &names.value.general_names) {
-            let GeneralName::DNSName(name) = name else { continue };
+        for name in certificate.valid_dns_names() {
             if !name.to_ascii_lowercase().ends_with(SUFFIX) {
                 continue;
             }
             if let Some(first) = found {
-                return Err(NoIdentity::Two(first.to_owned(), (*name).to_owned()));
+                return Err(NoIdentity::Two(first.to_owned(), name.to_owned()));
             }
             found = Some(name);
         }

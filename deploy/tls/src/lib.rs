@@ -8,6 +8,7 @@
 //! gRPC: who may call what is decided where calls are served (`node/src/grpc/admission.rs`).
 
 pub mod authority;
+mod der;
 pub mod door;
 pub mod files;
 pub mod identity;

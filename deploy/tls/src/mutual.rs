@@ -135,7 +135,7 @@ impl Material for Mutual {
         let own = in_force(files.cert(), &certificates, now)?;
         let identity = Identity::of_certificate(&own.der)
             .map_err(|error| files.cert().problem(format!("cannot be shown to a cluster: {error}")))?;
-        let own_until = own.not_after;
+        let own_until = own.contents.not_after;
         let key = certified(files.cert(), files.key(), certificates)?;
         let roots = Arc::new(roots);
         let chain = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
@@ -200,14 +200,16 @@ fn authorities(file: Named<'_>, now: Timestamp) -> Result<(RootCertStore, Timest
     let mut until: Option<Timestamp> = None;
     let mut over = None;
     for certificate in file.certificates()? {
-        if !certificate.is_authority {
+        if !certificate.contents.is_authority {
             return Err(file.problem("holds a certificate that is no authority's: ca and cert are exchanged?"));
         }
         if let Err(why) = certificate.in_force(now) {
             over = Some(why);
             continue;
         }
-        until = Some(until.map_or(certificate.not_after, |until| until.min(certificate.not_after)));
+        until = Some(until.map_or(certificate.contents.not_after, |until| {
+            until.min(certificate.contents.not_after)
+        }));
         roots
             .add(certificate.der)
             .map_err(|error| file.problem(format!("holds an authority that cannot be used: {error}")))?;
@@ -227,7 +229,7 @@ pub(crate) fn in_force<'a>(
     let own = certificates
         .first()
         .ok_or_else(|| file.problem("holds no certificate"))?;
-    if own.is_authority {
+    if own.contents.is_authority {
         return Err(file.problem("holds an authority's certificate: ca and cert are exchanged?"));
     }
     own.in_force(now).map_err(|why| file.problem(why))?;

@@ -135,7 +135,6 @@ fn certificates_are_this_nodes_or_the_node_does_not_start() {
             "is the certificate of node-2.c.rotunda, and this is node-1.c.rotunda",
         ),
         ("router-a", &[], "is the certificate of router-a.c.rotunda"),
-        ("node-1", &["--cluster", "d"], "and this is node-1.d.rotunda"),
         (
             "node-1",
             &["--peer", "2=http://127.0.0.1:7002"],

@@ -1,18 +1,15 @@
 //! Making certificates, and reading back what was made. Keys are P-256: what every client of the door can check, and what ring
 //! signs fastest.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{AuthorityError, MAX_DAYS, refuse};
 use crate::files::Certificate;
@@ -58,8 +55,31 @@ impl Issued {
             next: "restore authority/cert.pem and authority/key.pem from a copy".to_owned(),
         };
         let key = KeyPair::from_pem(&self.key).map_err(unusable)?;
-        Issuer::from_ca_cert_pem(&self.pem, key).map_err(unusable)
+        let contents = self.certificate()?.contents;
+        // What it signs says who signed by exactly these names.
+        let named = name(
+            contents.organization.as_deref().unwrap_or_default(),
+            contents.common_name.as_deref().unwrap_or_default(),
+        );
+        Ok(Issuer::new(as_authority(named), key))
     }
+}
+
+/// An authority's name: its cluster, and a number that its predecessor does not have.
+fn name(cluster: &str, number: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, cluster);
+    name.push(DnType::CommonName, number);
+    name
+}
+
+/// It signs processes and no further authorities.
+fn as_authority(name: DistinguishedName) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 /// Good for `days` from now on, and a little before.
@@ -78,21 +98,13 @@ fn lasting(params: &mut CertificateParams, days: u32) -> Result<(), AuthorityErr
     Ok(())
 }
 
-/// A new authority. Its name says the cluster, and a number that its predecessor does not have.
+/// A new authority.
 pub(super) fn authority(cluster: &str, days: u32) -> Result<Issued, AuthorityError> {
     let cannot = cannot("an authority");
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(&cannot)?;
-    let mut params = CertificateParams::default();
+    let number = format!("Rotunda authority {:08x}", rand::random::<u32>());
+    let mut params = as_authority(name(cluster, &number));
     lasting(&mut params, days)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, cluster);
-    params.distinguished_name.push(
-        DnType::CommonName,
-        format!("Rotunda authority {:08x}", rand::random::<u32>()),
-    );
-    // It signs processes and no further authorities.
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).map_err(&cannot)?;
     Ok(Issued {
         pem: certificate.pem(),
@@ -111,7 +123,7 @@ pub(super) fn leaf(
     let cannot = cannot(holder);
     let mut params = CertificateParams::new(names).map_err(&cannot)?;
     lasting(&mut params, days)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, holder);
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -128,59 +140,16 @@ pub(super) fn leaf(
     })
 }
 
-fn parsed<T>(
-    certificate: &Certificate,
-    read: impl FnOnce(&X509Certificate<'_>) -> Option<T>,
-) -> Result<T, AuthorityError> {
-    let parsed = X509Certificate::from_der(&certificate.der).ok();
-    let read = parsed.and_then(|(_, parsed)| read(&parsed));
-    read.ok_or_else(|| AuthorityError {
-        problem: "a certificate in the folder is none that rotunda has made".to_owned(),
-        next: "take it out of the folder".to_owned(),
-    })
-}
-
 /// The cluster whose authority it is.
 pub(super) fn cluster_of(signing: &Issued) -> Result<String, AuthorityError> {
-    parsed(&signing.certificate()?, |certificate| {
-        let organization = certificate.subject().iter_organization().next()?;
-        organization.as_str().ok().map(str::to_owned)
+    let organization = signing.certificate()?.contents.organization;
+    organization.ok_or_else(|| AuthorityError {
+        problem: "the authority's certificate names no cluster: `rotunda certs` has not made it".to_owned(),
+        next: "name the folder of one that it has made".to_owned(),
     })
-}
-
-/// DNS names and addresses.
-pub(super) fn names_of(certificate: &Certificate) -> Result<Vec<String>, AuthorityError> {
-    parsed(certificate, |certificate| {
-        let names = certificate.subject_alternative_name().ok()?;
-        let names = names.iter().flat_map(|names| &names.value.general_names);
-        Some(
-            names
-                .filter_map(|name| match name {
-                    GeneralName::DNSName(name) => Some((*name).to_owned()),
-                    GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
-                    _ => None,
-                })
-                .collect(),
-        )
-    })
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    }
 }
 
 /// By the names alone: each authority has a name of its own.
 pub(super) fn is_signed_by(certificate: &Certificate, authority: &Certificate) -> bool {
-    let (own, theirs) = (
-        X509Certificate::from_der(&certificate.der),
-        X509Certificate::from_der(&authority.der),
-    );
-    match (own, theirs) {
-        (Ok((_, own)), Ok((_, theirs))) => own.issuer() == theirs.subject(),
-        _ => false,
-    }
+    certificate.contents.issuer == authority.contents.subject
 }

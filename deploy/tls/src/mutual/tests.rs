@@ -121,7 +121,17 @@ async fn another_cluster_under_the_same_authority_is_told_so() {
 fn signed(cluster: &Cluster, name: &str, year: i32) -> Files {
     let read = |file: &str| std::fs::read_to_string(cluster.folder.path().join("authority").join(file)).unwrap();
     let key = rcgen::KeyPair::from_pem(&read("key.pem")).unwrap();
-    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("cert.pem"), key).unwrap();
+    let authority = cluster.files("node-1").ca().certificates().unwrap().remove(0).contents;
+    let mut named = rcgen::CertificateParams::default();
+    named.distinguished_name = rcgen::DistinguishedName::new();
+    let parts = [
+        (rcgen::DnType::OrganizationName, authority.organization),
+        (rcgen::DnType::CommonName, authority.common_name),
+    ];
+    for (kind, value) in parts {
+        named.distinguished_name.push(kind, value.unwrap());
+    }
+    let issuer = rcgen::Issuer::new(named, key);
     let own = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_after = rcgen::date_time_ymd(year, 1, 1);
@@ -212,7 +222,7 @@ fn what_has_expired_is_believed_by_nobody() {
     let at = |time: Timestamp| UnixTime::since_unix_epoch(Duration::from_secs(time.as_second().unsigned_abs()));
     let (good, over) = (
         at(Timestamp::now()),
-        at(shown.not_after + jiff::SignedDuration::from_secs(1)),
+        at(shown.contents.not_after + jiff::SignedDuration::from_secs(1)),
     );
     let answers = Answers {
         ours: ours.clone(),
