@@ -4,6 +4,7 @@
 //! starts processes by other means (the demo's test) takes it with [`machine`].
 
 mod builder;
+mod inside;
 mod upgrades;
 mod waits;
 
@@ -18,6 +19,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub use self::builder::{Builder, TIMING};
+pub use self::inside::Inside;
 use crate::disk::SmallDisk;
 use crate::faults::Orders;
 use crate::history::visitors::Venues;
@@ -80,6 +82,7 @@ pub struct Cluster {
     admin: SocketAddr,
     token: String,
     client: ClusterClient,
+    inside: Inside,
     shards: u64,
     network: Option<Network>,
     folder: Folder,
@@ -121,6 +124,12 @@ impl Cluster {
     #[must_use]
     pub fn client(&self) -> &ClusterClient {
         &self.client
+    }
+
+    /// How its processes speak to each other.
+    #[must_use]
+    pub fn inside(&self) -> &Inside {
+        &self.inside
     }
 
     /// Ids of the nodes.

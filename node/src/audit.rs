@@ -12,7 +12,7 @@ use rotunda_booking::ids::VenueNo;
 use rotunda_booking::invariants::{self, Invariant, Violation};
 use rotunda_booking::rows::RowsError;
 use rotunda_metrics::node as names;
-use rotunda_protocol::dial::Dial;
+use rotunda_protocol::dial::{Callee, Dial};
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::proto::admin::{NodeStatus, ReplicaStatus, StatusRequest};
 use tokio::sync::watch;
@@ -103,7 +103,7 @@ pub async fn replicas(node: u32, shards: Shards, map: watch::Receiver<MetaState>
             others.map(|other| (other.id, other.grpc.clone())).collect()
         };
         for (other, address) in others {
-            let Some(status) = status(&*dial, &address).await else {
+            let Some(status) = status(&*dial, Callee::node(other, &address)).await else {
                 continue; // Others say that it is gone.
             };
             for theirs in &status.replicas {
@@ -128,9 +128,9 @@ pub async fn replicas(node: u32, shards: Shards, map: watch::Receiver<MetaState>
     }
 }
 
-async fn status(dial: &dyn Dial, address: &str) -> Option<NodeStatus> {
+async fn status(dial: &dyn Dial, callee: Callee<'_>) -> Option<NodeStatus> {
     let asked = async {
-        let line = dial.line(address, STATUS_WINDOW_BYTES).ok()?;
+        let line = dial.line(callee, STATUS_WINDOW_BYTES).ok()?;
         Some(AdminClient::new(line).status(StatusRequest {}).await.ok()?.into_inner())
     };
     tokio::time::timeout(STATUS_TIMEOUT, asked).await.ok().flatten()

@@ -14,6 +14,7 @@ use rotunda_raft_storage::at_rest::Keys;
 use rotunda_service::settings_file::{self, Mistake};
 use rotunda_telemetry::logs::{self, Format as LogFormat};
 use rotunda_telemetry::traces;
+use rotunda_tls::files::{Files, TlsSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
@@ -100,6 +101,9 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// Certificates, for TLS between all processes.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// What is logged, as debug or info,node=debug [default: info,raft=error].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +163,7 @@ struct Raw {
     heartbeat_ms: u64,
     election_ms: String,
     workers: usize,
+    tls: TlsSettings,
     log: String,
     log_format: LogFormat,
     traces_endpoint: Option<String>,
@@ -183,6 +188,7 @@ impl Default for Raw {
             heartbeat_ms: 200,
             election_ms: "600-1200".to_owned(),
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
+            tls: TlsSettings::default(),
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::Text,
             traces_endpoint: None,
@@ -222,6 +228,8 @@ pub struct Config {
     pub checkpoints: Checkpoints,
     /// See [`Flags`].
     pub workers: usize,
+    /// Certificates, checked; none where TLS is off.
+    pub tls: Option<Files>,
     /// See [`Flags`].
     pub log: String,
     /// See [`Flags`].
@@ -385,13 +393,20 @@ impl Config {
         let Some(data) = raw.data else {
             return wrong("data", "say where log and state go, as --data /var/lib/rotunda");
         };
+        let tls = certificates::check(&raw.tls, &cluster, node_id)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mut peers = BTreeMap::new();
         for (id, url) in raw.peers {
             let Some(number) = id.parse().ok().filter(|id: &u32| *id > 0) else {
                 return wrong_peer(&id, format!("{id:?} is no node id: expected a number from 1"));
             };
-            if !url.starts_with("http://") || tonic::transport::Endpoint::from_shared(url.clone()).is_err() {
-                return wrong_peer(&id, format!("{url:?} is no address: expected http://HOST:PORT"));
+            let is_address = tonic::transport::Endpoint::from_shared(url.clone()).is_ok();
+            if !url.starts_with(&format!("{scheme}://")) || !is_address {
+                let with = if tls.is_some() { " with [tls]" } else { "" };
+                return wrong_peer(
+                    &id,
+                    format!("{url:?} is no address: expected {scheme}://HOST:PORT{with}"),
+                );
             }
             peers.insert(number, url);
         }
@@ -399,7 +414,7 @@ impl Config {
             return wrong(
                 "peer",
                 format!(
-                    "the list must hold this node too: add --peer {node_id}=http://{}",
+                    "the list must hold this node too: add --peer {node_id}={scheme}://{}",
                     raw.grpc
                 ),
             );
@@ -466,6 +481,7 @@ impl Config {
                 election_max_ms,
             },
             workers: raw.workers,
+            tls,
             log: raw.log,
             log_format: raw.log_format,
             traces_endpoint: raw.traces_endpoint,
@@ -531,6 +547,8 @@ fn parse_bytes(text: &str) -> Option<usize> {
     };
     number.checked_mul(unit)
 }
+
+mod certificates;
 
 #[cfg(test)]
 mod tests;

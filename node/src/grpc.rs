@@ -1,7 +1,9 @@
-//! The node's gRPC doors: visitors' commands and queries, the peers' Raft messages, the cluster's own affairs. Here
+//! The node's gRPC doors: visitors' commands and queries, the peers' Raft messages, the cluster's own affairs, and who may call
+//! which ([`admission`]). Here
 //! protobuf becomes domain types; of what lies behind, only peers, the map and status keep generated ones.
 
 pub mod admin;
+pub mod admission;
 pub mod booking;
 pub mod incoming;
 pub mod news;

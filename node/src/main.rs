@@ -1,12 +1,14 @@
 //! `rotunda-node`: arguments, logging, signals. Everything else is the library's.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use rotunda_node::config::{Config, Flags};
 use rotunda_node::server::Server;
 use rotunda_service::supervisor;
 use rotunda_telemetry::{logs, traces};
+use rotunda_tls::mutual::Trust;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
@@ -83,6 +85,7 @@ async fn run(config: Config, flags: Flags) -> anyhow::Result<()> {
     let server = Server::start(config, rotunda_node::metrics::install()?).await?;
     supervisor::ready();
     tokio::spawn(supervisor::watchdog(server.pulse()));
+    tokio::spawn(look_when_told(signal(SignalKind::hangup())?, server.trust().cloned()));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -106,6 +109,22 @@ async fn read_log_settings_anew(mut hangup: Signal, flags: Flags) {
         match read.and_then(|config| logs::reset(&config.log).map_err(|error| error.to_string())) {
             Ok(levels) => tracing::info!(filter = levels.filter, "SIGHUP: what is logged is read anew"),
             Err(error) => tracing::error!("SIGHUP: the settings cannot be used, the log stays as it was: {error}"),
+        }
+    }
+}
+
+/// With each SIGHUP the files with certificates are looked at, which they are every few seconds anyway. Without certificates it
+/// means nothing.
+async fn look_when_told(mut hangup: Signal, trust: Option<Arc<Trust>>) {
+    while hangup.recv().await.is_some() {
+        let Some(trust) = trust.clone() else {
+            tracing::info!("SIGHUP: there are no certificates to read anew; other settings count from the next start");
+            continue;
+        };
+        match tokio::task::spawn_blocking(move || trust.look()).await {
+            Ok(Ok(false)) => tracing::info!("SIGHUP: the certificates are those in use"),
+            Ok(Err(problem)) => tracing::error!("SIGHUP: the certificates stay as they were: {problem}"),
+            Ok(Ok(true)) | Err(_) => {}
         }
     }
 }

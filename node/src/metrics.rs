@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use rotunda_metrics::{node as names, process};
+use rotunda_metrics::{node as names, process, tls};
 use rotunda_protocol::proto::admin::ReplicaStatus;
 use rotunda_raft_storage::Store;
 
@@ -62,6 +62,7 @@ fn describe() {
     spans_sent(Err(0));
     rotunda_metrics::describe!(process::METRICS);
     rotunda_metrics::describe!(names::METRICS);
+    rotunda_metrics::describe!(tls::METRICS);
     rotunda_raft_storage::describe_metrics();
     metrics_process::Collector::default().describe();
 }

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rotunda_protocol::dial::Tcp;
+use rotunda_protocol::dial::{Secured, Tcp};
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
 use rotunda_raft_storage::{Identity, Store, StoreConfig};
+use rotunda_tls::mutual::Trust;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::codegen::http::Uri;
@@ -21,7 +22,7 @@ use crate::admin_http::{self, AdminState};
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
 use crate::config::Config;
-use crate::grpc::{Stop, booking::BookingDoor, incoming};
+use crate::grpc::{Stop, admission, booking::BookingDoor, incoming};
 use crate::metrics::Page;
 use crate::node::{Node, Surroundings};
 
@@ -38,6 +39,7 @@ pub struct Server {
     health: tonic_health::server::HealthReporter,
     shutdown: watch::Sender<bool>,
     doors: tokio::task::JoinHandle<anyhow::Result<()>>,
+    trust: Option<Arc<Trust>>,
 }
 
 /// Takes a port, or says who might have it.
@@ -60,13 +62,16 @@ impl Server {
         // Ports first: they are the most likely to be wrong, and cost nothing to give back.
         let grpc = listen("grpc", config.grpc).await?;
         let admin = listen("admin", config.admin).await?;
+        let trust = trust(&config)?;
         let budget = Budget::new(config.memory_bytes, config.peers.len().saturating_sub(1));
         let store = open_store(&config, budget.store_bytes()).await?;
         let (shutdown, stop) = Stop::channel();
         let surroundings = Surroundings {
             store: store.clone(),
             budget: Arc::clone(&budget),
-            dial: Tcp::shared(),
+            dial: trust
+                .as_ref()
+                .map_or_else(Tcp::shared, |trust| Secured::with(Arc::clone(trust))),
             wall: WallClock::of_this_machine(),
             admin: admin_url(&config, admin.local_addr()?),
             stop: stop.clone(),
@@ -74,6 +79,10 @@ impl Server {
         let node = Node::start(config.clone(), surroundings).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<BookingServer<BookingDoor>>().await;
+        let mut routes = node.routes().add_service(health_service);
+        if trust.is_some() {
+            routes = admission::guard(routes);
+        }
         let serve = tonic::transport::Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -81,9 +90,13 @@ impl Server {
             .initial_stream_window_size(budget.window_bytes())
             .initial_connection_window_size(budget.window_bytes())
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .add_routes(node.routes().add_service(health_service))
+            .add_routes(routes)
             .serve_with_incoming_shutdown(
-                incoming::at_most(budget.connections(), TcpIncoming::from(grpc).with_nodelay(Some(true))),
+                incoming::at_most(
+                    budget.connections(),
+                    TcpIncoming::from(grpc).with_nodelay(Some(true)),
+                    trust.clone(),
+                ),
                 stop.stopped(),
             );
         let doors = tokio::spawn(async move { serve.await.context("the gRPC door failed") });
@@ -107,7 +120,14 @@ impl Server {
             health,
             shutdown,
             doors,
+            trust,
         })
+    }
+
+    /// Its certificates, where it has some: to look at the files when told to.
+    #[must_use]
+    pub fn trust(&self) -> Option<&Arc<Trust>> {
+        self.trust.as_ref()
     }
 
     /// Each call comes back when the loop of the group that every node runs, the meta group's, has come round: so the
@@ -142,6 +162,23 @@ impl Server {
         tracing::info!(node = self.id, "stopped");
         Ok(())
     }
+}
+
+/// Reads the certificates, and goes on looking for newer ones. Says so where there are none and others can reach the port.
+fn trust(config: &Config) -> anyhow::Result<Option<Arc<Trust>>> {
+    let Some(files) = &config.tls else {
+        if !config.grpc.ip().is_loopback() {
+            tracing::warn!(
+                grpc = %config.grpc,
+                "no certificates are configured: whoever reaches the gRPC port may do everything. `rotunda certs` makes some; see [tls]"
+            );
+        }
+        return Ok(None);
+    };
+    let trust = Trust::read(files.clone())?;
+    trust.publish();
+    tokio::spawn(Arc::clone(&trust).follow());
+    Ok(Some(trust))
 }
 
 /// Where people find the admin port. A node that listens on every address (in a container) is reached by the name that its

@@ -4,6 +4,7 @@
 //! spelled `--max-in-flight` as a flag, `ROTUNDA_MAX_IN_FLIGHT` as a variable and `max_in_flight` in the file. A key that
 //! the file spells wrongly is refused; a variable that is not ours (`ROTUNDA_BIN_DIR` is the command line's) is passed over.
 
+mod certificates;
 mod flags;
 mod span;
 
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use rotunda_service::settings_file::{self, Mistake};
 use rotunda_telemetry::logs::{self, Format as LogFormat};
 use rotunda_telemetry::traces::{self, TraceError};
+use rotunda_tls::files::TlsSettings;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Cidr, TokenSetting, Tokens};
@@ -25,6 +27,7 @@ use crate::rate_limit::{self, LimitSetting, Quota, VenueLimitSetting};
 
 use flags::{Flags, VARIABLES};
 
+pub use certificates::HttpsSettings;
 pub use span::Span;
 
 /// Most threads: far beyond any machine, and below where starting them fails.
@@ -39,8 +42,12 @@ const MAX_COUNT: usize = 1_000_000;
 pub struct Config {
     /// Where visitors' requests come in.
     pub http: SocketAddr,
+    /// Where visitors' requests come in under TLS, and with what certificate.
+    pub https: HttpsSettings,
     /// Where `/livez`, `/readyz` and `/metrics` are answered. Not for the public.
     pub admin: SocketAddr,
+    /// Certificates for the nodes, which then are https://.
+    pub tls: TlsSettings,
     /// gRPC addresses of nodes to learn the shard map from.
     #[serde(deserialize_with = "list")]
     pub node: Vec<String>,
@@ -118,7 +125,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            https: HttpsSettings::default(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            tls: TlsSettings::default(),
             node: vec!["http://127.0.0.1:7001".to_owned()],
             admin_token: Vec::new(),
             admin_token_file: None,
@@ -250,12 +259,20 @@ impl Config {
         if self.node.is_empty() {
             return wrong("node", "no node is named; give at least one --node http://host:port");
         }
-        if let Some(bad) = self
-            .node
-            .iter()
-            .find(|node| !node.starts_with("http://") && !node.starts_with("https://"))
-        {
-            return wrong("node", format!("--node {bad} has no scheme; write http://{bad}"));
+        let secured = certificates::check(&self.tls, &self.https)?;
+        let scheme = if secured { "https" } else { "http" };
+        let is_wrong = |node: &&String| !node.starts_with(&format!("{scheme}://"));
+        if let Some(bad) = self.node.iter().find(is_wrong) {
+            let problem = match bad.split_once("://") {
+                None => format!("--node {bad} has no scheme; write {scheme}://{bad}"),
+                Some((_, bare)) if secured => {
+                    format!("--node {bad}: with [tls] nodes are called under https; write https://{bare}")
+                }
+                Some((_, bare)) => format!(
+                    "--node {bad}: without [tls] nodes are called under http; write http://{bare}, or give this router a certificate"
+                ),
+            };
+            return wrong("node", problem);
         }
         if !(1..=MAX_WORKERS).contains(&self.workers) {
             return wrong("workers", format!("workers must be 1 to {MAX_WORKERS}"));

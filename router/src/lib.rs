@@ -7,6 +7,7 @@
 //!
 //! Only [`api`] knows JSON; nothing here knows Raft, and the rules of booking are `rotunda-booking`'s alone.
 
+mod accept;
 pub mod access;
 pub mod admin_http;
 pub mod api;

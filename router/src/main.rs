@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
+use rotunda_protocol::dial::{Secured, Tcp};
 use rotunda_router::backend::Backend;
 use rotunda_router::config::Config;
 use rotunda_router::metrics;
@@ -13,6 +14,9 @@ use rotunda_router::server::{Bound, Door};
 use rotunda_router::trace::{Draw as _, OsDraw};
 use rotunda_service::supervisor;
 use rotunda_telemetry::{logs, traces};
+use rotunda_tls::door::DoorTrust;
+use rotunda_tls::mutual::Trust;
+use rotunda_tls::renewal::{Material, Renewed};
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -76,8 +80,17 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
         };
         traces::start(&settings, metrics::spans_sent)?;
     }
+    let trust = match config.tls.files()? {
+        Some(files) => Some(Trust::read(files)?),
+        None => None,
+    };
+    if let Some(trust) = &trust {
+        trust.publish();
+        tokio::spawn(Arc::clone(trust).follow());
+    }
     let backend = ClusterClient::connect(ClientConfig {
         seeds: config.node.clone(),
+        dial: trust.clone().map_or_else(Tcp::shared, Secured::with),
         ..ClientConfig::default()
     });
     let backend: Arc<dyn Backend> = Arc::new(backend);
@@ -113,11 +126,15 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
         };
         tokio::spawn(prober::run(backend, OsDraw.draw(), pace, stop.clone()));
     }
-    tokio::spawn(read_settings_anew(
+    tokio::spawn(read_anew(
         signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
         Arc::clone(&door),
+        Certificates {
+            inside: trust,
+            door: bound.trust(),
+        },
     ));
-    tracing::info!(http = %bound.http(), admin = %bound.admin(), nodes = ?config.node, "serving");
+    tracing::info!(http = %bound.http(), https = ?bound.https(), admin = %bound.admin(), nodes = ?config.node, "serving");
     if config.admin_token.is_empty() && !config.token.iter().any(|token| token.admin) {
         tracing::warn!("no admin token is configured: /v1/admin is closed. Set ROTUNDA_ADMIN_TOKEN to open it");
     }
@@ -133,10 +150,34 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With each SIGHUP the settings are read as at the start, and their quotas and what they say of the log count from then on.
-/// Everything else stays as it was until the next start; where the settings cannot be used, so do these.
-async fn read_settings_anew(mut hangup: Signal, door: Arc<Door>) {
+/// What a router shows nodes, and visitors.
+struct Certificates {
+    inside: Option<Arc<Trust>>,
+    door: Option<Arc<DoorTrust>>,
+}
+
+impl Certificates {
+    async fn look(&self) {
+        look(self.inside.clone(), "the cluster's").await;
+        look(self.door.clone(), "the door's").await;
+    }
+}
+
+async fn look<M: Material>(renewed: Option<Arc<Renewed<M>>>, whose: &str) {
+    let Some(renewed) = renewed else { return };
+    match tokio::task::spawn_blocking(move || renewed.look()).await {
+        Ok(Ok(false)) => tracing::info!("SIGHUP: {whose} certificates are those in use"),
+        Ok(Err(problem)) => tracing::error!("SIGHUP: {whose} certificates stay as they were: {problem}"),
+        Ok(Ok(true)) | Err(_) => {}
+    }
+}
+
+/// With each SIGHUP the settings are read as at the start, and their quotas and what they say of the log count from then on; files
+/// with certificates are looked at, which they are every few seconds anyway. Everything else stays as it was until the next start;
+/// where the settings cannot be used, so do these.
+async fn read_anew(mut hangup: Signal, door: Arc<Door>, certificates: Certificates) {
     while hangup.recv().await.is_some() {
+        certificates.look().await;
         match Config::load() {
             Ok(config) => {
                 door.set_quotas(&config);

@@ -14,7 +14,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
 use rotunda_booking::command::Role;
-use rotunda_metrics::{process, router as names};
+use rotunda_metrics::{process, router as names, tls};
 
 use crate::access::RouteClass;
 use crate::api::error::Outcome;
@@ -251,6 +251,7 @@ fn describe() {
     rotunda_metrics::describe!(process::METRICS);
     rotunda_metrics::describe!(process::FOREIGN);
     rotunda_metrics::describe!(names::METRICS);
+    rotunda_metrics::describe!(tls::METRICS);
 }
 
 /// Sets the gauges of the process; gives the CPU seconds it has spent.

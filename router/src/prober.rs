@@ -13,6 +13,7 @@ use metrics::{counter, gauge, histogram};
 use rotunda_booking::command::{Probe, ProbeStep};
 use rotunda_booking::outcome::Outcome;
 use rotunda_metrics::router as names;
+use rotunda_protocol::version::PROBES;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -1,10 +1,10 @@
-//! The listening side: what a router consists of ([`Door`]), its two ports, and how it stops.
+//! The listening side: what a router consists of ([`Door`]), its ports, and how it stops.
 //!
 //! Straight on hyper, because what matters at a public door is not in `axum::serve`: a bound on connections in all and of
 //! one address (`places`), a deadline for request heads and for answers that nobody takes, a bound on a head's size,
-//! nodelay, and a drain that ends. A connection speaks HTTP/1.1, or HTTP/2 where it begins with that ([`crate::http2`]).
+//! nodelay, and a drain that ends (`accept`). A connection speaks HTTP/1.1, or HTTP/2 where it begins with that
+//! ([`crate::http2`]) or, under TLS, asks for it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,58 +12,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
-use axum::response::Response;
 use governor::DefaultDirectRateLimiter;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use parking_lot::Mutex;
-use rotunda_protocol::alarm::Alarms;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use rotunda_tls::door::DoorTrust;
+use rotunda_tls::files::Problem;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use crate::api::App;
+use crate::accept::Accept;
 use crate::auth::{Cidr, TokenError, Tokens};
 use crate::backend::Backend;
 use crate::catalogue_cache::CatalogueCache;
 use crate::claim_keys::ClaimKeys;
 use crate::config::Config;
-use crate::header_timer::HeaderTimer;
 use crate::live::Live;
-use crate::metrics::{Metrics, Page, ShedReason};
+use crate::metrics::{Metrics, Page};
 use crate::places::Places;
 use crate::rate_limit::{Limits, QuotaSettings};
-use crate::stack::{InFlight, Origin};
+use crate::stack::InFlight;
 use crate::ticket_key_cache::TicketKeyCache;
 use crate::trace::Draw;
-use crate::write_deadline::WriteDeadline;
-use crate::{admin_http, api, http2};
-
-/// Bytes of a request's head, and of the connection's read buffer. A longer head is answered with 431.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-
-/// Headers of one request. More are answered with 431.
-const MAX_HEADERS: usize = 100;
+use crate::{admin_http, api};
 
 /// Connections that the admin port serves at once; more are closed.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-/// Timers that a connection keeps: one of a head that is awaited, one of a request that is worked on.
-const ALARMS: usize = 2;
-
 /// Connections that wait to be accepted; the kernel has a bound of its own (`net.core.somaxconn`). When an on-sale opens
 /// thousands come at once, and whoever finds no place tries again after one second, three and seven.
 const BACKLOG: u32 = 4_096;
-
-/// How long to wait before accepting again when the process has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often callers whose quota is whole again are forgotten.
 const TIDY: Duration = Duration::from_secs(1);
@@ -196,6 +173,11 @@ impl Door {
         self.live.close();
     }
 
+    /// Done once [`Door::drain`] was called.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
     /// True once [`Door::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -203,7 +185,7 @@ impl Door {
     }
 }
 
-/// Why the router cannot start.
+/// Why a port cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ({flag}): {cause}. {remedy}")]
 pub struct BindError {
@@ -238,10 +220,22 @@ impl BindError {
     }
 }
 
+/// Why the router cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot have a port.
+    #[error("{0}")]
+    Port(BindError),
+    /// Its certificate cannot be used any more.
+    #[error("the door's certificate cannot be used: {0}")]
+    Certificate(Problem),
+}
+
 /// A router that has its ports and does not serve yet.
 #[derive(Debug)]
 pub struct Bound {
     http: TcpListener,
+    https: Option<(TcpListener, Arc<DoorTrust>)>,
     admin: TcpListener,
     http_address: SocketAddr,
     admin_address: SocketAddr,
@@ -252,19 +246,27 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Takes both ports. Must be called within a tokio runtime.
+    /// Takes all ports. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// Where one of them cannot be had; the error says which and what to do.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
         let bind = |address: SocketAddr, flag| {
             let listening = listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-            listening.map_err(|cause| BindError::new(address, flag, cause))
+            listening.map_err(|cause| StartError::Port(BindError::new(address, flag, cause)))
         };
         let (http_address, http) = bind(config.http, "--http")?;
         let (admin_address, admin) = bind(config.admin, "--admin")?;
+        let https = match config.https.door() {
+            None => None,
+            Some((address, files)) => {
+                let trust = DoorTrust::read(files).map_err(StartError::Certificate)?;
+                Some((bind(address, "--https")?.1, trust))
+            }
+        };
         Ok(Self {
             http,
+            https,
             admin,
             http_address,
             admin_address,
@@ -279,6 +281,18 @@ impl Bound {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http_address
+    }
+
+    /// Where they come in under TLS.
+    #[must_use]
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.https.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    /// The door's certificate: to look at the files when told to.
+    #[must_use]
+    pub fn trust(&self) -> Option<Arc<DoorTrust>> {
+        self.https.as_ref().map(|(_, trust)| Arc::clone(trust))
     }
 
     /// Where health and metrics are answered.
@@ -296,6 +310,7 @@ impl Bound {
                 listener: self.admin,
                 app: admin_http::admin(door.clone(), page),
                 door: door.clone(),
+                trust: None,
                 header_timeout: self.header_timeout,
                 places: Places::plain(MAX_ADMIN_CONNECTIONS),
                 drain_timeout: Duration::ZERO,
@@ -318,21 +333,33 @@ impl Bound {
             }
         });
         let close = CancellationToken::new();
-        let public = Accept {
-            listener: self.http,
-            app: api::app(door.clone()),
-            door: door.clone(),
-            header_timeout: self.header_timeout,
-            places: self.places,
-            drain_timeout: self.drain_timeout,
+        let public = |listener, trust| {
+            let accept = Accept {
+                listener,
+                app: api::app(door.clone()),
+                door: door.clone(),
+                trust,
+                header_timeout: self.header_timeout,
+                // One bound for both doors.
+                places: self.places.clone(),
+                drain_timeout: self.drain_timeout,
+            };
+            tokio::spawn(accept.run(close.clone()))
         };
-        let public = tokio::spawn(public.run(close.clone()));
+        let mut doors = vec![public(self.http, None)];
+        if let Some((listener, trust)) = self.https {
+            trust.publish();
+            tokio::spawn(trust.clone().follow());
+            doors.push(public(listener, Some(trust)));
+        }
         stop.cancelled().await;
         door.drain();
         tracing::info!(in_flight = door.in_flight.now(), "draining");
         tokio::time::sleep(self.drain_delay).await;
         close.cancel();
-        let _ = public.await;
+        for door in doors {
+            let _ = door.await;
+        }
         admin_stop.cancel();
         let _ = admin.await;
         tidy.abort();
@@ -350,145 +377,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// What answers the requests of a port.
-trait Answer: Clone + Send + 'static {
-    fn answer(self, origin: Origin, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static;
-}
-
-impl Answer for App {
-    fn answer(self, origin: Origin, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static {
-        App::answer(self, origin, request)
-    }
-}
-
-impl Answer for Router {
-    async fn answer(self, _: Origin, request: Request<Incoming>) -> Response {
-        let Ok(response) = self.oneshot(request).await;
-        response
-    }
-}
-
-/// One port.
-struct Accept<A> {
-    listener: TcpListener,
-    app: A,
-    door: Arc<Door>,
-    header_timeout: Duration,
-    places: Arc<Places>,
-    drain_timeout: Duration,
-}
-
-impl<A: Answer> Accept<A> {
-    async fn run(self, stop: CancellationToken) {
-        let graceful = GracefulShutdown::new();
-        let mut builder = http1::Builder::new();
-        builder
-            .header_read_timeout(self.header_timeout)
-            .max_buf_size(MAX_HEAD_BYTES)
-            // No `pipeline_flush`: with it hyper drops its answer (400, 431) to a head that it cannot read.
-            .max_headers(MAX_HEADERS);
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // No descriptor left, or the client is gone again: either way the listener itself is fine.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let Some(place) = self.places.take(peer.ip()) else {
-                self.door.metrics.shed(ShedReason::Connections);
-                turn_away(&stream);
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let app = self.app.clone();
-            let alarms = Alarms::keeping(ALARMS);
-            let mut builder = builder.clone();
-            builder.timer(HeaderTimer::new(alarms.clone()));
-            let origin = Origin {
-                peer: peer.ip(),
-                alarms,
-            };
-            let patience = self.header_timeout;
-            let (watcher, stop, door) = (graceful.watcher(), stop.clone(), self.door.clone());
-            tokio::spawn(async move {
-                let many = tokio::select! {
-                    many = http2::is_begun(&stream, patience) => many,
-                    () = stop.cancelled() => return,
-                };
-                // Whoever says nothing, or has gone, has no place here.
-                let Some(many) = many else { return };
-                let stream = WriteDeadline::new(stream, patience);
-                let ended = if many {
-                    // Side by side they cannot share what is kept for one request after the other.
-                    let answer = move |request| {
-                        let origin = Origin {
-                            peer: origin.peer,
-                            alarms: Alarms::keeping(0),
-                        };
-                        app.clone().answer(origin, request)
-                    };
-                    // One that begins while the router drains is served like any other, until the port closes.
-                    let leave = if door.is_draining() { &stop } else { &door.leaving };
-                    let ended = http2::serve(stream, leave, answer).await;
-                    drop(watcher);
-                    ended
-                } else {
-                    let service = service_fn(move |request| {
-                        let answer = app.clone().answer(origin.clone(), request);
-                        let door = door.clone();
-                        async move {
-                            let mut response = answer.await;
-                            // A connection that a balancer or a browser keeps would be closed under its next request.
-                            if door.is_draining() {
-                                response
-                                    .headers_mut()
-                                    .insert(CONNECTION, HeaderValue::from_static("close"));
-                            }
-                            Ok::<_, Infallible>(response)
-                        }
-                    });
-                    watcher
-                        .watch(builder.serve_connection(TokioIo::new(stream), service))
-                        .await
-                };
-                // What ends a connection (a head that came too slowly, a reset) is the client's affair.
-                if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "connection ended");
-                }
-                drop(place);
-            });
-        }
-        drop(self.listener);
-        if tokio::time::timeout(self.drain_timeout, graceful.shutdown())
-            .await
-            .is_err()
-            && !self.drain_timeout.is_zero()
-        {
-            tracing::warn!(
-                in_flight = self.door.in_flight.now(),
-                "drain timeout: what is left is cut off"
-            );
-        }
-    }
-}
-
-/// Tells a connection above the limit why it is closed, without waiting for it.
-fn turn_away(stream: &TcpStream) {
-    const BODY: &str = "{\"type\":\"/problems/overloaded\",\"title\":\"Too much is going on\",\"status\":503,\"detail\":\"No more \
-connections here. Nothing was done; come back in a second.\",\"code\":\"overloaded\",\"errors\":[],\"retryable\":true}";
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
-    let _ = stream.try_write(answer.as_bytes());
 }

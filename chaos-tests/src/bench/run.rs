@@ -62,6 +62,8 @@ pub struct Plan {
     pub node_flags: String,
     /// More flags for the router.
     pub router_flags: String,
+    /// No TLS between the processes, which users have.
+    pub plain_inside: bool,
     /// Where the programs are; beside this one where nobody says.
     pub programs: Option<PathBuf>,
     /// Where logs and data go, in a folder of each run's own that does not outlive it; where temporary files go where nobody says.
@@ -93,6 +95,7 @@ impl Plan {
             arrivals: None,
             node_flags: String::new(),
             router_flags: String::new(),
+            plain_inside: false,
             programs,
             place: None,
             seed: 1,
@@ -186,6 +189,9 @@ pub(super) async fn found(plan: &Plan) -> Result<Ground, NotOnOffer> {
     if let Some(programs) = &plan.programs {
         builder = builder.programs(programs);
     }
+    if plan.plain_inside {
+        builder = builder.plain_inside();
+    }
     let folder = folder(plan.place.as_deref())?;
     if let Some(folder) = &folder {
         builder = builder.place(folder.path());
@@ -221,13 +227,14 @@ pub(super) fn shoppers(plan: &Plan, cluster: &Cluster, stalls: &Arc<[Stall]>) ->
     let seeds: Vec<String> = cluster
         .nodes()
         .iter()
-        .map(|node| format!("http://{}", cluster.grpc(*node)))
+        .map(|node| cluster.inside().url(cluster.grpc(*node)))
         .collect();
     let clients: Vec<ClusterClient> = (0..plan.streams.max(1))
         .filter(|_| plan.way == Way::Grpc)
         .map(|_| {
             ClusterClient::connect(ClientConfig {
                 seeds: seeds.clone(),
+                dial: cluster.inside().dial(),
                 ..ClientConfig::default()
             })
         })

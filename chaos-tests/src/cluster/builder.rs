@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
+use rotunda_tls::identity::Role;
 
+use super::inside::{Inside, ROUTER};
 use super::{Cluster, Folder, Member, machine};
 use crate::disk::SmallDisk;
 use crate::faults::Orders;
@@ -43,6 +45,7 @@ pub struct Builder {
     place: Option<PathBuf>,
     network: bool,
     volumes: Option<u64>,
+    plain_inside: bool,
 }
 
 /// Where a process of the cluster is reached.
@@ -70,6 +73,7 @@ impl Default for Builder {
             place: None,
             network: false,
             volumes: None,
+            plain_inside: false,
         }
     }
 }
@@ -86,6 +90,13 @@ impl Builder {
     #[must_use]
     pub fn shards(mut self, shards: u64) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// No TLS between the processes: to measure what it costs, or with programs that are too old for it.
+    #[must_use]
+    pub fn plain_inside(mut self) -> Self {
+        self.plain_inside = true;
         self
     }
 
@@ -205,17 +216,21 @@ impl Builder {
                 admin: door(Host::Node(id), ADMIN),
             })
             .collect();
+        let inside = match self.plain_inside {
+            true => Inside::Plain,
+            false => Inside::secured(&folder.path().join("certs"), self.nodes),
+        };
         let members: Vec<Member> = addresses
             .iter()
-            .map(|own| self.start_member(folder.path(), network.as_ref(), *own, &addresses))
+            .map(|own| self.start_member(folder.path(), network.as_ref(), *own, &addresses, &inside))
             .collect();
-        let seeds = members.iter().map(|member| format!("http://{}", member.grpc)).collect();
         let client = ClusterClient::connect(ClientConfig {
-            seeds,
+            seeds: members.iter().map(|member| inside.url(member.grpc)).collect(),
+            dial: inside.dial(),
             ..ClientConfig::default()
         });
         let (http, admin) = (door(Host::Router, HTTP), door(Host::Router, ADMIN));
-        let mut recipe = self.router_recipe(folder.path(), http, admin, &addresses, &token);
+        let mut recipe = self.router_recipe(folder.path(), http, admin, &addresses, &token, &inside);
         if let Some(network) = &network {
             recipe.behind(network.entrance(Host::Router));
         }
@@ -228,6 +243,7 @@ impl Builder {
             admin,
             token,
             client,
+            inside,
             shards: self.shards,
             network,
             folder,
@@ -238,7 +254,14 @@ impl Builder {
         cluster
     }
 
-    fn start_member(&self, folder: &Path, network: Option<&Network>, own: Addresses, all: &[Addresses]) -> Member {
+    fn start_member(
+        &self,
+        folder: &Path,
+        network: Option<&Network>,
+        own: Addresses,
+        all: &[Addresses],
+        inside: &Inside,
+    ) -> Member {
         let id = own.id;
         let volume = self.volumes.map(|bytes| {
             let place = Path::new(MOUNTS)
@@ -252,7 +275,7 @@ impl Builder {
             Some(volume) => volume.place().join("data"),
             None => folder.join(format!("node-{id}")),
         };
-        let mut recipe = self.node_recipe(folder, &data, own, all);
+        let mut recipe = self.node_recipe(folder, &data, own, all, inside);
         let orders = self.faults.as_ref().map(|library| {
             let orders = Orders::none(folder.join(format!("node-{id}.orders")));
             recipe.environment.extend(orders.environment(library));
@@ -279,7 +302,7 @@ impl Builder {
         }
     }
 
-    fn node_recipe(&self, folder: &Path, data: &Path, own: Addresses, all: &[Addresses]) -> Recipe {
+    fn node_recipe(&self, folder: &Path, data: &Path, own: Addresses, all: &[Addresses], inside: &Inside) -> Recipe {
         let Addresses { id, grpc, admin } = own;
         let replication = self.replication.unwrap_or(if self.nodes >= 3 { 3 } else { 1 });
         let mut arguments = words(&format!(
@@ -294,8 +317,9 @@ impl Builder {
                 .unwrap_or(self.keep_log_entries),
         ));
         for peer in all {
-            arguments.extend(words(&format!("--peer {}=http://{}", peer.id, peer.grpc)));
+            arguments.extend(words(&format!("--peer {}={}", peer.id, inside.url(peer.grpc))));
         }
+        arguments.extend(inside.flags(&Role::Node(id)));
         arguments.extend(self.node_flags.iter().cloned());
         Recipe {
             name: format!("node {id}"),
@@ -313,11 +337,13 @@ impl Builder {
         admin: SocketAddr,
         nodes: &[Addresses],
         token: &str,
+        inside: &Inside,
     ) -> Recipe {
         let mut arguments = words(&format!("--http {http} --admin {admin} --exit-with-parent"));
         for node in nodes {
-            arguments.extend(words(&format!("--node http://{}", node.grpc)));
+            arguments.extend(words(&format!("--node {}", inside.url(node.grpc))));
         }
+        arguments.extend(inside.flags(&Role::Router(ROUTER.to_owned())));
         arguments.extend(self.router_flags.iter().cloned());
         Recipe {
             name: "router".to_owned(),

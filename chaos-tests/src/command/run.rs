@@ -46,6 +46,9 @@ pub(crate) struct RunArguments {
     /// A node of the cluster that is attached to, whose logs are then read; repeat for more.
     #[arg(long, value_name = "URL", requires = "attach")]
     node: Vec<String>,
+    /// Where nodes are https://: a folder that `rotunda certs add client` has made.
+    #[arg(long, value_name = "DIR", requires = "attach")]
+    certs: Option<PathBuf>,
     /// Print the scenarios.
     #[arg(long)]
     list: bool,
@@ -255,6 +258,7 @@ async fn attached(arguments: &RunArguments, door: &str) -> ExitCode {
     let attach = Attach {
         door: door.to_owned(),
         nodes: arguments.node.clone(),
+        certs: arguments.certs.clone(),
         span: Duration::from_secs(arguments.minutes * 60),
         visitors: arguments.visitors,
         command: format!("rotunda-chaos run --attach {door}{nodes} --for {}", arguments.minutes),

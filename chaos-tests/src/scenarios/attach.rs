@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan as _};
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
+use rotunda_protocol::dial::{Secured, Tcp};
+use rotunda_tls::files::Files;
+use rotunda_tls::mutual::Trust;
 use tokio::time::Instant;
 
 use super::notes::{Counts, Notes};
@@ -34,6 +37,8 @@ pub struct Attach {
     pub door: String,
     /// Nodes' gRPC addresses; may be none.
     pub nodes: Vec<String>,
+    /// Folder with a client's certificate, where nodes ask for one.
+    pub certs: Option<PathBuf>,
     /// How long.
     pub span: Duration,
     /// Visitors at once.
@@ -134,8 +139,13 @@ async fn nodes(attach: &Attach) -> Result<ClusterClient, String> {
     if attach.nodes.is_empty() {
         return Err("no node's address was given: name some with --node http://HOST:PORT".to_owned());
     }
+    let dial = match &attach.certs {
+        Some(folder) => Secured::with(Trust::read(Files::within(folder)).map_err(|problem| problem.to_string())?),
+        None => Tcp::shared(),
+    };
     let client = ClusterClient::connect(ClientConfig {
         seeds: attach.nodes.clone(),
+        dial,
         ..ClientConfig::default()
     });
     match client.ready(Instant::now() + MAP).await {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use parking_lot::Mutex;
-use rotunda_protocol::dial::{BadAddress, Dial, Line, LineError};
+use rotunda_protocol::dial::{BadAddress, Callee, Dial, Line, LineError};
 use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
 use rotunda_raft_storage::scope::Scope;
 use tokio::sync::watch;
@@ -439,8 +439,8 @@ struct SimDial {
 }
 
 impl Dial for SimDial {
-    fn line(&self, address: &str, _window_bytes: u32) -> Result<Line, BadAddress> {
-        let (net, from, address) = (self.net.clone(), self.from, address.to_owned());
+    fn line(&self, callee: Callee<'_>, _window_bytes: u32) -> Result<Line, BadAddress> {
+        let (net, from, address) = (self.net.clone(), self.from, callee.address.to_owned());
         Ok(Line::new(service_fn(move |request| {
             net.clone().call(from, address.clone(), request)
         })))

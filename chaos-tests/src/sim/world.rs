@@ -372,6 +372,7 @@ async fn run(
 fn config(id: u32, size: Size) -> Config {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
+        tls: None,
         node_id: id,
         cluster: CLUSTER.to_owned(),
         data: PathBuf::from(format!("disk-of-{id}")),

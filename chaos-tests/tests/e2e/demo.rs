@@ -202,7 +202,7 @@ async fn the_demo_books_survives_a_killed_node_and_leaves_nothing() {
         ready
             .nodes
             .iter()
-            .all(|node| node.grpc.starts_with("http://127.0.0.1:")),
+            .all(|node| node.grpc.starts_with("https://127.0.0.1:")),
         "{ready:?}"
     );
 

@@ -9,6 +9,7 @@ mod alerting;
 mod at_rest;
 mod bench;
 mod broken_disk;
+mod certificates;
 mod clock_jump;
 mod clocks;
 mod command_line;

@@ -14,11 +14,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-service", &[]),
     // For the form in which a trace travels from a router to a node.
     ("rotunda-telemetry", &["rotunda-protocol"]),
+    ("rotunda-tls", &["rotunda-metrics"]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
     (
         "rotunda-protocol",
-        &["rotunda-booking", "rotunda-metrics", "rotunda-mutant"],
+        &["rotunda-booking", "rotunda-metrics", "rotunda-mutant", "rotunda-tls"],
     ),
     (
         "rotunda-node",
@@ -30,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-raft-storage",
             "rotunda-service",
             "rotunda-telemetry",
+            "rotunda-tls",
         ],
     ),
     (
@@ -40,9 +42,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-protocol",
             "rotunda-service",
             "rotunda-telemetry",
+            "rotunda-tls",
         ],
     ),
-    ("rotunda", &["rotunda-protocol"]),
+    ("rotunda", &["rotunda-protocol", "rotunda-tls"]),
     (
         "rotunda-chaos",
         &[
@@ -51,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-node",
             "rotunda-protocol",
             "rotunda-raft-storage",
+            "rotunda-tls",
         ],
     ),
 ];
@@ -73,6 +77,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("axum", &["rotunda-node", "rotunda-router", "rotunda-telemetry"]),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
+    ("rustls", &["rotunda-tls"]),
+    ("rcgen", &["rotunda-tls"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone

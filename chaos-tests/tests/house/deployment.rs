@@ -96,10 +96,17 @@ const OF_COMPOSE: &[&str] = &["IMAGE"];
 #[test]
 fn every_variable_that_a_deployment_sets_is_read_by_a_program() {
     let mut read: BTreeSet<String> = OTHERS.iter().chain(OF_COMPOSE).map(|&name| name.to_owned()).collect();
-    for source in ["node/src/config.rs", "router/src/config/flags.rs"] {
+    for source in [
+        "node/src/config.rs",
+        "router/src/config/flags.rs",
+        "router/src/config/certificates.rs",
+        "deploy/tls/src/files.rs",
+        "deploy/cli/src/args/certs.rs",
+    ] {
         let text = fs::read_to_string(tree::root().join(source)).expect(source);
         let quoted = text.split('"').skip(1).step_by(2);
-        read.extend(quoted.filter(|name| !name.contains(' ')).map(str::to_uppercase));
+        let names = quoted.filter(|name| !name.contains(' '));
+        read.extend(names.map(|name| name.trim_start_matches("ROTUNDA_").to_uppercase()));
     }
     assert!(
         read.contains("MAX_IN_FLIGHT") && read.contains("NODE_ID"),

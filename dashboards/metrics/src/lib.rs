@@ -9,6 +9,7 @@ pub mod node;
 pub mod process;
 pub mod router;
 pub mod storage;
+pub mod tls;
 
 /// What the samples of a metric are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub fn all() -> Vec<Metric> {
         storage::METRICS,
         client::METRICS,
         router::METRICS,
+        tls::METRICS,
     ]
     .concat()
 }

@@ -1,8 +1,12 @@
 //! What the command line takes. Values that also come from the environment name their variable here.
 
+mod certs;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::certs::{CertsArguments, CertsCommand, HolderArguments, HolderCommand, RotateArguments};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +49,8 @@ pub(crate) enum Command {
     Health(HealthArguments),
     /// Look into files of settings before a server reads them.
     Config(ConfigArguments),
+    /// Make and renew the certificates by which a cluster's processes know each other.
+    Certs(CertsArguments),
 }
 
 #[derive(Args, Debug)]
@@ -429,6 +435,9 @@ pub(crate) struct DemoArguments {
     /// Leave data and logs behind when the demo ends.
     #[arg(long)]
     pub(crate) keep: bool,
+    /// No TLS between the processes; only to measure what it costs.
+    #[arg(long)]
+    pub(crate) plain_inside: bool,
 }
 
 /// Which cluster, and by what right.

@@ -1,11 +1,12 @@
 //! `rotunda demo`: a cluster of real processes on this machine, selling within seconds.
 //!
-//! The demo picks free loopback ports, starts nodes and routers as a person would, imports a museum network through the
+//! The demo makes an authority of its own, picks free loopback ports, starts nodes and routers as a person would, imports a museum network through the
 //! router, proves that every venue sells, and prints addresses and lines to paste. Then it watches: a process that ends
 //! is reported and, since the demo is there to have its nodes killed, started again after a moment. When it ends (Ctrl-C,
 //! SIGTERM, the terminal closed, `--for`, or an error) it stops every process and removes what it made.
 
 mod banner;
+mod certificates;
 mod first_booking;
 mod fleet;
 mod folder;
@@ -17,9 +18,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rotunda_protocol::client::{ClientConfig, ClusterClient};
+use rotunda_protocol::dial::{Secured, Tcp};
+use rotunda_tls::identity::Role;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::banner::Banner;
+use self::certificates::Certificates;
 use self::first_booking::Offer;
 use self::fleet::{Event, Fleet, Kind, Plan};
 use self::folder::Folder;
@@ -85,7 +89,11 @@ async fn live(
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + START_DEADLINE;
     let token = token();
-    let (nodes, routers) = plans(arguments, binaries, folder.path(), &token)?;
+    let certificates = match arguments.plain_inside {
+        true => None,
+        false => Some(Certificates::make(folder.path(), arguments)?),
+    };
+    let (nodes, routers) = plans(arguments, binaries, folder.path(), &token, certificates.as_ref())?;
 
     let step = Step::begin("starting nodes");
     let seeds: Vec<String> = nodes.iter().map(Plan::url).collect();
@@ -98,6 +106,10 @@ async fn live(
     let step = Step::begin("electing leaders");
     let cluster = ClusterClient::connect(ClientConfig {
         seeds,
+        dial: match &certificates {
+            Some(certificates) => Secured::with(certificates.own()?),
+            None => Tcp::shared(),
+        },
         ..ClientConfig::default()
     });
     leaders(fleet, &cluster, arguments.shards, &step, deadline).await?;
@@ -163,6 +175,7 @@ fn plans(
     binaries: &Binaries,
     folder: &Path,
     token: &str,
+    certificates: Option<&Certificates>,
 ) -> Result<(Vec<Plan>, Vec<Plan>), Failure> {
     let count = usize::try_from(2 * (arguments.nodes + arguments.routers)).unwrap_or_default();
     let mut addresses = ports::free(count)?.into_iter();
@@ -184,6 +197,7 @@ fn plans(
             environment: Vec::new(),
             address,
             admin,
+            secured: certificates.is_some(),
             data: Some(folder.join(format!("node-{id}"))),
             log: folder.join(format!("node-{id}.log")),
         });
@@ -191,6 +205,8 @@ fn plans(
     let peers: Vec<String> = nodes.iter().map(|node| format!("{}={}", node.id, node.url())).collect();
     for node in &mut nodes {
         node.arguments = node_arguments(arguments, node, &peers);
+        let flags = certificates.map(|certificates| certificates.flags(&Role::Node(node.id)));
+        node.arguments.extend(flags.unwrap_or_default());
     }
     let mut routers = Vec::new();
     for id in 1..=arguments.routers {
@@ -199,6 +215,8 @@ fn plans(
         for node in &nodes {
             flags.extend(words(&["--node", &node.url()]));
         }
+        let shown = certificates.map(|certificates| certificates.flags(&Role::Router(id.to_string())));
+        flags.extend(shown.unwrap_or_default());
         routers.push(Plan {
             kind: Kind::Router,
             id,
@@ -207,6 +225,7 @@ fn plans(
             environment: vec![("ROTUNDA_ADMIN_TOKEN".to_owned(), token.to_owned())],
             address,
             admin,
+            secured: false,
             data: None,
             log: folder.join(format!("router-{id}.log")),
         });

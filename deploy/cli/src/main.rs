@@ -1,16 +1,17 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! drains nodes and waits for them (`node`), sees and raises the cluster's version (`cluster`),
-//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
-//! files of settings checked (`config`). It reaches a running cluster by the router's HTTP
-//! door alone, `health` apart; only the demo, which owns its nodes, also
+//! drains nodes and waits for them (`node`), sees and raises the cluster's version (`cluster`), changes what is logged (`log`),
+//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`), has
+//! files of settings checked (`config`) and makes certificates (`certs`). It reaches a running cluster by the router's HTTP
+//! door alone, `health`, `log` and `certs` apart; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
 
 mod args;
 mod binaries;
+mod certs;
 mod config;
 mod demo;
 mod door;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             Command::Log(log) => log::run(log).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
+            Command::Certs(certs) => certs::run(certs),
         }
     });
     match outcome {

@@ -136,3 +136,53 @@ fn the_sample_names_every_setting() {
         assert!(sample.contains(name.as_str()), "{name} is not in node.toml");
     }
 }
+
+#[test]
+fn certificates_are_this_nodes_or_the_node_does_not_start() {
+    use rotunda_tls::authority::{Authority, Holder};
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::found(folder.path(), "c").unwrap();
+    for role in ["node-1", "node-2", "router-a"] {
+        authority.add(&Holder::parse(role).unwrap(), &[], 1).unwrap();
+    }
+    let said = |whose: &str, more: &[&str]| {
+        let file = |name: &str| folder.path().join(whose).join(name).display().to_string();
+        let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+        let mut arguments = COMPLETE.to_vec();
+        arguments[7] = "1=https://127.0.0.1:7001";
+        arguments.extend([
+            "--replication",
+            "1",
+            "--tls-ca",
+            &ca,
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
+        ]);
+        arguments.extend(more);
+        Config::load(&flags(&arguments))
+    };
+    assert!(said("node-1", &[]).unwrap().tls.is_some());
+    for (whose, more, words) in [
+        (
+            "node-2",
+            [].as_slice(),
+            "is the certificate of node-2.c.rotunda, and this is node-1.c.rotunda",
+        ),
+        ("router-a", &[], "is the certificate of router-a.c.rotunda"),
+        (
+            "node-1",
+            &["--peer", "2=http://127.0.0.1:7002"],
+            "expected https://HOST:PORT with [tls]",
+        ),
+        ("nowhere", &[], "cannot be read"),
+    ] {
+        let error = said(whose, more).unwrap_err().to_string();
+        assert!(error.contains(words), "{whose} {more:?}: {error}");
+    }
+    let error = load(&["--tls-ca", "ca.pem"]).unwrap_err().to_string();
+    assert!(error.contains("give ca, cert and key"), "{error}");
+    let error = load(&["--peer", "2=https://127.0.0.1:7002"]).unwrap_err().to_string();
+    assert!(error.contains("expected http://HOST:PORT"), "{error}");
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use rotunda_protocol::dial::Callee;
 use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::rejection::Rejection;
@@ -270,7 +271,11 @@ impl Controller {
             .or_else(|| self.config.peers.get(&leader).cloned());
         let Some(address) = address else { return Ok(()) };
         let registered = tokio::time::timeout(REGISTER_TIMEOUT, async {
-            let mut client = AdminClient::new(self.host.dial.line(&address, REGISTER_WINDOW_BYTES)?);
+            let mut client = AdminClient::new(
+                self.host
+                    .dial
+                    .line(Callee::node(leader, &address), REGISTER_WINDOW_BYTES)?,
+            );
             let node = proto::Node {
                 id: self.record.id,
                 grpc: self.record.grpc.clone(),

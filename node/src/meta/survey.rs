@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rotunda_protocol::dial::Dial;
+use rotunda_protocol::dial::{Callee, Dial};
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
 use rotunda_protocol::proto::admin::{NodeBehind, StatusRequest};
 use rotunda_protocol::version::Formats;
@@ -30,7 +30,7 @@ pub async fn ask(
             return (node.id, Some(own.version.clone()));
         }
         let status = tokio::time::timeout(PATIENCE, async {
-            let line = dial.line(&node.grpc, WINDOW_BYTES).ok()?;
+            let line = dial.line(Callee::node(node.id, &node.grpc), WINDOW_BYTES).ok()?;
             let status = AdminClient::new(line).status(StatusRequest {}).await.ok()?;
             Some(status.into_inner()).filter(|status| status.node == node.id)
         });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rotunda_protocol::MAX_MESSAGE_BYTES;
-use rotunda_protocol::dial::{BadAddress, Dial, Line};
+use rotunda_protocol::dial::{BadAddress, Callee, Dial, Line};
 use rotunda_protocol::proto::raft::peer_frame::Kind;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
 use rotunda_protocol::proto::raft::{PeerFrame, SnapshotChunk};
@@ -205,7 +205,7 @@ impl Peer {
     /// A connection of its own to the node, made when it is first used.
     fn client(&self) -> Result<RaftClient<Line>, BadAddress> {
         let address = self.address.lock().clone();
-        let client = RaftClient::new(self.dial.line(&address, WINDOW_BYTES)?);
+        let client = RaftClient::new(self.dial.line(Callee::node(self.node, &address), WINDOW_BYTES)?);
         Ok(client
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES))

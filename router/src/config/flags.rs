@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use rotunda_tls::files::TlsSettings;
 use serde::Serialize;
 
-use super::Span;
+use super::{HttpsSettings, Span};
 use crate::auth::Cidr;
 use crate::rate_limit::Quota;
 use rotunda_telemetry::logs::Format as LogFormat;
@@ -31,10 +32,14 @@ pub(super) struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
+    #[command(flatten)]
+    https: HttpsSettings,
     /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: TlsSettings,
     /// gRPC address of a node; repeat for each one known [default: http://127.0.0.1:7001]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Vec::is_empty")]

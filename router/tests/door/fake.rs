@@ -44,7 +44,7 @@ struct Shard {
     limits: ClusterLimits,
     /// Entries that changed the map beside venues.
     changes: u64,
-    pub(crate) cluster_version: u32,
+    cluster_version: u32,
 }
 
 /// What the next call meets.
@@ -67,7 +67,7 @@ pub(crate) enum Trouble {
 }
 
 pub(crate) struct Fake {
-    pub(crate) shard: Arc<Mutex<Shard>>,
+    shard: Arc<Mutex<Shard>>,
     /// Change streams are there; without them availability is asked for. Not at first.
     pub(crate) streams: Arc<AtomicBool>,
     /// How old the state is that streams show, in milliseconds.
@@ -103,6 +103,11 @@ impl Fake {
             gate: Semaphore::new(1_000_000),
             calls: AtomicU64::new(0),
         })
+    }
+
+    /// As if an operator had raised it.
+    pub(crate) fn raise_version(&self, to: u32) {
+        self.shard.lock().cluster_version = to;
     }
 
     pub(crate) fn advance(&self, minutes: i64) {

@@ -18,6 +18,7 @@ mod qr;
 mod replay;
 mod reports;
 mod script;
+mod secured;
 mod sockets;
 
 use std::path::Path;

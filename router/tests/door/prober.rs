@@ -83,7 +83,7 @@ async fn rounds_follow_each_other_at_the_pace_until_told_to_stop() {
     // Nodes from before probes would end at one.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(fake.calls.load(Ordering::Relaxed), 0);
-    fake.shard.lock().cluster_version = PROBES;
+    fake.raise_version(PROBES);
     tokio::time::sleep(Duration::from_secs(500)).await;
     let calls = fake.calls.load(Ordering::Relaxed);
     // Two a round, four to six seconds from one to the next.

@@ -22,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Running {
     pub(crate) house: House,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     admin: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -35,12 +36,13 @@ pub(crate) async fn start(config: Config) -> Running {
     };
     let house = House::furnished(config.clone()).await;
     let bound = Bound::bind(&config).unwrap();
-    let (http, admin) = (bound.http(), bound.admin());
+    let (http, https, admin) = (bound.http(), bound.https(), bound.admin());
     let stop = CancellationToken::new();
     let served = tokio::spawn(bound.serve(Arc::clone(&house.door), None, stop.clone()));
     Running {
         house,
         http,
+        https,
         admin,
         stop,
         served,

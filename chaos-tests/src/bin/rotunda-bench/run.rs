@@ -53,6 +53,9 @@ pub(crate) struct RunArguments {
     /// More flags for the router, in one word.
     #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
     router_flags: String,
+    /// No TLS between the processes: what it costs, or with programs that are too old for it.
+    #[arg(long)]
+    plain_inside: bool,
     /// Where rotunda-node and rotunda-router are, where not beside this program.
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
@@ -78,6 +81,7 @@ impl RunArguments {
             rate: self.rate,
             node_flags: self.node_flags.clone(),
             router_flags: self.router_flags.clone(),
+            plain_inside: self.plain_inside,
             place: self.data.clone(),
             ..plan
         };

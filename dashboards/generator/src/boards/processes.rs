@@ -1,12 +1,13 @@
 //! Every process: is it there, what does it run, what does it use.
 
-use rotunda_metrics::{node, process, storage};
+use rotunda_metrics::{node, process, storage, tls};
 
 use crate::board::{Board, Panel};
-use crate::expression::{count, max, of, sum};
+use crate::expression::{count, max, min, of, sum};
 
 pub(super) fn board() -> Board {
     let files = format!("{} / {}", of(&process::OPEN_FDS).now(), of(&process::MAX_FDS).now());
+    let left = format!("({} - time()) / 86400", of(&tls::CERTIFICATE_NOT_AFTER).now());
     Board::new("processes", "Rotunda: processes", "Nodes and routers as processes on machines.")
         .row(
             "What runs",
@@ -18,6 +19,17 @@ pub(super) fn board() -> Board {
                     .show(count(&["version", "revision", "job"], &of(&process::BUILD_INFO).now()), "{{job}} {{version}} {{revision}}"),
                 Panel::lines("Starts", "short", "Starts of each process in the last 15 minutes. Supervisors start again what ends; look at why it ended.")
                     .show(max(&["job", "instance"], &of(&process::START_TIME_SECONDS).changes("15m")), "{{job}} {{instance}}"),
+            ],
+        )
+        .row(
+            "Who they are",
+            [
+                Panel::lines("Certificates end", "d", "Until each certificate in use is over: the process's own, the cluster's authority's, the door's. Nothing here where there is no TLS.")
+                    .show(min(&["job", "instance", "certificate"], &left), "{{job}} {{instance}} {{certificate}}"),
+                Panel::lines("Refused connections", "ops", "Connections that were not made because a certificate was refused, by us (called) or by them (calling). A stranger, or a wrong file.")
+                    .show(sum(&["job", "instance", "side"], &of(&tls::HANDSHAKES_FAILED).rate()), "{{job}} {{instance}} {{side}}"),
+                Panel::lines("New certificates", "short", "Taken up from the files, or refused: then the old ones stay and the log says why.")
+                    .show(sum(&["job", "instance", "outcome"], &of(&tls::RENEWALS).increase()), "{{job}} {{instance}} {{outcome}}"),
             ],
         )
         .row(

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     /// The node's gRPC address, or the router's door.
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Whether that is reached with a certificate.
+    pub(crate) secured: bool,
     /// The node's data.
     pub(crate) data: Option<PathBuf>,
     pub(crate) log: PathBuf,
@@ -61,7 +63,7 @@ impl Plan {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.secured { "https" } else { "http" }, self.address)
     }
 
     pub(crate) fn admin_url(&self) -> String {
@@ -324,6 +326,7 @@ mod tests {
             environment: Vec::new(),
             address,
             admin: address,
+            secured: false,
             data: None,
             log: folder.join("node-1.log"),
         }

@@ -25,11 +25,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- define "rotunda.serviceAccount" -}}{{ .Values.serviceAccount.name | default (include "rotunda.name" .) }}{{- end }}
 
+{{/* https where both sides have certificates; one side alone would find nobody. */}}
+{{- define "rotunda.scheme" -}}
+{{- $nodes := not (empty .Values.tls.nodesSecret) -}}
+{{- $routers := not (empty .Values.tls.routersSecret) -}}
+{{- if ne $nodes $routers -}}
+{{- fail "tls.nodesSecret and tls.routersSecret belong together: with one of them alone nodes and routers do not find each other" -}}
+{{- end -}}
+{{- if $nodes }}https{{ else }}http{{ end -}}
+{{- end }}
+
 {{/* A node's name for its peers and for routers; takes a list of the context and the node's id. */}}
 {{- define "rotunda.address" -}}
 {{- $context := index . 0 -}}
 {{- $node := include "rotunda.node" $context -}}
-http://{{ $node }}-{{ index . 1 }}.{{ $node }}.{{ $context.Release.Namespace }}.svc.{{ $context.Values.clusterDomain }}:7001
+{{ include "rotunda.scheme" $context }}://{{ $node }}-{{ index . 1 }}.{{ $node }}.{{ $context.Release.Namespace }}.svc.{{ $context.Values.clusterDomain }}:7001
 {{- end }}
 
 {{/* As ROTUNDA_PEERS wants it: 1=http://...,2=http://... */}}

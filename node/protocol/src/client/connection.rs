@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::retry::Backoff;
 use super::session::Session;
 use crate::MAX_MESSAGE_BYTES;
-use crate::dial::{Dial, Line};
+use crate::dial::{Callee, Dial, Line};
 use crate::proto::admin::admin_client::AdminClient;
 use crate::proto::booking::booking_client::BookingClient;
 use crate::shard_map::{NodeInfo, ShardMap};
@@ -73,6 +73,7 @@ impl Connections {
 /// Everything that goes to one node at one address.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    node: u32,
     address: String,
     work: Line,
     affairs: Line,
@@ -110,13 +111,14 @@ enum Stage {
 impl Connection {
     fn new(node: &NodeInfo, dial: Arc<dyn Dial>, metrics: Arc<Metrics>) -> Option<Self> {
         let line = || {
-            dial.line(&node.grpc, WINDOW_BYTES)
+            dial.line(Callee::node(node.id, &node.grpc), WINDOW_BYTES)
                 .inspect_err(
                     |error| tracing::error!(node = node.id, %error, "the map names a node that cannot be called"),
                 )
                 .ok()
         };
         Some(Self {
+            node: node.id,
             work: line()?,
             affairs: line()?,
             address: node.grpc.clone(),
@@ -142,7 +144,10 @@ impl Connection {
         let line = match self.watches.get() {
             Some(line) => line.clone(),
             None => {
-                let line = self.dial.line(&self.address, WINDOW_BYTES).ok()?;
+                let line = self
+                    .dial
+                    .line(Callee::node(self.node, &self.address), WINDOW_BYTES)
+                    .ok()?;
                 self.watches.get_or_init(|| line).clone()
             }
         };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::connection::{WINDOW_BYTES, admin_client};
 use super::metrics::Metrics;
 use super::retry::Backoff;
-use crate::dial::Dial;
+use crate::dial::{Callee, Dial};
 use crate::proto::admin::WatchMapRequest;
 use crate::shard_map::ShardMap;
 
@@ -155,9 +155,10 @@ pub(crate) async fn follow(watch: Arc<MapWatch>, dial: Arc<dyn Dial>, seeds: Vec
     let mut backoff = Backoff::between(RECONNECT_MIN, RECONNECT_MAX);
     loop {
         let addresses = addresses(&watch.current(), &seeds);
-        if let Some(address) = addresses.get(turn % addresses.len().max(1)) {
+        if let Some((node, address)) = addresses.get(turn % addresses.len().max(1)) {
             let since = Instant::now();
-            if let Err(error) = follow_one(&watch, &*dial, address).await {
+            let callee = Callee { address, node: *node };
+            if let Err(error) = follow_one(&watch, &*dial, callee).await {
                 tracing::debug!(address, error, "no shard map from this node");
             }
             // Followed for a while: it was a good node, and the next one deserves no less haste than this one did.
@@ -171,19 +172,20 @@ pub(crate) async fn follow(watch: Arc<MapWatch>, dial: Arc<dyn Dial>, seeds: Vec
 }
 
 /// The nodes of the map, and the seeds that are not among them: after a move of all nodes these may be all that is left.
-fn addresses(map: &ShardMap, seeds: &[String]) -> Vec<String> {
-    let mut addresses: Vec<String> = map.nodes().iter().map(|node| node.grpc.clone()).collect();
+fn addresses(map: &ShardMap, seeds: &[String]) -> Vec<(Option<u32>, String)> {
+    let nodes = map.nodes().iter();
+    let mut addresses: Vec<_> = nodes.map(|node| (Some(node.id), node.grpc.clone())).collect();
     for seed in seeds {
-        if !addresses.contains(seed) {
-            addresses.push(seed.clone());
+        if addresses.iter().all(|(_, address)| address != seed) {
+            addresses.push((None, seed.clone()));
         }
     }
     addresses
 }
 
-async fn follow_one(watch: &MapWatch, dial: &dyn Dial, address: &str) -> Result<(), String> {
+async fn follow_one(watch: &MapWatch, dial: &dyn Dial, callee: Callee<'_>) -> Result<(), String> {
     let open = async {
-        let line = dial.line(address, WINDOW_BYTES).map_err(|error| error.to_string())?;
+        let line = dial.line(callee, WINDOW_BYTES).map_err(|error| error.to_string())?;
         let request = WatchMapRequest {
             after_version: watch.current().version(),
         };
