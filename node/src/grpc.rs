@@ -2,8 +2,11 @@
 //! protobuf becomes domain types; of what lies behind, only peers, the map and status keep generated ones.
 
 pub mod admin;
+mod backup;
 pub mod booking;
 pub mod incoming;
+pub mod joining;
+mod members;
 pub mod news;
 pub mod raft;
 

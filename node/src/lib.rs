@@ -12,6 +12,7 @@ pub mod config;
 pub mod expiry;
 pub mod group;
 pub mod grpc;
+pub mod joining;
 pub mod meta;
 pub mod metrics;
 mod mutant;

@@ -75,17 +75,22 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let watch_parent = config.exit_with_parent;
-    let server = Server::start(config, rotunda_node::metrics::install()?).await?;
-    supervisor::ready();
-    tokio::spawn(supervisor::watchdog(server.pulse()));
-    let stop = async move {
+    let start = Server::start(config, rotunda_node::metrics::install()?);
+    let mut stop = Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = parent_gone(), if watch_parent => {}
         }
         supervisor::stopping();
+    });
+    // A node without data may wait for long until it is let in.
+    let server = tokio::select! {
+        server = start => server?,
+        () = &mut stop => return Ok(()),
     };
+    supervisor::ready();
+    tokio::spawn(supervisor::watchdog(server.pulse()));
     server.run_until(stop).await
 }
 

@@ -9,8 +9,10 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rotunda_protocol::dial::Tcp;
+use rotunda_protocol::proto::admin::joining_server::JoiningServer;
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
+use rotunda_service::supervisor;
 use rotunda_raft_storage::{Identity, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,7 +23,9 @@ use crate::admin_http::{self, AdminState};
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
 use crate::config::Config;
-use crate::grpc::{Stop, booking::BookingDoor, incoming};
+use crate::grpc::{Stop, booking::BookingDoor, incoming, joining::JoiningDoor};
+use crate::joining::Blank;
+use crate::meta::META_GROUP;
 use crate::metrics::Page;
 use crate::node::{Node, Surroundings};
 
@@ -62,6 +66,11 @@ impl Server {
         let admin = listen("admin", config.admin).await?;
         let budget = Budget::new(config.memory_bytes, config.peers.len().saturating_sub(1));
         let store = open_store(&config, budget.store_bytes()).await?;
+        let found = store.descriptors().get(&META_GROUP).map(|found| found.replica_id);
+        let (meta_replica, grpc, admin) = match found {
+            Some(replica) => (replica, grpc, admin),
+            None => admitted(&config, grpc, admin, &handle).await?,
+        };
         let (shutdown, stop) = Stop::channel();
         let surroundings = Surroundings {
             store: store.clone(),
@@ -70,6 +79,7 @@ impl Server {
             wall: WallClock::of_this_machine(),
             admin: admin_url(&config, admin.local_addr()?),
             stop: stop.clone(),
+            meta_replica,
         };
         let node = Node::start(config.clone(), surroundings).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -142,6 +152,51 @@ impl Server {
         tracing::info!(node = self.id, "stopped");
         Ok(())
     }
+}
+
+/// Waits, on these ports, until a node without data may take part; see [`crate::joining`]. Gives its replica of the meta group,
+/// and the ports back.
+async fn admitted(
+    config: &Config,
+    grpc: TcpListener,
+    admin: TcpListener,
+    handle: &PrometheusHandle,
+) -> anyhow::Result<(u64, TcpListener, TcpListener)> {
+    // The ports are never free in between: another process would take them, and peers that ask be refused.
+    let (grpc, grpc_again) = shared(grpc)?;
+    let (admin, admin_again) = shared(admin)?;
+    let (done, stop) = Stop::channel();
+    let doors = tonic::transport::Server::builder()
+        .add_service(JoiningServer::new(JoiningDoor::blank(config.cluster.clone())))
+        .serve_with_incoming_shutdown(TcpIncoming::from(grpc), stop.clone().stopped());
+    let pages = axum::serve(admin, admin_http::waiting(handle.clone())).with_graceful_shutdown(stop.stopped());
+    let blank = Blank {
+        cluster: config.cluster.clone(),
+        node: config.node_id,
+        peers: config.peers.clone(),
+        dial: Tcp::shared(),
+    };
+    let (doors, pages) = (tokio::spawn(doors), tokio::spawn(pages.into_future()));
+    // Three nodes may be started one after the other, each when the one before has said that it is up.
+    supervisor::ready();
+    let alive = tokio::spawn(supervisor::watchdog(|| std::future::ready(())));
+    let replica = blank.admitted().await;
+    alive.abort();
+    done.send_replace(true);
+    // Connections that are still open are cut off: whoever asks here asks again.
+    for task in [doors.abort_handle(), pages.abort_handle()] {
+        tokio::task::yield_now().await;
+        task.abort();
+    }
+    let _ = tokio::join!(doors, pages);
+    Ok((replica, grpc_again, admin_again))
+}
+
+/// The same port twice.
+fn shared(listener: TcpListener) -> anyhow::Result<(TcpListener, TcpListener)> {
+    let listener = listener.into_std()?;
+    let again = listener.try_clone()?;
+    Ok((TcpListener::from_std(listener)?, TcpListener::from_std(again)?))
 }
 
 /// Where people find the admin port. A node that listens on every address (in a container) is reached by the name that its

@@ -17,7 +17,7 @@ use crate::types::{GroupId, LogId};
 
 /// The format that this version writes, and the only one that it reads. Format 2 has other rows of bookings: reminders of
 /// deadlines, events and old command keys, many to a row; format 3 bookings that can be exchanged, and a chained journal.
-const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 3;
 
 /// A group as it was found.
 #[derive(Debug, Clone, Default)]

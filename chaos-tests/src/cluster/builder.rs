@@ -43,6 +43,8 @@ pub struct Builder {
     place: Option<PathBuf>,
     network: bool,
     volumes: Option<u64>,
+    cluster: String,
+    doors: BTreeMap<u32, SocketAddr>,
 }
 
 /// Where a process of the cluster is reached.
@@ -70,6 +72,8 @@ impl Default for Builder {
             place: None,
             network: false,
             volumes: None,
+            cluster: "chaos".to_owned(),
+            doors: BTreeMap::new(),
         }
     }
 }
@@ -93,6 +97,15 @@ impl Builder {
     #[must_use]
     pub fn node_flags(mut self, flags: &str) -> Self {
         self.node_flags.extend(words(flags));
+        self
+    }
+
+    /// Another name than `chaos`, and gRPC addresses that are known before: of a cluster that was restored. With
+    /// [`Builder::place`] its nodes find their data there, as `node-1`.
+    #[must_use]
+    pub fn restored(mut self, cluster: &str, doors: &BTreeMap<u32, SocketAddr>) -> Self {
+        cluster.clone_into(&mut self.cluster);
+        self.doors.clone_from(doors);
         self
     }
 
@@ -201,7 +214,7 @@ impl Builder {
         let addresses: Vec<Addresses> = (1..=self.nodes)
             .map(|id| Addresses {
                 id,
-                grpc: door(Host::Node(id), GRPC),
+                grpc: self.doors.get(&id).copied().unwrap_or_else(|| door(Host::Node(id), GRPC)),
                 admin: door(Host::Node(id), ADMIN),
             })
             .collect();
@@ -282,8 +295,9 @@ impl Builder {
         let Addresses { id, grpc, admin } = own;
         let replication = self.replication.unwrap_or(if self.nodes >= 3 { 3 } else { 1 });
         let mut arguments = words(&format!(
-            "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
+            "--node-id {id} --cluster {} --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
              {} --keep-log-entries {} --exit-with-parent",
+            self.cluster,
             data.display(),
             self.shards,
             self.timing,

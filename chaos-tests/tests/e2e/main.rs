@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod alerting;
+mod backup;
 mod bench;
 mod broken_disk;
 mod clock_jump;
@@ -19,6 +20,7 @@ mod looking;
 mod memory;
 mod metrics;
 mod operator_input;
+mod replaced_node;
 mod settings;
 mod supervised;
 mod tokens;

@@ -38,7 +38,16 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-service",
         ],
     ),
-    ("rotunda", &["rotunda-protocol"]),
+    (
+        "rotunda-backup",
+        &[
+            "rotunda-booking",
+            "rotunda-node",
+            "rotunda-protocol",
+            "rotunda-raft-storage",
+        ],
+    ),
+    ("rotunda", &["rotunda-backup", "rotunda-protocol"]),
     (
         "rotunda-chaos",
         &[
@@ -65,6 +74,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("axum", &["rotunda-node", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
+    ("object_store", &["rotunda-backup"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone

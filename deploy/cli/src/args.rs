@@ -1,7 +1,14 @@
 //! What the command line takes. Values that also come from the environment name their variable here.
 
+mod backup;
+mod node;
+
 use std::path::PathBuf;
 
+pub(crate) use self::backup::{
+    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments, BackupVerifyArguments,
+};
+pub(crate) use self::node::{NodeAddArguments, NodeArguments, NodeCommand, NodeRemoveArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -35,6 +42,10 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Show and set quotas: how much callers may ask for, at all routers.
     Limits(LimitsArguments),
+    /// Back a cluster up while it sells, verify backups, and make a new cluster of one.
+    Backup(BackupArguments),
+    /// Replace a node whose disk is lost.
+    Node(NodeArguments),
     /// Ask one process whether it is ready, or alive; for health checks of containers.
     Health(HealthArguments),
     /// Look into files of settings before a server reads them.
@@ -279,6 +290,20 @@ pub(crate) struct DemoArguments {
     /// Leave data and logs behind when the demo ends.
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// Which cluster, for what is asked of the nodes themselves.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NodesArguments {
+    /// gRPC address of a node; repeat, or separate by commas, for more. One that answers is enough.
+    #[arg(
+        long = "seed",
+        env = "ROTUNDA_NODES",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:7001",
+        value_name = "URL"
+    )]
+    pub(crate) seeds: Vec<String>,
 }
 
 /// Which cluster, and by what right.

@@ -1,14 +1,15 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
-//! files of settings checked (`config`). It reaches a running cluster by the router's HTTP
-//! door alone, `health` apart; only the demo, which owns its nodes, also
-//! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
+//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), makes backups and new clusters of
+//! them (`backup`), replaces nodes (`node`), asks one process for its health (`health`) and has files of settings checked
+//! (`config`). It reaches a running cluster by the router's HTTP door; by the nodes' gRPC ports only where it must: a backup
+//! reads more than a door should carry, a lost node is replaced where there may be no router, and the demo owns its nodes. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
 
 mod args;
+mod backup;
 mod binaries;
 mod config;
 mod demo;
@@ -18,6 +19,7 @@ mod health;
 mod import;
 mod ledger;
 mod limits;
+mod nodes;
 mod paint;
 mod status;
 mod token;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,
+            Command::Backup(backup) => backup::run(backup).await,
+            Command::Node(node) => nodes::run(node).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
         }

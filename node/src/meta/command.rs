@@ -53,6 +53,31 @@ pub enum MetaCommand {
         /// The proposer's time of day, in milliseconds since 1970.
         at: i64,
     },
+    /// A backup is complete. One that was finished before the last one is passed over.
+    RecordBackup(BackupRecord),
+    /// All replicas leave a node, and the cluster forgets it. Changes nothing where it knows no such node.
+    RemoveNode {
+        /// Its id.
+        node: u32,
+    },
+    /// A node without data joins, and gets a replica of each shard that has lost one. Changes nothing where it has joined.
+    AddNode {
+        /// Its id.
+        node: u32,
+        /// Its gRPC address.
+        grpc: String,
+    },
+}
+
+/// A backup that was complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRecord {
+    /// Its name.
+    pub id: String,
+    /// By the clock of whoever made it, in milliseconds since 1970.
+    pub finished_at: i64,
+    /// Of all its chunks.
+    pub bytes: u64,
 }
 
 /// A quota, in the text of the routers' settings.
