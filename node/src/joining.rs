@@ -61,7 +61,10 @@ impl Blank {
                         .as_ref()
                         .is_none_or(|(before, at)| *before != why || at.elapsed() > REMIND);
                     if is_news {
-                        tracing::warn!(node = self.node, "the data directory is empty, and this node waits: {why}");
+                        tracing::warn!(
+                            node = self.node,
+                            "the data directory is empty, and this node waits: {why}"
+                        );
                         told = Some((why, Instant::now()));
                     }
                 }

@@ -40,11 +40,7 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// Where the replica has a log or a state already, a chunk is damaged, the rows do not give the hash that the end of the
     /// snapshot names, or the store fails.
-    pub async fn seed(
-        &mut self,
-        seed: &Seed,
-        chunks: impl Stream<Item = io::Result<Bytes>> + Send,
-    ) -> io::Result<()> {
+    pub async fn seed(&mut self, seed: &Seed, chunks: impl Stream<Item = io::Result<Bytes>> + Send) -> io::Result<()> {
         if self.reader.applied_index().is_some() || self.log.get_log_state().await?.last_log_id.is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use xxhash_rust::xxh3::Xxh3;
 
-use self::chunk::{put_row, seal};
 pub use self::chunk::{SnapshotCheck, chunks_of_rows};
+use self::chunk::{put_row, seal};
 use crate::blocking::Blocking;
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};

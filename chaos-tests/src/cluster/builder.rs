@@ -214,7 +214,11 @@ impl Builder {
         let addresses: Vec<Addresses> = (1..=self.nodes)
             .map(|id| Addresses {
                 id,
-                grpc: self.doors.get(&id).copied().unwrap_or_else(|| door(Host::Node(id), GRPC)),
+                grpc: self
+                    .doors
+                    .get(&id)
+                    .copied()
+                    .unwrap_or_else(|| door(Host::Node(id), GRPC)),
                 admin: door(Host::Node(id), ADMIN),
             })
             .collect();

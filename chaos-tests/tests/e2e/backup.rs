@@ -29,7 +29,10 @@ const SOLD: usize = 400;
 const RESTORED: &str = "restored";
 
 fn rotunda(arguments: &[&str]) -> Output {
-    Command::new(binaries::path("rotunda")).args(arguments).output().unwrap()
+    Command::new(binaries::path("rotunda"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -75,13 +78,26 @@ async fn applied_in(directory: &Path, node: u32, shard: u64) -> Option<(u64, Str
 }
 
 fn nodes_of(doors: &BTreeMap<u32, SocketAddr>) -> Vec<String> {
-    let flags = doors.iter().map(|(id, door)| ["--node".to_owned(), format!("{id}=http://{door}")]);
+    let flags = doors
+        .iter()
+        .map(|(id, door)| ["--node".to_owned(), format!("{id}=http://{door}")]);
     flags.flatten().collect()
 }
 
 fn restore(from: &Path, cluster: &str, into: &Path, doors: &BTreeMap<u32, SocketAddr>) -> Output {
     let (from, into) = (from.display().to_string(), into.display().to_string());
-    let mut arguments = vec!["backup", "restore", "--from", &from, "--cluster", cluster, "--into", &into, "--output", "json"];
+    let mut arguments = vec![
+        "backup",
+        "restore",
+        "--from",
+        &from,
+        "--cluster",
+        cluster,
+        "--into",
+        &into,
+        "--output",
+        "json",
+    ];
     let nodes = nodes_of(doors);
     arguments.extend(nodes.iter().map(String::as_str));
     rotunda(&arguments)
@@ -185,8 +201,14 @@ async fn a_new_cluster_is_made_of_a_backup_that_was_made_while_selling() {
     let bookings = acknowledged_before(&history, began);
     assert!(bookings.len() >= SOLD, "{}", bookings.len());
     for booking in &bookings {
-        let answer = visitor.send(&Request::get(format!("/v1/bookings/{booking}"))).await.unwrap();
-        assert!(answer.is_success(), "booking {booking} of before the backup: {answer:?}");
+        let answer = visitor
+            .send(&Request::get(format!("/v1/bookings/{booking}")))
+            .await
+            .unwrap();
+        assert!(
+            answer.is_success(),
+            "booking {booking} of before the backup: {answer:?}"
+        );
     }
     // The same catalogue again changes nothing, and the new cluster sells.
     cluster.import(MERIDIAN).await;
@@ -198,9 +220,24 @@ async fn a_new_cluster_is_made_of_a_backup_that_was_made_while_selling() {
     tell(format!(
         "backed up while {sold_meanwhile} holds were acknowledged, of nodes {:?} (leaders {leaders:?}): {} rows, {} bytes; \
          {} bookings of before are in the restored cluster",
-        backup["groups"].as_array().unwrap().iter().map(|group| &group["node"]).collect::<Vec<_>>(),
-        backup["groups"].as_array().unwrap().iter().filter_map(|group| group["rows"].as_u64()).sum::<u64>(),
-        backup["groups"].as_array().unwrap().iter().filter_map(|group| group["bytes"].as_u64()).sum::<u64>(),
+        backup["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| &group["node"])
+            .collect::<Vec<_>>(),
+        backup["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|group| group["rows"].as_u64())
+            .sum::<u64>(),
+        backup["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|group| group["bytes"].as_u64())
+            .sum::<u64>(),
         bookings.len()
     ));
 }
@@ -210,9 +247,18 @@ async fn check_metric(cluster: &Cluster, backup: &Value) {
     let finished: jiff::Timestamp = backup["finished"].as_str().unwrap().parse().unwrap();
     for node in cluster.nodes() {
         wait::until("the time of the last backup on each node's page", async || {
-            let page = http().get(format!("http://{}/metrics", cluster.admin(node))).send().await;
-            let page = page.map_err(|error| error.to_string())?.text().await.map_err(|error| error.to_string())?;
-            let line = page.lines().find_map(|line| line.strip_prefix("rotunda_backup_last_success_timestamp_seconds "));
+            let page = http()
+                .get(format!("http://{}/metrics", cluster.admin(node)))
+                .send()
+                .await;
+            let page = page
+                .map_err(|error| error.to_string())?
+                .text()
+                .await
+                .map_err(|error| error.to_string())?;
+            let line = page
+                .lines()
+                .find_map(|line| line.strip_prefix("rotunda_backup_last_success_timestamp_seconds "));
             let shown: f64 = line.and_then(|value| value.parse().ok()).ok_or("no such line")?;
             match (shown - finished.as_second() as f64).abs() < 1.5 {
                 true => Ok(()),

@@ -19,9 +19,19 @@ const SOLD: usize = 200;
 async fn node(cluster: &Cluster, arguments: &[&str]) -> Output {
     let mut words: Vec<String> = vec!["node".to_owned()];
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
-    let seeds: Vec<String> = cluster.nodes().into_iter().map(|id| format!("http://{}", cluster.grpc(id))).collect();
-    words.extend(["--seed".to_owned(), seeds.join(","), "--output".to_owned(), "json".to_owned()]);
-    let run = tokio::task::spawn_blocking(move || Command::new(binaries::path("rotunda")).args(words).output().unwrap());
+    let seeds: Vec<String> = cluster
+        .nodes()
+        .into_iter()
+        .map(|id| format!("http://{}", cluster.grpc(id)))
+        .collect();
+    words.extend([
+        "--seed".to_owned(),
+        seeds.join(","),
+        "--output".to_owned(),
+        "json".to_owned(),
+    ]);
+    let run =
+        tokio::task::spawn_blocking(move || Command::new(binaries::path("rotunda")).args(words).output().unwrap());
     run.await.unwrap()
 }
 
@@ -41,7 +51,10 @@ async fn until_it_waits(cluster: &Cluster, lost: u32) {
         let live = page("livez").await.map_err(|error| error.to_string())?;
         let ready = page("readyz").await.map_err(|error| error.to_string())?;
         let tail = cluster.process(lost).tail();
-        match live.status().is_success() && ready.status() == 503 && tail.contains(&format!("rotunda node remove {lost}")) {
+        match live.status().is_success()
+            && ready.status() == 503
+            && tail.contains(&format!("rotunda node remove {lost}"))
+        {
             true => Ok(()),
             false => Err(tail),
         }
@@ -87,9 +100,18 @@ async fn a_node_whose_disk_is_lost_is_filled_again() {
     let id = lost.to_string();
     let add = ["add", &id, "--addr", &addr];
     let broken_off = node(&cluster, &[&add[..], &["--wait", "0"]].concat()).await;
-    assert!(broken_off.status.success() || err(&broken_off).contains("goes on where it stood"), "{}", err(&broken_off));
+    assert!(
+        broken_off.status.success() || err(&broken_off).contains("goes on where it stood"),
+        "{}",
+        err(&broken_off)
+    );
     let added = json(&node(&cluster, &add).await);
-    let states: Vec<&str> = added["groups"].as_array().unwrap().iter().map(|group| group["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> = added["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["state"].as_str().unwrap())
+        .collect();
     assert_eq!(states, ["votes"; 9], "{added}");
     cluster.until_caught_up(lost).await;
     until_sold(&mut cluster, &recorder, None, SOLD).await;
@@ -107,6 +129,8 @@ async fn a_node_whose_disk_is_lost_is_filled_again() {
     let history = selling.stop().await;
     cluster.until_settled().await;
     let audit = Audit::run(&mut cluster, &history).await;
-    tell(format!("node {lost} lost its disk and was filled again, {VISITORS} visitors\n{audit}"));
+    tell(format!(
+        "node {lost} lost its disk and was filled again, {VISITORS} visitors\n{audit}"
+    ));
     audit.assert_sound();
 }

@@ -31,7 +31,8 @@ impl Filling {
 
     /// One more snapshot chunk; a longer one than any is, is none.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Option<()> {
-        self.bytes.extend_from_slice(&u32::try_from(chunk.len()).ok()?.to_be_bytes());
+        self.bytes
+            .extend_from_slice(&u32::try_from(chunk.len()).ok()?.to_be_bytes());
         self.bytes.extend_from_slice(chunk);
         Some(())
     }
@@ -104,9 +105,17 @@ mod tests {
         let object = filling.finish();
         assert_eq!(open(object.clone(), 3, 1).unwrap(), ["one", ""]);
         for (group, number) in [(2, 1), (3, 2)] {
-            assert!(open(object.clone(), group, number).unwrap_err().contains("another chunk"));
+            assert!(
+                open(object.clone(), group, number)
+                    .unwrap_err()
+                    .contains("another chunk")
+            );
         }
-        assert!(open(object.slice(..object.len() - 5), 3, 1).unwrap_err().contains("cut off"));
+        assert!(
+            open(object.slice(..object.len() - 5), 3, 1)
+                .unwrap_err()
+                .contains("cut off")
+        );
         assert!(open(Bytes::from_static(b"{}"), 3, 1).unwrap_err().contains("no chunk"));
     }
 }

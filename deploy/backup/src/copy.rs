@@ -115,7 +115,12 @@ pub async fn create(
     })?;
     place.put(&format!("{id}/{MANIFEST}"), text.into()).await?;
     let recorded = client
-        .record_backup(&id, finished.as_millisecond(), manifest.bytes(), Instant::now() + CONFIRM)
+        .record_backup(
+            &id,
+            finished.as_millisecond(),
+            manifest.bytes(),
+            Instant::now() + CONFIRM,
+        )
         .await;
     Ok(Created {
         manifest,
@@ -185,8 +190,12 @@ async fn copy_from(
     loop {
         let chunk = rows.next().await.map_err(|error| failed(error.to_string()))?;
         if let Some(chunk) = &chunk {
-            follow.push(chunk, &mut |_, _| {}).map_err(|error| failed(error.to_string()))?;
-            filling.push(chunk).ok_or_else(|| failed("a chunk is too long".to_owned()))?;
+            follow
+                .push(chunk, &mut |_, _| {})
+                .map_err(|error| failed(error.to_string()))?;
+            filling
+                .push(chunk)
+                .ok_or_else(|| failed("a chunk is too long".to_owned()))?;
         }
         if filling.is_full() || (chunk.is_none() && !filling.is_empty()) {
             let next = u32::try_from(chunks.len() + 1).map_err(|error| failed(error.to_string()))?;

@@ -30,7 +30,9 @@ pub enum BackupError {
         place: String,
     },
     /// There is none of this name.
-    #[error("{place} holds no backup {id:?}: it was never made there, or was broken off before its manifest was written")]
+    #[error(
+        "{place} holds no backup {id:?}: it was never made there, or was broken off before its manifest was written"
+    )]
     NoManifest {
         /// Where.
         place: String,
@@ -46,7 +48,9 @@ pub enum BackupError {
         why: String,
     },
     /// Made by a version that knows more.
-    #[error("the backup {id} has format {found}, and this program reads up to {known}: use the version that made it, {version}")]
+    #[error(
+        "the backup {id} has format {found}, and this program reads up to {known}: use the version that made it, {version}"
+    )]
     Newer {
         /// Which one.
         id: String,
@@ -58,7 +62,9 @@ pub enum BackupError {
         version: String,
     },
     /// Rows of another format than a node of this version reads.
-    #[error("the rows of {id} have format {found}, and nodes of this version read {known}: restore with version {version}")]
+    #[error(
+        "the rows of {id} have format {found}, and nodes of this version read {known}: restore with version {version}"
+    )]
     Rows {
         /// Of which backup.
         id: String,
@@ -108,7 +114,9 @@ pub enum BackupError {
         why: String,
     },
     /// Two clusters of one name would take each other's nodes for their own.
-    #[error("the backup is of cluster {0:?}: a restored cluster needs another name, so that no node takes it for the old one")]
+    #[error(
+        "the backup is of cluster {0:?}: a restored cluster needs another name, so that no node takes it for the old one"
+    )]
     SameCluster(String),
     /// What the new cluster is to be makes no sense.
     #[error("{0}")]

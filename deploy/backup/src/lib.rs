@@ -28,6 +28,8 @@ mod place;
 mod progress;
 mod read;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use copy::{Created, create};

@@ -111,10 +111,7 @@ impl Manifest {
 
     /// Reads what `encode` wrote.
     pub(crate) fn decode(id: &str, bytes: &[u8]) -> Result<Self, BackupError> {
-        let damaged = |why: String| BackupError::Manifest {
-            id: id.to_owned(),
-            why,
-        };
+        let damaged = |why: String| BackupError::Manifest { id: id.to_owned(), why };
         // What a newer program wrote may have other fields: its format is read alone first.
         #[derive(Deserialize)]
         struct Head {
@@ -211,7 +208,12 @@ mod tests {
         assert!(told(&text.replace("\"format\": 1", "\"format\": 2")).contains("version that made it, 0.1.0"));
         let moved = Manifest::decode("demo-2", text.as_bytes()).unwrap_err();
         assert!(moved.to_string().contains("it is that of demo-1"));
-        let (_, bare) = Manifest { groups: Vec::new(), ..manifest() }.encode().unwrap();
+        let (_, bare) = Manifest {
+            groups: Vec::new(),
+            ..manifest()
+        }
+        .encode()
+        .unwrap();
         assert!(told(&bare).contains("meta group"));
     }
 }

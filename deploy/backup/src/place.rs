@@ -123,7 +123,12 @@ impl Place {
 /// The file, and the names that lead to it.
 fn sync(file: &std::path::Path) -> std::io::Result<()> {
     std::fs::File::open(file)?.sync_all()?;
-    for folder in file.ancestors().skip(1).take(3).filter(|folder| !folder.as_os_str().is_empty()) {
+    for folder in file
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::File::open(folder)?.sync_all()?;
     }
     Ok(())

@@ -73,7 +73,11 @@ impl Follow {
         if named == found {
             return Ok(found);
         }
-        let why = format!("its rows have state hash {}, and its end names {}", hex(&found), hex(&named));
+        let why = format!(
+            "its rows have state hash {}, and its end names {}",
+            hex(&found),
+            hex(&named)
+        );
         Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why))
     }
 }
@@ -85,7 +89,9 @@ pub(crate) async fn object(
     record: &GroupRecord,
     number: usize,
 ) -> Result<Vec<Bytes>, BackupError> {
-    let Some(chunk) = record.chunks.get(number) else { return Ok(Vec::new()) };
+    let Some(chunk) = record.chunks.get(number) else {
+        return Ok(Vec::new());
+    };
     let damaged = |why: String| BackupError::Chunk {
         chunk: chunk.name.clone(),
         why,
@@ -93,7 +99,11 @@ pub(crate) async fn object(
     let bytes = place.get(&format!("{id}/{}", chunk.name)).await?;
     let bytes = bytes.ok_or_else(|| damaged("it is missing".to_owned()))?;
     if bytes.len() as u64 != chunk.bytes {
-        return Err(damaged(format!("it has {} bytes, and {} were written", bytes.len(), chunk.bytes)));
+        return Err(damaged(format!(
+            "it has {} bytes, and {} were written",
+            bytes.len(),
+            chunk.bytes
+        )));
     }
     if digest(&bytes) != chunk.sha256 {
         return Err(damaged("its SHA-256 is another than was written".to_owned()));
@@ -111,7 +121,12 @@ pub(crate) async fn group(
     seen: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<(), BackupError> {
     let mut follow = Follow::of(record.group);
-    let name = |number: usize| record.chunks.get(number).map_or_else(String::new, |chunk| chunk.name.clone());
+    let name = |number: usize| {
+        record
+            .chunks
+            .get(number)
+            .map_or_else(String::new, |chunk| chunk.name.clone())
+    };
     for (number, written) in record.chunks.iter().enumerate() {
         for chunk in object(place, id, record, number).await? {
             follow.push(&chunk, row).map_err(|error| BackupError::Chunk {
@@ -129,7 +144,12 @@ pub(crate) async fn group(
     if follow.rows() != record.rows {
         return Err(BackupError::Chunk {
             chunk: last(),
-            why: format!("group {} has {} rows, and {} were recorded", record.group, follow.rows(), record.rows),
+            why: format!(
+                "group {} has {} rows, and {} were recorded",
+                record.group,
+                follow.rows(),
+                record.rows
+            ),
         });
     }
     let found = hex(&found);

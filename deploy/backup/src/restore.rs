@@ -13,9 +13,7 @@ use rotunda_node::meta::machine::{MetaMachine, hash_of, rows_of, state_of};
 use rotunda_node::meta::map::MetaState;
 use rotunda_node::meta::moved::moved;
 use rotunda_node::raft::machine::{BookingMachine, Pulse};
-use rotunda_raft_storage::{
-    GroupId, Identity, Machine, ROW_FORMAT, Seed, Store, StoreConfig, chunks_of_rows,
-};
+use rotunda_raft_storage::{GroupId, Identity, Machine, ROW_FORMAT, Seed, Store, StoreConfig, chunks_of_rows};
 
 use crate::chunk::hex;
 use crate::error::BackupError;
@@ -111,7 +109,9 @@ pub async fn restore(
             why: error.to_string(),
         };
         std::fs::rename(&beside, &directory).map_err(broken)?;
-        std::fs::File::open(&new.into).and_then(|folder| folder.sync_all()).map_err(broken)?;
+        std::fs::File::open(&new.into)
+            .and_then(|folder| folder.sync_all())
+            .map_err(broken)?;
         directories.insert(node, directory);
     }
     let meta_hash = hash_of(&state).map_err(|error| damaged(error.to_string()))?;
@@ -156,18 +156,21 @@ fn check(manifest: &Manifest, new: &NewCluster) -> Result<Vec<(u32, PathBuf)>, B
         .collect();
     match new.only {
         // Others may be there already.
-        Some(_) => writes.iter().try_for_each(|(_, directory)| empty(directory)).and_then(|()| {
-            writes.iter().try_for_each(|(_, directory)| {
-                // An empty one would be in the way of the rename.
-                match std::fs::remove_dir(directory) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BackupError::Directory {
-                        dir: directory.clone(),
-                        why: error.to_string(),
-                    }),
-                    _ => Ok(()),
-                }
-            })
-        })?,
+        Some(_) => writes
+            .iter()
+            .try_for_each(|(_, directory)| empty(directory))
+            .and_then(|()| {
+                writes.iter().try_for_each(|(_, directory)| {
+                    // An empty one would be in the way of the rename.
+                    match std::fs::remove_dir(directory) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BackupError::Directory {
+                            dir: directory.clone(),
+                            why: error.to_string(),
+                        }),
+                        _ => Ok(()),
+                    }
+                })
+            })?,
         None => empty(&new.into)?,
     }
     std::fs::create_dir_all(&new.into).map_err(|error| BackupError::Directory {
@@ -239,7 +242,9 @@ impl Work<'_> {
     }
 
     async fn write_shard(&self, store: &Store, record: &GroupRecord, budget: &Arc<Budget>) -> Result<(), String> {
-        let Some(shard) = self.state.shards.get(&record.group) else { return Ok(()) };
+        let Some(shard) = self.state.shards.get(&record.group) else {
+            return Ok(());
+        };
         let Some((replica, _)) = shard.replicas.iter().find(|(_, node)| *node == self.node) else {
             return Ok(());
         };
@@ -264,9 +269,16 @@ impl Work<'_> {
         let (published, _map) = tokio::sync::watch::channel(MetaState::default());
         let chunks = stream::iter(chunks.into_iter().map(Ok));
         let voters = self.state.meta_replicas();
-        sow(store, record, u64::from(self.node), MetaMachine::new(published), voters, chunks)
-            .await
-            .map(drop)
+        sow(
+            store,
+            record,
+            u64::from(self.node),
+            MetaMachine::new(published),
+            voters,
+            chunks,
+        )
+        .await
+        .map(drop)
     }
 }
 

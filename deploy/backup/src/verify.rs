@@ -20,11 +20,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// Where there is no such backup, its manifest is damaged, or the place cannot be read.
-pub async fn verify(
-    place: &Place,
-    id: &str,
-    told: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Verified, BackupError> {
+pub async fn verify(place: &Place, id: &str, told: &(dyn Fn(Progress) + Send + Sync)) -> Result<Verified, BackupError> {
     let manifest = manifest_of(place, id).await?;
     let (mut damage, mut before) = (Vec::new(), 0);
     for (groups_done, record) in manifest.groups.iter().enumerate() {

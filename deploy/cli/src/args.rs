@@ -6,7 +6,8 @@ mod node;
 use std::path::PathBuf;
 
 pub(crate) use self::backup::{
-    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments, BackupVerifyArguments,
+    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments,
+    BackupVerifyArguments,
 };
 pub(crate) use self::node::{NodeAddArguments, NodeArguments, NodeCommand, NodeRemoveArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};

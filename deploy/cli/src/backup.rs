@@ -8,8 +8,8 @@ use rotunda_backup::{BackupError, Manifest, NewCluster, Place, Progress, create,
 use serde_json::json;
 
 use crate::args::{
-    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments, BackupVerifyArguments,
-    Output,
+    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments,
+    BackupVerifyArguments, Output,
 };
 use crate::failure::Failure;
 use crate::nodes;
@@ -30,10 +30,11 @@ fn failure(error: BackupError) -> Failure {
     match error {
         BackupError::NoPlace { .. } | BackupError::Plan(_) => Failure::usage(text),
         BackupError::Cluster { .. } => Failure::unreachable(text).next("rotunda status; every group needs a leader"),
-        BackupError::Place { .. } => {
-            Failure::failed(text).next("check that the place may be written and read, and the credentials: rotunda backup --help")
+        BackupError::Place { .. } => Failure::failed(text)
+            .next("check that the place may be written and read, and the credentials: rotunda backup --help"),
+        BackupError::NoManifest { .. } | BackupError::Nothing { .. } => {
+            Failure::failed(text).next("rotunda backup list")
         }
-        BackupError::NoManifest { .. } | BackupError::Nothing { .. } => Failure::failed(text).next("rotunda backup list"),
         BackupError::Chunk { .. } | BackupError::StateHash { .. } | BackupError::Manifest { .. } => {
             Failure::failed(text).next("use an older backup, and make a new one: rotunda backup create")
         }
@@ -97,7 +98,9 @@ async fn make(arguments: BackupCreateArguments) -> Result<(), Failure> {
         ),
     }
     if let Some(error) = created.untold {
-        eprintln!("warning: the backup is complete, but the cluster could not be told ({error}): BackupTooOld may fire until the next");
+        eprintln!(
+            "warning: the backup is complete, but the cluster could not be told ({error}): BackupTooOld may fire until the next"
+        );
     }
     Ok(())
 }
@@ -154,7 +157,12 @@ async fn show(arguments: BackupListArguments) -> Result<(), Failure> {
             Some(Err(_)) => (good_or_bad("damaged manifest", false), dash()),
             None => (good_or_bad("broken off", false), dash()),
         };
-        drawn.add_row([comfy_table::Cell::new(&listed.id), state].into_iter().chain(rest).collect::<Vec<_>>());
+        drawn.add_row(
+            [comfy_table::Cell::new(&listed.id), state]
+                .into_iter()
+                .chain(rest)
+                .collect::<Vec<_>>(),
+        );
     }
     println!("{drawn}");
     Ok(())
@@ -178,7 +186,10 @@ async fn look_through(arguments: BackupVerifyArguments) -> Result<(), Failure> {
     let manifest = &verified.manifest;
     let damage: Vec<String> = verified.damage.iter().map(ToString::to_string).collect();
     if arguments.output == Output::Json {
-        println!("{}", json!({ "id": id, "whole": damage.is_empty(), "damage": damage, "backup": manifest }));
+        println!(
+            "{}",
+            json!({ "id": id, "whole": damage.is_empty(), "damage": damage, "backup": manifest })
+        );
     }
     if !damage.is_empty() {
         let failed = Failure::failed(format!("{id} is damaged and cannot be restored"))

@@ -84,7 +84,10 @@ fn leader(statuses: &[NodeStatus], group: u64) -> Option<&ReplicaStatus> {
 
 fn groups(client: &ClusterClient) -> Vec<u64> {
     let map = client.map();
-    [META].into_iter().chain(map.shards().iter().map(|shard| shard.id)).collect()
+    [META]
+        .into_iter()
+        .chain(map.shards().iter().map(|shard| shard.id))
+        .collect()
 }
 
 async fn remove_node(arguments: NodeRemoveArguments) -> Result<(), Failure> {
@@ -114,7 +117,9 @@ async fn remove_node(arguments: NodeRemoveArguments) -> Result<(), Failure> {
     let lines = watch(look, arguments.wait, arguments.output).await?;
     print(arguments.output, id, "removed", &lines);
     if arguments.output == Output::Table {
-        println!("Node {id} counts no more. To let it in again: start it on an empty data directory, then rotunda node add {id} --addr URL");
+        println!(
+            "Node {id} counts no more. To let it in again: start it on an empty data directory, then rotunda node add {id} --addr URL"
+        );
     }
     Ok(())
 }
@@ -152,7 +157,9 @@ fn line(group: u64, node: u32, replica: Option<&ReplicaStatus>, leader: Option<&
             voters.next().is_some_and(|voter| voter.id == replica.replica) && voters.next().is_none()
         })
     };
-    let behind = replica.zip(leader).map(|(own, leader)| leader.applied.saturating_sub(own.applied));
+    let behind = replica
+        .zip(leader)
+        .map(|(own, leader)| leader.applied.saturating_sub(own.applied));
     let (is_done, state) = match (replica, leader) {
         (None, _) => (false, "waits for the node"),
         (_, None) => (false, "no leader"),

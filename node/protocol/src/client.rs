@@ -41,11 +41,11 @@ use rotunda_booking::query::{Answer, Query};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::backup::{Rows, RowsOrigin};
 use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;
 use self::metrics::Metrics;
-pub use self::backup::{Rows, RowsOrigin};
 pub use self::watch::Heard;
 use crate::alarm::Alarms;
 pub use crate::convert::{NodeStatus, ReplicaStatus};

@@ -2,9 +2,7 @@
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
-use rotunda_protocol::proto::admin::{
-    Backup, ChangeReply, ReadPointReply, ReadRowsRequest, RowsOrigin, RowsPart,
-};
+use rotunda_protocol::proto::admin::{Backup, ChangeReply, ReadPointReply, ReadRowsRequest, RowsOrigin, RowsPart};
 use rotunda_protocol::rejection::Rejection;
 use rotunda_raft_storage::ROW_FORMAT;
 use tonic::{Response, Status};
@@ -50,7 +48,12 @@ impl AdminDoor {
         let blocking = self.store.blocking();
         let rows = match request.group == META_GROUP.0 {
             true => self.meta.group.rows_at(request.at_least, blocking).await,
-            false => self.shard(request.group)?.group.rows_at(request.at_least, blocking).await,
+            false => {
+                self.shard(request.group)?
+                    .group
+                    .rows_at(request.at_least, blocking)
+                    .await
+            }
         };
         let rows = rows.map_err(|error| match error.kind() {
             std::io::ErrorKind::TimedOut | std::io::ErrorKind::NotFound => Status::unavailable(error.to_string()),

@@ -54,7 +54,9 @@ impl AdminDoor {
     pub(super) async fn add(&self, request: AddNodeRequest) -> Result<Response<ChangeReply>, Status> {
         let AddNodeRequest { node, grpc } = request;
         let url: Result<Uri, _> = grpc.parse();
-        if !url.is_ok_and(|url| url.host().is_some() && url.scheme_str().is_some_and(|scheme| scheme.starts_with("http"))) {
+        if !url
+            .is_ok_and(|url| url.host().is_some() && url.scheme_str().is_some_and(|scheme| scheme.starts_with("http")))
+        {
             return Ok(refused(format_args!(
                 "{grpc:?} is no address: expected what the other nodes reach it by, as http://10.0.0.3:7001"
             )));

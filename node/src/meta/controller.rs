@@ -208,7 +208,10 @@ impl Controller {
             vital::spawn(
                 format!("the members of shard {id}"),
                 Arc::clone(&shard.group).keep_members(self.meta.watch(), move |map| {
-                    let replicas = map.shards.get(&id).map(|record| record.replicas.iter().copied().collect());
+                    let replicas = map
+                        .shards
+                        .get(&id)
+                        .map(|record| record.replicas.iter().copied().collect());
                     replicas.unwrap_or_default()
                 }),
             );

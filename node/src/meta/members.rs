@@ -75,7 +75,12 @@ impl MetaState {
     pub fn meta_replicas(&self) -> BTreeMap<u64, u32> {
         match self.members.is_untouched() {
             true => self.nodes.keys().map(|node| (u64::from(*node), *node)).collect(),
-            false => self.members.meta.iter().map(|(node, replica)| (*replica, *node)).collect(),
+            false => self
+                .members
+                .meta
+                .iter()
+                .map(|(node, replica)| (*replica, *node))
+                .collect(),
         }
     }
 
@@ -223,11 +228,19 @@ mod tests {
         assert!(state.has_been_here(3));
         assert_eq!(state.meta_replica_of(3), Some(3));
         let mut used: BTreeSet<u64> = state.meta_replicas().into_keys().collect();
-        used.extend(state.shards.values().flat_map(|shard| shard.replicas.iter().map(|r| r.0)));
+        used.extend(
+            state
+                .shards
+                .values()
+                .flat_map(|shard| shard.replicas.iter().map(|r| r.0)),
+        );
 
         assert!(state.apply(10, MetaCommand::RemoveNode { node: 3 }).changed);
         assert!(!state.apply(11, MetaCommand::RemoveNode { node: 3 }).changed);
-        assert!(!register(&mut state, 3, "c"), "what was removed does not come back by itself");
+        assert!(
+            !register(&mut state, 3, "c"),
+            "what was removed does not come back by itself"
+        );
         assert!(state.shards.values().all(|shard| shard.replicas.len() == 2));
         assert_eq!(state.meta_replicas(), BTreeMap::from([(1, 1), (2, 2)]));
 
@@ -261,7 +274,10 @@ mod tests {
     fn an_address_tells_who_is_meant() {
         let state = founded();
         assert_eq!(state.may_add(4, "b"), Err(MembersError::AddressTaken(2)));
-        assert!(matches!(state.may_add(2, "x"), Err(MembersError::Elsewhere { node: 2, .. })));
+        assert!(matches!(
+            state.may_add(2, "x"),
+            Err(MembersError::Elsewhere { node: 2, .. })
+        ));
         assert_eq!(state.may_add(0, "x"), Err(MembersError::NoNode));
         assert_eq!(state.may_add(2, "b"), Ok(()));
     }

@@ -63,10 +63,18 @@ mod tests {
         assert_eq!(after.nodes.len(), 3);
         assert!(after.nodes.values().all(|node| node.grpc.starts_with("new-")));
         assert!((1..=3).all(|node| !after.has_been_here(node)));
-        assert_eq!(after.meta_replicas(), (1..=3).map(|node| (u64::from(node), node)).collect());
+        assert_eq!(
+            after.meta_replicas(),
+            (1..=3).map(|node| (u64::from(node), node)).collect()
+        );
         for (id, shard) in &after.shards {
             assert_eq!(shard.replicas.len(), 3);
-            assert!(shard.replicas.iter().all(|(replica, _)| *replica >= before.next_replica));
+            assert!(
+                shard
+                    .replicas
+                    .iter()
+                    .all(|(replica, _)| *replica >= before.next_replica)
+            );
             assert!(shard.epoch > before.shards[id].epoch);
         }
     }

@@ -193,7 +193,10 @@ mod tests {
         let mut flipped = whole[0].to_vec();
         flipped[100] ^= 1;
         let cases = [
-            (vec![flipped.into(), whole[1].clone()], "a chunk's checksum does not match"),
+            (
+                vec![flipped.into(), whole[1].clone()],
+                "a chunk's checksum does not match",
+            ),
             (whole[1..].to_vec(), "rows are missing"),
             (whole[..1].to_vec(), "its end is missing"),
             (vec![Bytes::from_static(&[1, 2])], "a chunk is too short"),

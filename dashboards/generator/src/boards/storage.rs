@@ -15,7 +15,10 @@ pub(super) fn board() -> Board {
         of(&storage::DISK_SIZE_BYTES).now()
     );
     let shown = "{{instance}} {{database}}";
-    let backup_age = format!("time() - {}", max(&[], &of(&node::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS).now()));
+    let backup_age = format!(
+        "time() - {}",
+        max(&[], &of(&node::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS).now())
+    );
     Board::new("rocksdb", "Rotunda: RocksDB", "The two databases of each node, `log` and `state`, and the disk beneath.")
         .row(
             "Writes",
