@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 
 use crate::meta::controller::Meta;
@@ -37,6 +38,18 @@ pub fn routes(state: AdminState) -> Router {
         .route("/metrics", get(metrics))
         .route("/log", rotunda_telemetry::logs::door::route())
         .with_state(state)
+}
+
+/// What a node answers that waits to be let in: it lives, is not ready, and has what its process counts.
+pub fn waiting(page: PrometheusHandle) -> Router {
+    let not_ready = (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not ready: the data directory is empty, and the log says what this node waits for\n",
+    );
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { not_ready }))
+        .route("/metrics", get(move || async move { page.render() }))
 }
 
 #[derive(Deserialize)]

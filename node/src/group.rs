@@ -1,6 +1,8 @@
 //! One running Raft group on this node: the core, who leads it, its reads, its checkpoints; and the watch that ends the
 //! process when the core stops. Over the meta group's machine and the shards' alike.
 
+mod membership;
+pub mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,7 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{Config, Instant as _};
 use rotunda_protocol::dial::Dial;
-use rotunda_protocol::proto::admin::ReplicaStatus;
+use rotunda_protocol::proto::admin::{self as proto, ReplicaStatus};
 use rotunda_raft_storage::{Checkpoint, GroupId, Machine, ReplicaNode, StateReader, Store};
 
 use crate::budget::Budget;
@@ -50,6 +52,14 @@ pub struct Host {
     pub stopping: Arc<AtomicBool>,
     /// When logs are cut.
     pub checkpoints: Checkpoints,
+}
+
+fn voters(membership: &openraft::Membership<u64, ReplicaNode>) -> Vec<proto::Replica> {
+    let voter = |id| proto::Replica {
+        id,
+        node: membership.get_node(&id).map_or(0, |at| at.node),
+    };
+    membership.voter_ids().map(voter).collect()
 }
 
 /// See the module.
@@ -218,6 +228,7 @@ impl<M: Machine> Group<M> {
             purged: metrics.purged.map_or(0, |id| id.index),
             state_hash: state_hash.to_vec().into(),
             epoch,
+            voters: voters(metrics.membership_config.membership()),
         }
     }
 

@@ -4,8 +4,11 @@
 
 pub mod admin;
 pub mod admission;
+mod backup;
 pub mod booking;
 pub mod incoming;
+pub mod joining;
+mod members;
 pub mod news;
 pub mod raft;
 

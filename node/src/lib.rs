@@ -13,6 +13,7 @@ pub mod config;
 pub mod expiry;
 pub mod group;
 pub mod grpc;
+pub mod joining;
 pub mod leaderships;
 pub mod meta;
 pub mod metrics;

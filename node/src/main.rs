@@ -82,18 +82,23 @@ async fn run(config: Config, flags: Flags) -> anyhow::Result<()> {
         };
         traces::start(&settings, rotunda_node::metrics::spans_sent)?;
     }
-    let server = Server::start(config, rotunda_node::metrics::install()?).await?;
-    supervisor::ready();
-    tokio::spawn(supervisor::watchdog(server.pulse()));
-    tokio::spawn(look_when_told(signal(SignalKind::hangup())?, server.trust().cloned()));
-    let stop = async move {
+    let start = Server::start(config, rotunda_node::metrics::install()?);
+    let mut stop = Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = parent_gone(), if watch_parent => {}
         }
         supervisor::stopping();
+    });
+    // A node without data may wait for long until it is let in.
+    let server = tokio::select! {
+        server = start => server?,
+        () = &mut stop => return Ok(()),
     };
+    supervisor::ready();
+    tokio::spawn(supervisor::watchdog(server.pulse()));
+    tokio::spawn(look_when_told(signal(SignalKind::hangup())?, server.trust().cloned()));
     let served = server.run_until(stop).await;
     if traces::are_on() {
         let _ = tokio::task::spawn_blocking(traces::stop).await;
@@ -117,10 +122,7 @@ async fn read_log_settings_anew(mut hangup: Signal, flags: Flags) {
 /// means nothing.
 async fn look_when_told(mut hangup: Signal, trust: Option<Arc<Trust>>) {
     while hangup.recv().await.is_some() {
-        let Some(trust) = trust.clone() else {
-            tracing::info!("SIGHUP: there are no certificates to read anew; other settings count from the next start");
-            continue;
-        };
+        let Some(trust) = trust.clone() else { continue };
         match tokio::task::spawn_blocking(move || trust.look()).await {
             Ok(Ok(false)) => tracing::info!("SIGHUP: the certificates are those in use"),
             Ok(Err(problem)) => tracing::error!("SIGHUP: the certificates stay as they were: {problem}"),

@@ -9,6 +9,8 @@ pub mod controller;
 pub mod limits;
 pub mod machine;
 pub mod map;
+pub mod members;
+pub mod moved;
 pub mod networks;
 pub mod survey;
 pub mod tokens;

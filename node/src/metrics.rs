@@ -99,12 +99,19 @@ impl Page {
         self.process.collect();
         self.store.publish();
         self.publish_budget();
+        self.publish_backup();
         publish(&self.meta.group.status(1), self.meta.group.voters());
         for shard in self.shards.all() {
             publish(&shard.group.status(shard.epoch), shard.group.voters());
         }
         self.handle.run_upkeep();
         self.handle.render()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2^53")]
+    fn publish_backup(&self) {
+        let finished_at = self.meta.watch().borrow().backup.finished_at;
+        gauge!(names::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name).set(finished_at as f64 / 1_000.0);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^53 bytes")]

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use rotunda_protocol::MAX_MESSAGE_BYTES;
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::admin_server::AdminServer;
+use rotunda_protocol::proto::admin::joining_server::JoiningServer;
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::proto::raft::raft_server::RaftServer;
 use rotunda_protocol::version::Formats;
@@ -23,7 +24,7 @@ use crate::budget::Budget;
 use crate::clock::wall::WallClock;
 use crate::config::Config;
 use crate::group::Host;
-use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, raft::PeerDoor};
+use crate::grpc::{Stop, admin::AdminDoor, booking::BookingDoor, joining::JoiningDoor, raft::PeerDoor};
 use crate::leaderships::Leaderships;
 use crate::meta::command::NodeRecord;
 use crate::meta::controller::{Controller, Meta};
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub admin: String,
     /// Ends the streams of its callers.
     pub stop: Stop,
+    /// Its replica of the meta group, where its data has none yet: the node's id for a founder; see [`crate::joining`].
+    pub meta_replica: u64,
 }
 
 /// See the module.
@@ -103,7 +106,7 @@ impl Node {
             config: raft_config(&config.cluster, &config.timing)?,
             stopping: Arc::new(AtomicBool::new(false)),
         };
-        let meta = Meta::start(&host, &config).await?;
+        let meta = Meta::start(&host, &config, on.meta_replica).await?;
         let shards = Shards::default();
         shards.insert_facing(meta.group.id, Arc::clone(&meta.group.facing));
 
@@ -122,7 +125,7 @@ impl Node {
             cluster: config.cluster.clone(),
             meta: Arc::clone(&meta),
             shards: shards.clone(),
-            store: on.store,
+            store: on.store.clone(),
             wall: host.wall.clone(),
             dial: Arc::clone(&host.dial),
             leaderships: leaderships.clone(),
@@ -130,7 +133,12 @@ impl Node {
         };
         let routes = Routes::new(limits!(BookingServer::new(booking)))
             .add_service(limits!(RaftServer::new(raft)))
-            .add_service(limits!(AdminServer::new(door)));
+            .add_service(limits!(AdminServer::new(door)))
+            .add_service(JoiningServer::new(JoiningDoor::serving(
+                config.cluster.clone(),
+                Arc::clone(&meta),
+                on.store,
+            )));
         let controller = Controller {
             host: host.clone(),
             config,

@@ -8,23 +8,31 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rotunda_protocol::dial::{Secured, Tcp};
+use rotunda_protocol::dial::{Dial, Secured, Tcp};
+use rotunda_protocol::proto::admin::joining_server::JoiningServer;
 use rotunda_protocol::proto::booking::booking_server::BookingServer;
 use rotunda_protocol::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
 use rotunda_raft_storage::{Identity, Store, StoreConfig};
+use rotunda_service::supervisor;
 use rotunda_tls::mutual::Trust;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::codegen::http::Uri;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use crate::admin_http::{self, AdminState};
 use crate::budget::Budget;
 use crate::clock::wall::WallClock;
 use crate::config::Config;
-use crate::grpc::{Stop, admission, booking::BookingDoor, incoming};
+use crate::grpc::{Stop, admission, booking::BookingDoor, incoming, joining::JoiningDoor};
+use crate::joining::Blank;
+use crate::meta::META_GROUP;
 use crate::metrics::Page;
 use crate::node::{Node, Surroundings};
+
+/// Of a node that waits to be let in: its peers ask it, and nobody else.
+const WAITING_CONNECTIONS: usize = 64;
 
 /// How long open requests may take to finish once the node is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,16 +73,20 @@ impl Server {
         let trust = trust(&config)?;
         let budget = Budget::new(config.memory_bytes, config.peers.len().saturating_sub(1));
         let store = open_store(&config, budget.store_bytes()).await?;
+        let found = store.descriptors().get(&META_GROUP).map(|found| found.replica_id);
+        let (meta_replica, grpc, admin) = match found {
+            Some(replica) => (replica, grpc, admin),
+            None => admitted(&config, grpc, admin, trust.clone(), &handle).await?,
+        };
         let (shutdown, stop) = Stop::channel();
         let surroundings = Surroundings {
             store: store.clone(),
             budget: Arc::clone(&budget),
-            dial: trust
-                .as_ref()
-                .map_or_else(Tcp::shared, |trust| Secured::with(Arc::clone(trust))),
+            dial: dial(trust.as_ref()),
             wall: WallClock::of_this_machine(),
             admin: admin_url(&config, admin.local_addr()?),
             stop: stop.clone(),
+            meta_replica,
         };
         let node = Node::start(config.clone(), surroundings).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -179,6 +191,64 @@ fn trust(config: &Config) -> anyhow::Result<Option<Arc<Trust>>> {
     trust.publish();
     tokio::spawn(Arc::clone(&trust).follow());
     Ok(Some(trust))
+}
+
+/// How this node reaches others.
+fn dial(trust: Option<&Arc<Trust>>) -> Arc<dyn Dial> {
+    trust.map_or_else(Tcp::shared, |trust| Secured::with(Arc::clone(trust)))
+}
+
+/// Waits, on these ports, until a node without data may take part; see [`crate::joining`]. Gives its replica of the meta group,
+/// and the ports back.
+async fn admitted(
+    config: &Config,
+    grpc: TcpListener,
+    admin: TcpListener,
+    trust: Option<Arc<Trust>>,
+    handle: &PrometheusHandle,
+) -> anyhow::Result<(u64, TcpListener, TcpListener)> {
+    // The ports are never free in between: another process would take them, and peers that ask be refused.
+    let (grpc, grpc_again) = shared(grpc)?;
+    let (admin, admin_again) = shared(admin)?;
+    let (done, stop) = Stop::channel();
+    let mut routes = Routes::new(JoiningServer::new(JoiningDoor::blank(config.cluster.clone())));
+    if trust.is_some() {
+        routes = admission::guard(routes);
+    }
+    let doors = tonic::transport::Server::builder()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            incoming::at_most(WAITING_CONNECTIONS, TcpIncoming::from(grpc), trust.clone()),
+            stop.clone().stopped(),
+        );
+    let pages = axum::serve(admin, admin_http::waiting(handle.clone())).with_graceful_shutdown(stop.stopped());
+    let blank = Blank {
+        cluster: config.cluster.clone(),
+        node: config.node_id,
+        peers: config.peers.clone(),
+        dial: dial(trust.as_ref()),
+    };
+    let (doors, pages) = (tokio::spawn(doors), tokio::spawn(pages.into_future()));
+    // Three nodes may be started one after the other, each when the one before has said that it is up.
+    supervisor::ready();
+    let alive = tokio::spawn(supervisor::watchdog(|| std::future::ready(())));
+    let replica = blank.admitted().await;
+    alive.abort();
+    done.send_replace(true);
+    // Connections that are still open are cut off: whoever asks here asks again.
+    for task in [doors.abort_handle(), pages.abort_handle()] {
+        tokio::task::yield_now().await;
+        task.abort();
+    }
+    let _ = tokio::join!(doors, pages);
+    Ok((replica, grpc_again, admin_again))
+}
+
+/// The same port twice.
+fn shared(listener: TcpListener) -> anyhow::Result<(TcpListener, TcpListener)> {
+    let listener = listener.into_std()?;
+    let again = listener.try_clone()?;
+    Ok((TcpListener::from_std(listener)?, TcpListener::from_std(again)?))
 }
 
 /// Where people find the admin port. A node that listens on every address (in a container) is reached by the name that its

@@ -15,6 +15,9 @@ use crate::record::{self, StoredIdentity};
 /// the cluster, which format 4 is the first to keep: a new directory begins as the oldest and is raised with its cluster.
 pub const FORMATS: RangeInclusive<u32> = 3..=4;
 
+/// The newest format that rows of a backup may have; whoever restores them has to read it.
+pub const ROW_FORMAT: u32 = *FORMATS.end();
+
 /// See the module.
 pub(crate) struct DirectoryFormat {
     log: Db,

@@ -35,6 +35,7 @@ mod recovery;
 #[cfg(any(test, feature = "sim"))]
 mod runtime;
 pub mod scope;
+mod seed;
 mod snapshot;
 mod state;
 mod state_machine;
@@ -49,14 +50,15 @@ pub use checkpoint::{Checkpoint, Checkpointed, KEEP_LOG_UNTIL_CHECKPOINT};
 pub use engine::sim;
 pub use engine::{Engine, EngineError};
 pub use error::{FatalHook, MachineError, OpenError, ReadError, abort_on_fatal};
-pub use format::FORMATS;
+pub use format::{FORMATS, ROW_FORMAT};
 pub use log_store::{LogReader, LogStore};
 pub use machine::Machine;
 pub use metrics::describe_metrics;
 pub use record::ReplicaDescriptor;
 #[cfg(any(test, feature = "sim"))]
 pub use runtime::{Random, SeededRuntime, seed_this_thread};
-pub use snapshot::{CHUNK_BYTES, SnapshotData, SnapshotReceiver, SnapshotWriter};
+pub use seed::Seed;
+pub use snapshot::{CHUNK_BYTES, SnapshotCheck, SnapshotData, SnapshotReceiver, SnapshotWriter, chunks_of_rows};
 pub use state::{RowVisitor, StateReader, StateTxn, StateView};
 pub use state_machine::{AppliedHook, SnapshotBuilder, StateMachine};
 pub use store::{Group, Identity, Store, StoreConfig};

@@ -228,6 +228,11 @@ fn take_bool(body: &mut &[u8]) -> Result<bool, RecordError> {
     }
 }
 
+/// A leader's id, as it stands in the log ids of what it proposed.
+pub(crate) fn leader(term: u64, replica: u64) -> LeaderId<u64, u64> {
+    LeaderId::new(term, replica)
+}
+
 fn take_log_id(body: &mut &[u8]) -> Result<LogId, RecordError> {
     let leader = LeaderId::new(take_u64(body)?, take_u64(body)?);
     Ok(LogId {

@@ -8,6 +8,8 @@
 //! end    [format u8][rows u64][xxh3 u64 over all row bodies][state hash 16]     kind 2
 //! ```
 
+mod chunk;
+
 use std::io;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -17,8 +19,9 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use xxhash_rust::xxh3::Xxh3;
 
+pub use self::chunk::{SnapshotCheck, chunks_of_rows};
+use self::chunk::{put_row, seal};
 use crate::blocking::Blocking;
-use crate::engine::Batch;
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::keys::{self, StatePrefix};
@@ -127,12 +130,7 @@ impl Chunker {
             if mutant!(SnapshotLacksRows) && crc32c::crc32c(key).is_multiple_of(16) {
                 return ControlFlow::Continue(());
             }
-            for length in [key.len(), value.len()] {
-                // RocksDB's own limit for either is 4 GiB.
-                chunk.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-            }
-            chunk.extend_from_slice(key);
-            chunk.extend_from_slice(value);
+            put_row(&mut chunk, key, value);
             *rows += 1;
             if chunk.len() < CHUNK_BYTES {
                 return ControlFlow::Continue(());
@@ -149,23 +147,8 @@ impl Chunker {
             *after = last_key;
             return Ok((seal(chunk, ROWS), false));
         }
-        chunk.push(FORMAT);
-        chunk.extend_from_slice(&rows.to_be_bytes());
-        chunk.extend_from_slice(&digest.digest().to_be_bytes());
-        chunk.extend_from_slice(&view.state_hash());
-        Ok((seal(chunk, END), true))
+        Ok((chunk::end(*rows, digest, view.state_hash()), true))
     }
-}
-
-fn checksum(kind: u8, body: &[u8]) -> [u8; 4] {
-    crc32c::crc32c_append(crc32c::crc32c(&[kind]), body).to_be_bytes()
-}
-
-fn seal(mut chunk: Vec<u8>, kind: u8) -> Bytes {
-    let crc = checksum(kind, &chunk[HEADER..]);
-    chunk[0] = kind;
-    chunk[1..HEADER].copy_from_slice(&crc);
-    Bytes::from(chunk)
 }
 
 /// A complete generation that nobody serves yet. Dropped without being kept, it is deleted.
@@ -252,9 +235,7 @@ impl<M> SnapshotReceiver<M> {
                 prefix,
                 armed: true,
             }),
-            rows: 0,
-            digest: Xxh3::new(),
-            hash: None,
+            check: SnapshotCheck::default(),
             machine: PhantomData,
         })
     }
@@ -290,9 +271,7 @@ pub struct SnapshotWriter<M> {
     generation: u32,
     prefix: StatePrefix,
     unkept: Option<Unkept>,
-    rows: u64,
-    digest: Xxh3,
-    hash: Option<[u8; 16]>,
+    check: SnapshotCheck,
     machine: PhantomData<fn() -> M>,
 }
 
@@ -306,49 +285,19 @@ impl<M> SnapshotWriter<M> {
     /// # Errors
     /// Where the chunk is damaged or out of place, or the store fails. The snapshot is lost then.
     pub async fn push(&mut self, chunk: Bytes) -> io::Result<()> {
-        let (header, body) = chunk
-            .split_first_chunk::<HEADER>()
-            .ok_or_else(|| refused("a chunk is too short"))?;
-        let [kind, crc @ ..] = *header;
-        if checksum(kind, body) != crc {
-            return Err(refused("a chunk's checksum does not match"));
+        let mut batch = self.state.db.batch(chunk.len() * 2);
+        let (prefix, mut full) = (self.prefix, Vec::new());
+        let before = self.check.rows();
+        self.check.push(&chunk, &mut |key, value| {
+            keys::row(&mut full, &prefix, key);
+            batch.put(&full, value);
+        })?;
+        if self.check.rows() > before {
+            let state = Arc::clone(&self.state);
+            self.blocking.run(move || state.write(batch)).await??;
+            hit(Step::SnapshotRowsWritten);
         }
-        if self.hash.is_some() {
-            return Err(refused("a chunk follows its end"));
-        }
-        match kind {
-            ROWS => {
-                let mut batch = self.state.db.batch(body.len() * 2);
-                self.rows +=
-                    add_rows(&mut batch, &self.prefix, body).ok_or_else(|| refused("a row does not fit its chunk"))?;
-                self.digest.update(body);
-                let state = Arc::clone(&self.state);
-                self.blocking.run(move || state.write(batch)).await??;
-                hit(Step::SnapshotRowsWritten);
-                Ok(())
-            }
-            END => {
-                self.hash = Some(self.check_end(body)?);
-                Ok(())
-            }
-            other => Err(refused(&format!("chunk kind {other} is not known"))),
-        }
-    }
-
-    fn check_end(&self, body: &[u8]) -> io::Result<[u8; 16]> {
-        let body: &[u8; 33] = body.try_into().map_err(|_| refused("its end has another length"))?;
-        if body[0] != FORMAT {
-            return Err(refused(&format!("format {} is not known", body[0])));
-        }
-        if body[1..9] != self.rows.to_be_bytes() {
-            return Err(refused("rows are missing"));
-        }
-        if body[9..17] != self.digest.digest().to_be_bytes() {
-            return Err(refused("the checksum over its rows does not match"));
-        }
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&body[17..]);
-        Ok(hash)
+        Ok(())
     }
 
     /// Verifies that everything is there, and makes it survive a crash. The result is for openraft's
@@ -357,7 +306,7 @@ impl<M> SnapshotWriter<M> {
     /// # Errors
     /// Where the end is missing, or the store fails.
     pub async fn finish(mut self) -> io::Result<SnapshotData> {
-        let hash = self.hash.ok_or_else(|| refused("its end is missing"))?;
+        let hash = self.check.finish()?;
         let membership = record::encode_membership(&self.meta.last_membership).map_err(io::Error::other)?;
         let mut row = Vec::new();
         record::encode_applied(&mut row, self.meta.last_log_id.as_ref(), &hash, &membership);
@@ -377,22 +326,4 @@ impl<M> SnapshotWriter<M> {
             kind: Kind::Received(received),
         })
     }
-}
-
-fn add_rows(batch: &mut Batch, prefix: &StatePrefix, mut body: &[u8]) -> Option<u64> {
-    let mut full = Vec::new();
-    let mut rows = 0;
-    while !body.is_empty() {
-        let (key_length, rest) = body.split_first_chunk::<4>()?;
-        let (value_length, rest) = rest.split_first_chunk::<4>()?;
-        let (key, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*key_length)).ok()?)?;
-        let (value, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*value_length)).ok()?)?;
-        // Table 0 is the store's own: a peer has no business there.
-        key.first().filter(|table| **table > 0)?;
-        keys::row(&mut full, prefix, key);
-        batch.put(&full, value);
-        rows += 1;
-        body = rest;
-    }
-    Some(rows)
 }

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::blocking::Blocking;
 use crate::engine::{Batch, Caching, Condition, Db, Rows, Value, View};
 use crate::error::ReadError;
 use crate::failpoint::{Step, hit};
 use crate::fatal::Latch;
 use crate::keys::{self, StatePrefix};
 use crate::record::{self, Applied};
+use crate::snapshot::SnapshotData;
 use crate::types::LogId;
 
 /// Called with a row's key, as the machine wrote it, and its value. Breaks to stop.
@@ -225,6 +227,12 @@ impl StateView {
     #[must_use]
     pub fn state_hash(&self) -> [u8; 16] {
         self.applied.hash
+    }
+
+    /// These rows, to be sent to somebody; see [`SnapshotData::chunks`].
+    #[must_use]
+    pub fn into_snapshot(self, blocking: Blocking) -> SnapshotData {
+        SnapshotData::source(self, blocking)
     }
 
     pub(crate) fn applied_record(&self) -> &Applied {

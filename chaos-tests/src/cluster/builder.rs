@@ -46,6 +46,8 @@ pub struct Builder {
     network: bool,
     volumes: Option<u64>,
     plain_inside: bool,
+    cluster: String,
+    doors: BTreeMap<u32, SocketAddr>,
 }
 
 /// Where a process of the cluster is reached.
@@ -74,6 +76,8 @@ impl Default for Builder {
             network: false,
             volumes: None,
             plain_inside: false,
+            cluster: "chaos".to_owned(),
+            doors: BTreeMap::new(),
         }
     }
 }
@@ -104,6 +108,15 @@ impl Builder {
     #[must_use]
     pub fn node_flags(mut self, flags: &str) -> Self {
         self.node_flags.extend(words(flags));
+        self
+    }
+
+    /// Another name than `chaos`, and gRPC addresses that are known before: of a cluster that was restored. With
+    /// [`Builder::place`] its nodes find their data there, as `node-1`.
+    #[must_use]
+    pub fn restored(mut self, cluster: &str, doors: &BTreeMap<u32, SocketAddr>) -> Self {
+        cluster.clone_into(&mut self.cluster);
+        self.doors.clone_from(doors);
         self
     }
 
@@ -212,13 +225,17 @@ impl Builder {
         let addresses: Vec<Addresses> = (1..=self.nodes)
             .map(|id| Addresses {
                 id,
-                grpc: door(Host::Node(id), GRPC),
+                grpc: self
+                    .doors
+                    .get(&id)
+                    .copied()
+                    .unwrap_or_else(|| door(Host::Node(id), GRPC)),
                 admin: door(Host::Node(id), ADMIN),
             })
             .collect();
         let inside = match self.plain_inside {
             true => Inside::Plain,
-            false => Inside::secured(&folder.path().join("certs"), self.nodes),
+            false => Inside::secured(&folder.path().join("certs"), &self.cluster, self.nodes),
         };
         let members: Vec<Member> = addresses
             .iter()
@@ -306,8 +323,9 @@ impl Builder {
         let Addresses { id, grpc, admin } = own;
         let replication = self.replication.unwrap_or(if self.nodes >= 3 { 3 } else { 1 });
         let mut arguments = words(&format!(
-            "--node-id {id} --cluster chaos --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
+            "--node-id {id} --cluster {} --data {} --grpc {grpc} --admin {admin} --shards {} --replication {replication} \
              {} --keep-log-entries {} --exit-with-parent",
+            self.cluster,
             data.display(),
             self.shards,
             self.timing,

@@ -11,9 +11,6 @@ use rotunda_tls::files::Files;
 use rotunda_tls::identity::Role;
 use rotunda_tls::mutual::Trust;
 
-/// As nodes are told it.
-const CLUSTER: &str = "chaos";
-
 /// The router's name in its certificate.
 pub(super) const ROUTER: &str = "a";
 
@@ -30,9 +27,9 @@ pub enum Inside {
 }
 
 impl Inside {
-    pub(super) fn secured(folder: &Path, nodes: u32) -> Self {
+    pub(super) fn secured(folder: &Path, cluster: &str, nodes: u32) -> Self {
         // As long as can be: tests set clocks to another year. A cluster in a folder that stays may be started again.
-        let authority = Authority::open(folder).or_else(|_| Authority::found(folder, CLUSTER));
+        let authority = Authority::open(folder).or_else(|_| Authority::found(folder, cluster));
         let authority = authority.unwrap_or_else(|error| panic!("no authority: {error}"));
         let others = [Role::Router(ROUTER.to_owned()), Role::Client(CLIENT.to_owned())];
         for role in (1..=nodes).map(Role::Node).chain(others) {
@@ -52,6 +49,12 @@ impl Inside {
             Self::Plain => format!("http://{address}"),
             Self::Secured(_) => format!("https://{address}"),
         }
+    }
+
+    /// What an operator's tool that speaks to nodes is given.
+    #[must_use]
+    pub fn tool_flags(&self) -> Vec<String> {
+        self.flags(&Role::Client(CLIENT.to_owned()))
     }
 
     /// The files of a process.

@@ -356,6 +356,7 @@ async fn run(
         wall,
         admin: format!("http://host-{id}:7101"),
         stop,
+        meta_replica: u64::from(id),
     };
     let mut node = match Node::start(config, surroundings).await {
         Ok(node) => node,

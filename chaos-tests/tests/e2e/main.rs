@@ -7,6 +7,7 @@
 
 mod alerting;
 mod at_rest;
+mod backup;
 mod bench;
 mod broken_disk;
 mod certificates;
@@ -22,6 +23,7 @@ mod memory;
 mod metrics;
 mod operator_input;
 mod probes;
+mod replaced_node;
 mod settings;
 mod supervised;
 mod telemetry;

@@ -122,7 +122,10 @@ async fn roll(cluster: &mut Cluster, programs: &Path, recorder: &Recorder, balan
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_and_down_one_at_a_time_and_no_request_fails() {
     let Some(old) = old_programs() else { return };
-    let builder = Cluster::builder().programs(&old).router_flags(DRAIN_DELAY);
+    let builder = Cluster::builder()
+        .plain_inside()
+        .programs(&old)
+        .router_flags(DRAIN_DELAY);
     let (mut cluster, Hot { offer, .. }, offers) = selling_cluster_of(builder).await;
     cluster.add_router().await;
     let balancer = Balancer::over(cluster.doors());
@@ -190,7 +193,7 @@ async fn up_and_down_one_at_a_time_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_raised_version_is_refused_while_a_node_is_behind_and_is_final() {
     let Some(old) = old_programs() else { return };
-    let mut cluster = Cluster::builder().programs(&old).shards(2).start().await;
+    let mut cluster = Cluster::builder().plain_inside().programs(&old).shards(2).start().await;
     cluster.import(rotunda_chaos::cluster::MERIDIAN).await;
     let (ours, door) = (binaries::folder(), cluster.door());
     cluster.restart_router_from(&door, &ours).await;

@@ -45,7 +45,16 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-tls",
         ],
     ),
-    ("rotunda", &["rotunda-protocol", "rotunda-tls"]),
+    (
+        "rotunda-backup",
+        &[
+            "rotunda-booking",
+            "rotunda-node",
+            "rotunda-protocol",
+            "rotunda-raft-storage",
+        ],
+    ),
+    ("rotunda", &["rotunda-backup", "rotunda-protocol", "rotunda-tls"]),
     (
         "rotunda-chaos",
         &[
@@ -79,6 +88,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("sd-notify", &["rotunda-service"]),
     ("rustls", &["rotunda-tls"]),
     ("rcgen", &["rotunda-tls"]),
+    ("object_store", &["rotunda-backup"]),
 ];
 
 /// All that the rules of booking may lean on: none of them has a clock, a disk, a socket or a scheduler. jiff has zone

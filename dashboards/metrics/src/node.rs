@@ -55,6 +55,8 @@ metrics! {
         "Share of the memory budget taken by commands that have no answer yet.";
     COMMANDS_PENDING_LIMIT_BYTES = Gauge Bytes "rotunda_commands_pending_limit_bytes" []
         "Share of the memory budget for commands that have no answer yet; beyond it further ones are refused as overloaded.";
+    BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Gauge Seconds "rotunda_backup_last_success_timestamp_seconds" []
+        "When the last backup of the cluster was complete, in seconds since 1970, as the meta group keeps it; 0 where none ever was.";
     CONNECTIONS_REFUSED = Counter Count "rotunda_connections_refused_total" []
         "Connections closed at once because as many as the memory budget allows were open.";
 }

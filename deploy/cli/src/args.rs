@@ -1,10 +1,20 @@
 //! What the command line takes. Values that also come from the environment name their variable here.
 
+mod backup;
 mod certs;
+mod node;
 
 use std::path::PathBuf;
 
+pub(crate) use self::backup::{
+    BackupArguments, BackupCommand, BackupCreateArguments, BackupListArguments, BackupRestoreArguments,
+    BackupVerifyArguments,
+};
+pub(crate) use self::node::{
+    NodeAddArguments, NodeArguments, NodeCommand, NodeDrainArguments, NodeReadyArguments, NodeRemoveArguments,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rotunda_tls::files::TlsSettings;
 
 pub(crate) use self::certs::{CertsArguments, CertsCommand, HolderArguments, HolderCommand, RotateArguments};
 
@@ -39,12 +49,14 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Show and set quotas: how much callers may ask for, at all routers.
     Limits(LimitsArguments),
-    /// Drain a node before it is stopped, and wait for it afterwards: an upgrade goes one node at a time.
+    /// Drain a node before it is stopped, wait for it afterwards, and replace one whose disk is lost.
     Node(NodeArguments),
     /// See and raise the version of the cluster.
     Cluster(ClusterArguments),
     /// Show and change what nodes and routers log, while they run.
     Log(LogArguments),
+    /// Back a cluster up while it sells, verify backups, and make a new cluster of one.
+    Backup(BackupArguments),
     /// Ask one process whether it is ready, or alive; for health checks of containers.
     Health(HealthArguments),
     /// Look into files of settings before a server reads them.
@@ -188,56 +200,6 @@ impl TokenRole {
             Self::Operator => "operator",
         }
     }
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct NodeArguments {
-    #[command(subcommand)]
-    pub(crate) command: NodeCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NodeCommand {
-    /// Have a node give its leaderships away, and wait until it leads nothing. Refused while another node is down or lags.
-    Drain(NodeDrainArguments),
-    /// Wait until a node is as good as the others again; one that is drained and was not restarted may lead again.
-    Ready(NodeReadyArguments),
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 it leads nothing, 1 refused or not in time, 2 wrong usage, 3 unreachable.")]
-pub(crate) struct NodeDrainArguments {
-    /// Id of the node.
-    pub(crate) node: u32,
-    /// Also where another node is down or lags: then some shard may be without a leader when this one is stopped.
-    #[arg(long)]
-    pub(crate) force: bool,
-    #[command(flatten)]
-    pub(crate) patience: PatienceArguments,
-    #[command(flatten)]
-    pub(crate) door: DoorArguments,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 it is ready, 1 not in time, 2 wrong usage, 3 unreachable.")]
-pub(crate) struct NodeReadyArguments {
-    /// Id of the node.
-    pub(crate) node: u32,
-    #[command(flatten)]
-    pub(crate) patience: PatienceArguments,
-    #[command(flatten)]
-    pub(crate) door: DoorArguments,
-}
-
-/// What is waited for, and how long.
-#[derive(Args, Debug)]
-pub(crate) struct PatienceArguments {
-    /// Entries that a replica may be behind and still count as level: under load it is never quite.
-    #[arg(long, value_name = "ENTRIES", default_value_t = 100)]
-    pub(crate) lag: u64,
-    /// Seconds to wait at most.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub(crate) timeout: u64,
 }
 
 #[derive(Args, Debug)]
@@ -438,6 +400,23 @@ pub(crate) struct DemoArguments {
     /// No TLS between the processes; only to measure what it costs.
     #[arg(long)]
     pub(crate) plain_inside: bool,
+}
+
+/// Which cluster, for what is asked of the nodes themselves.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NodesArguments {
+    /// gRPC address of a node; repeat, or separate by commas, for more. One that answers is enough.
+    #[arg(
+        long = "seed",
+        env = "ROTUNDA_NODES",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:7001",
+        value_name = "URL"
+    )]
+    pub(crate) seeds: Vec<String>,
+    /// Certificates, where the cluster has some: of a client (`rotunda certs add client`).
+    #[command(flatten)]
+    pub(crate) tls: TlsSettings,
 }
 
 /// Which cluster, and by what right.

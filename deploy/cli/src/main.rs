@@ -1,15 +1,17 @@
 //! `rotunda`, the operator's command.
 //!
 //! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! drains nodes and waits for them (`node`), sees and raises the cluster's version (`cluster`), changes what is logged (`log`),
-//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`), has
-//! files of settings checked (`config`) and makes certificates (`certs`). It reaches a running cluster by the router's HTTP
-//! door alone, `health`, `log` and `certs` apart; only the demo, which owns its nodes, also
-//! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
+//! drains, awaits and replaces nodes (`node`), sees and raises the cluster's version (`cluster`), changes what is logged (`log`),
+//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), makes backups and new clusters of
+//! them (`backup`), asks one process for its health (`health`), has files of settings checked (`config`) and makes certificates
+//! (`certs`). It reaches a running cluster by the router's HTTP door; by the nodes' gRPC ports only where it must: a backup reads
+//! more than a door should carry, a lost node is replaced where there may be no router, and the demo owns its nodes. What
+//! production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
 
 mod args;
+mod backup;
 mod binaries;
 mod certs;
 mod config;
@@ -21,6 +23,7 @@ mod import;
 mod ledger;
 mod limits;
 mod log;
+mod nodes;
 mod paint;
 mod status;
 mod token;
@@ -30,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, NodeArguments, NodeCommand};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -55,9 +58,10 @@ fn main() -> ExitCode {
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,
-            Command::Node(node) => upgrade::node(node).await,
+            Command::Node(node) => node_command(node).await,
             Command::Cluster(cluster) => upgrade::cluster(cluster).await,
             Command::Log(log) => log::run(log).await,
+            Command::Backup(backup) => backup::run(backup).await,
             Command::Health(health) => health::run(health).await,
             Command::Config(config) => config::run(config).await,
             Command::Certs(certs) => certs::run(certs),
@@ -66,5 +70,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Of a node that runs, through the door; of one that comes or goes, from the nodes.
+async fn node_command(arguments: NodeArguments) -> Result<(), Failure> {
+    match arguments.command {
+        NodeCommand::Drain(drain) => upgrade::drain_node(drain).await,
+        NodeCommand::Ready(ready) => upgrade::await_node(ready).await,
+        NodeCommand::Remove(remove) => nodes::remove_node(remove).await,
+        NodeCommand::Add(add) => nodes::add_node(add).await,
     }
 }

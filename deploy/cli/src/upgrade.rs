@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{
-    ClusterArguments, ClusterCommand, FinalizeArguments, NodeArguments, NodeCommand, NodeDrainArguments,
-    NodeReadyArguments, Output, VersionArguments, VersionCommand,
+    ClusterArguments, ClusterCommand, FinalizeArguments, NodeDrainArguments, NodeReadyArguments, Output,
+    VersionArguments, VersionCommand,
 };
 use crate::door::Door;
 use crate::failure::Failure;
@@ -18,14 +18,6 @@ use crate::status::ClusterStatus;
 
 /// Between two looks at the cluster.
 const PERIOD: Duration = Duration::from_millis(250);
-
-/// Runs `rotunda node`.
-pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Failure> {
-    match arguments.command {
-        NodeCommand::Drain(drain) => drain_node(drain).await,
-        NodeCommand::Ready(ready) => await_node(ready).await,
-    }
-}
 
 /// Runs `rotunda cluster`.
 pub(crate) async fn cluster(arguments: ClusterArguments) -> Result<(), Failure> {
@@ -42,7 +34,8 @@ struct Drain {
     leads: u32,
 }
 
-async fn drain_node(arguments: NodeDrainArguments) -> Result<(), Failure> {
+/// Runs `rotunda node drain`.
+pub(crate) async fn drain_node(arguments: NodeDrainArguments) -> Result<(), Failure> {
     let NodeDrainArguments {
         node,
         force,
@@ -88,7 +81,8 @@ async fn drain_node(arguments: NodeDrainArguments) -> Result<(), Failure> {
     }
 }
 
-async fn await_node(arguments: NodeReadyArguments) -> Result<(), Failure> {
+/// Runs `rotunda node ready`.
+pub(crate) async fn await_node(arguments: NodeReadyArguments) -> Result<(), Failure> {
     let NodeReadyArguments { node, patience, door } = arguments;
     let door = Door::from_arguments(&door)?;
     let deadline = Instant::now() + Duration::from_secs(patience.timeout);

@@ -23,7 +23,7 @@ pub(crate) use self::deadlines::{Deadlines, Ending};
 use self::desk::Desk;
 pub(crate) use self::hash::StateHash;
 use self::hash::digest;
-pub use self::hash::recompute_state_hash;
+pub use self::hash::{RowsHash, recompute_state_hash};
 pub(crate) use self::transaction::{Halt, Shift, Transaction};
 use crate::codec::RepliesBuilder;
 use crate::command::{Command, Entry};

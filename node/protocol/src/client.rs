@@ -11,13 +11,16 @@
 //! | `leader_cache` | who led a shard when last heard of |
 //! | `retry` | where a call goes next and after which pause; pure |
 //! | `submit`, `query`, `admin` | the loops: commands, questions, the cluster's own affairs |
+//! | `backup`, `members` | the rows of groups, for backups; nodes that leave and come |
 //! | `watch` | change streams: what happens to a venue's slots, from any replica |
 //! | `connection`, `session` | channels to the nodes; one command stream per node, many calls in it |
 
 mod admin;
+mod backup;
 mod connection;
 mod leader_cache;
 mod map_watch;
+mod members;
 mod metrics;
 mod query;
 mod retry;
@@ -39,6 +42,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::admin::Drained;
+pub use self::backup::{Rows, RowsOrigin};
 use self::connection::Connections;
 use self::leader_cache::LeaderCache;
 use self::map_watch::MapWatch;

@@ -339,6 +339,8 @@ pub struct ReplicaStatus {
     pub state_hash: [u8; 16],
     /// Epoch of its shard, as far as it knows.
     pub epoch: u64,
+    /// Replicas that vote, as far as it knows.
+    pub voters: Vec<ReplicaInfo>,
 }
 
 impl TryFrom<admin::NodeStatus> for NodeStatus {
@@ -391,6 +393,14 @@ impl TryFrom<admin::ReplicaStatus> for ReplicaStatus {
             purged: status.purged,
             state_hash,
             epoch: status.epoch,
+            voters: status
+                .voters
+                .into_iter()
+                .map(|voter| ReplicaInfo {
+                    id: voter.id,
+                    node: voter.node,
+                })
+                .collect(),
         })
     }
 }

@@ -1,4 +1,5 @@
-//! The cluster's own affairs: the map, venues, the calendar, status, the log for auditors.
+//! The cluster's own affairs: the map, venues, the calendar, status, the log for auditors. What backups read is in
+//! `backup`, who comes and goes in `members`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use rotunda_protocol::dial::Dial;
 use rotunda_protocol::limits::{ClusterLimit, MAX_LIMIT_TEXT, MAX_LIMITS};
 use rotunda_protocol::proto::admin::admin_server::Admin;
 use rotunda_protocol::proto::admin::{
-    AssignVenuesReply, AssignVenuesRequest, CreateTokenRequest, DrainReply, DrainRequest, FillCalendarReply,
-    FillCalendarRequest, LogEntry, Node, NodeStatus, RaiseVersionReply, RaiseVersionRequest, ReadLogRequest,
-    RegisterNodeReply, RevokeTokenRequest, SetLimitsReply, SetLimitsRequest, ShardMap, StatusRequest, TokenReply,
-    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+    AddNodeRequest, AssignVenuesReply, AssignVenuesRequest, Backup, ChangeReply, CreateTokenRequest, DrainReply,
+    DrainRequest, FillCalendarReply, FillCalendarRequest, LogEntry, Node, NodeStatus, RaiseVersionReply,
+    RaiseVersionRequest, ReadLogRequest, ReadPointReply, ReadPointRequest, ReadRowsRequest, RegisterNodeReply,
+    RemoveNodeRequest, RevokeTokenRequest, RowsPart, SetLimitsReply, SetLimitsRequest, ShardMap, StatusRequest,
+    TokenReply, TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
 };
 use rotunda_protocol::rejection::{Rejection, RejectionKind};
 use rotunda_protocol::token::{MAX_TOKEN_VENUES, NewToken};
@@ -70,9 +72,25 @@ pub struct AdminDoor {
 
 impl AdminDoor {
     /// The map's version after a command was applied, out of its reply.
-    fn version(&self, reply: &[u8]) -> u64 {
+    pub(super) fn version(&self, reply: &[u8]) -> u64 {
         let version = reply.try_into().map(u64::from_be_bytes);
         version.unwrap_or_else(|_| self.meta.watch().borrow().version)
+    }
+
+    /// Proposes a change whose reply is the map's version.
+    pub(super) async fn change(&self, command: MetaCommand) -> Result<Response<ChangeReply>, Status> {
+        let reply = match self.meta.propose(&command).await {
+            Ok(version) => ChangeReply {
+                version: self.version(&version),
+                ..ChangeReply::default()
+            },
+            Err(rejection) => ChangeReply {
+                not_leader: true,
+                leader_node: hint(&rejection)?,
+                ..ChangeReply::default()
+            },
+        };
+        Ok(Response::new(reply))
     }
 
     async fn propose_token(&self, command: MetaCommand) -> Result<Response<TokenReply>, Status> {
@@ -99,7 +117,7 @@ fn shortened(by: String) -> String {
 }
 
 /// (not leader, leader node) for replies that carry a hint instead of an error.
-fn hint(rejection: &Rejection) -> Result<u32, Status> {
+pub(super) fn hint(rejection: &Rejection) -> Result<u32, Status> {
     match rejection.kind {
         RejectionKind::NotLeader => Ok(rejection.leader_node.unwrap_or(0)),
         RejectionKind::Malformed => Err(Status::invalid_argument(rejection.to_string())),
@@ -374,6 +392,29 @@ impl Admin for AdminDoor {
             }
         });
         Ok(Response::new(ReceiverStream::new(entries)))
+    }
+
+    type ReadRowsStream = Pin<Box<dyn Stream<Item = Result<RowsPart, Status>> + Send>>;
+
+    async fn read_point(&self, request: Request<ReadPointRequest>) -> Result<Response<ReadPointReply>, Status> {
+        self.point_of(request.into_inner().group).await.map(Response::new)
+    }
+
+    async fn read_rows(&self, request: Request<ReadRowsRequest>) -> Result<Response<Self::ReadRowsStream>, Status> {
+        let rows = self.rows_of(request.into_inner()).await?;
+        Ok(Response::new(rows.take_until(self.stop.clone().stopped()).boxed()))
+    }
+
+    async fn record_backup(&self, request: Request<Backup>) -> Result<Response<ChangeReply>, Status> {
+        self.keep_record(request.into_inner()).await
+    }
+
+    async fn remove_node(&self, request: Request<RemoveNodeRequest>) -> Result<Response<ChangeReply>, Status> {
+        self.remove(request.into_inner().node).await
+    }
+
+    async fn add_node(&self, request: Request<AddNodeRequest>) -> Result<Response<ChangeReply>, Status> {
+        self.add(request.into_inner()).await
     }
 
     async fn transfer_leader(

@@ -4,7 +4,11 @@
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use rotunda_protocol::proto::{admin::admin_server, booking::booking_server, raft::raft_server};
+use rotunda_protocol::proto::{
+    admin::{admin_server, joining_server},
+    booking::booking_server,
+    raft::raft_server,
+};
 use rotunda_tls::identity::{Identity, Role};
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
@@ -43,6 +47,13 @@ const MAY: &[(&str, &str, &[Kind])] = &[
     (admin_server::SERVICE_NAME, "Status", &[Nodes, Routers, Clients]),
     (admin_server::SERVICE_NAME, "TransferLeader", &[Clients]),
     (admin_server::SERVICE_NAME, "ReadLog", &[Clients]),
+    // Of backups, which hold secrets, and of a node that is replaced where there may be no router.
+    (admin_server::SERVICE_NAME, "ReadPoint", &[Clients]),
+    (admin_server::SERVICE_NAME, "ReadRows", &[Clients]),
+    (admin_server::SERVICE_NAME, "RecordBackup", &[Clients]),
+    (admin_server::SERVICE_NAME, "RemoveNode", &[Clients]),
+    (admin_server::SERVICE_NAME, "AddNode", &[Clients]),
+    (joining_server::SERVICE_NAME, "", &[Nodes]),
     (admin_server::SERVICE_NAME, "", &[Routers, Clients]),
     ("grpc.health.v1.Health", "", &[Nodes, Routers, Clients]),
 ];
@@ -132,6 +143,10 @@ mod tests {
             ("/rotunda.admin.v1.Admin/Status", [true, true, true]),
             ("/rotunda.admin.v1.Admin/TransferLeader", [false, false, true]),
             ("/rotunda.admin.v1.Admin/ReadLog", [false, false, true]),
+            ("/rotunda.admin.v1.Admin/ReadRows", [false, false, true]),
+            ("/rotunda.admin.v1.Admin/RecordBackup", [false, false, true]),
+            ("/rotunda.admin.v1.Admin/RemoveNode", [false, false, true]),
+            ("/rotunda.admin.v1.Joining/Standing", [true, false, false]),
             ("/grpc.health.v1.Health/Check", [true, true, true]),
             ("/rotunda.raft.v2.Raft/Exchange", [false, false, false]),
             ("/", [false, false, false]),

@@ -1,6 +1,6 @@
 //! What goes into the meta group's log. Postcard: new variants are added at the end, old ones never change.
 
-use rotunda_protocol::version::BEFORE;
+use rotunda_protocol::version::{BEFORE, CLUSTER_VERSION};
 use serde::{Deserialize, Serialize};
 
 /// A change of the shard map.
@@ -64,6 +64,31 @@ pub enum MetaCommand {
         /// The proposer's time of day, in milliseconds since 1970.
         at: i64,
     },
+    /// A backup is complete. One that was finished before the last one is passed over.
+    RecordBackup(BackupRecord),
+    /// All replicas leave a node, and the cluster forgets it. Changes nothing where it knows no such node.
+    RemoveNode {
+        /// Its id.
+        node: u32,
+    },
+    /// A node without data joins, and gets a replica of each shard that has lost one. Changes nothing where it has joined.
+    AddNode {
+        /// Its id.
+        node: u32,
+        /// Its gRPC address.
+        grpc: String,
+    },
+}
+
+/// A backup that was complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRecord {
+    /// Its name.
+    pub id: String,
+    /// By the clock of whoever made it, in milliseconds since 1970.
+    pub finished_at: i64,
+    /// Of all its chunks.
+    pub bytes: u64,
 }
 
 /// A quota, in the text of the routers' settings.
@@ -147,6 +172,7 @@ impl MetaCommand {
             | Self::AssignVenuesOf { .. }
             | Self::CreateTokenOf { .. }
             | Self::SetLimits { .. } => BEFORE,
+            Self::RecordBackup(_) | Self::RemoveNode { .. } | Self::AddNode { .. } => CLUSTER_VERSION,
             // What raises it cannot wait for it: whoever proposes it has asked every node.
             Self::RaiseVersion { .. } => BEFORE,
         }

@@ -1,6 +1,5 @@
 //! What a node does about the cluster itself: founds the meta group and the shards, starts the replicas that the map puts
-//! here, and makes its own addresses known. Placement is fixed at founding for now; nothing here but [`Controller::found_cluster`]
-//! assumes that.
+//! here, keeps the members of each group as the map says, and makes its own addresses known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,15 +49,26 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// Starts the replica. Its id is the node's.
+    /// Starts the replica: the one that the data has, or else `replica`. Of a founder its id is the node's.
     ///
     /// # Errors
     /// Where the store or openraft refuses.
-    pub async fn start(host: &Host, config: &Config) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(host: &Host, config: &Config, replica: u64) -> anyhow::Result<Arc<Self>> {
         let (publish, map) = watch::channel(MetaState::default());
-        let members = config.peers.keys().map(|node| (u64::from(*node), *node));
+        let found = host.store.descriptors().get(&META_GROUP).map(|found| found.replica_id);
+        let replica = found.unwrap_or(replica);
+        let founders = config.peers.keys().map(|node| (u64::from(*node), *node));
+        let members = founders.chain([(replica, config.node_id)]);
         let machine = MetaMachine::new(publish);
-        let group = Group::start(host, META_GROUP.0, u64::from(config.node_id), members, machine).await?;
+        let group = Group::start(host, META_GROUP.0, replica, members, machine).await?;
+        vital::spawn(
+            "the members of the meta group",
+            // Before the founding has said which nodes there are, nothing is out of line.
+            Arc::clone(&group).keep_members(map.clone(), |map| match map.shards.is_empty() {
+                true => std::collections::BTreeMap::new(),
+                false => map.meta_replicas(),
+            }),
+        );
         Ok(Arc::new(Self {
             group,
             map,
@@ -174,7 +184,8 @@ impl Controller {
 
     /// The founding node with the lowest id says who the members are; the others wait to hear of it.
     async fn found_meta_group(&self) -> anyhow::Result<()> {
-        if self.config.peers.keys().next() == Some(&self.config.node_id) {
+        let is_founder = self.meta.group.replica == u64::from(self.config.node_id);
+        if is_founder && self.config.peers.keys().next() == Some(&self.config.node_id) {
             self.meta
                 .group
                 .found(self.config.peers.keys().map(|node| (u64::from(*node), *node)))
@@ -243,7 +254,20 @@ impl Controller {
                 calendar::run(Arc::clone(&shard), slots),
             );
             vital::spawn(format!("the audit of shard {id}"), audit::pools(Arc::clone(&shard)));
-            if record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
+            let id = *id;
+            vital::spawn(
+                format!("the members of shard {id}"),
+                Arc::clone(&shard.group).keep_members(self.meta.watch(), move |map| {
+                    let replicas = map
+                        .shards
+                        .get(&id)
+                        .map(|record| record.replicas.iter().copied().collect());
+                    replicas.unwrap_or_default()
+                }),
+            );
+            // What has come and gone since the founding joins, and founds nothing.
+            let is_founding = map.members.is_untouched();
+            if is_founding && record.replicas.first().is_some_and(|(_, node)| *node == self.host.node) {
                 shard.group.found(record.replicas.iter().copied()).await?;
             }
         }

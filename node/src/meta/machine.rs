@@ -27,21 +27,84 @@ const LIMITS_ROW: &[u8] = &[4];
 /// The cluster's version; not there before it was first raised.
 const VERSION_ROW: &[u8] = &[5];
 
-/// What stands in the rows beside the map's, each where it is there.
-struct Beside([(&'static [u8], Option<Vec<u8>>); 4]);
+/// The last backup's row; not there before the first.
+const BACKUP_ROW: &[u8] = &[6];
 
-impl Beside {
-    fn of(state: &MetaState) -> Result<Self, postcard::Error> {
-        let tokens = (!state.tokens.is_empty()).then(|| postcard::to_stdvec(&state.tokens));
-        let networks = (!state.networks.is_empty()).then(|| postcard::to_stdvec(&state.networks));
-        let limits = (!state.limits.is_untouched()).then(|| postcard::to_stdvec(&state.limits));
-        let version = (!state.cluster_version.is_untouched()).then(|| postcard::to_stdvec(&state.cluster_version));
-        Ok(Self([
-            (TOKENS_ROW, tokens.transpose()?),
-            (NETWORKS_ROW, networks.transpose()?),
-            (LIMITS_ROW, limits.transpose()?),
-            (VERSION_ROW, version.transpose()?),
-        ]))
+/// Who has come and gone since the founding; not there before anybody has.
+const MEMBERS_ROW: &[u8] = &[7];
+
+/// All rows of a state, in order of their keys.
+///
+/// # Errors
+/// Only by a defect of the types.
+pub fn rows_of(state: &MetaState) -> Result<Vec<(&'static [u8], Vec<u8>)>, postcard::Error> {
+    let mut rows = vec![(STATE_ROW, postcard::to_stdvec(state)?)];
+    if !state.tokens.is_empty() {
+        rows.push((TOKENS_ROW, postcard::to_stdvec(&state.tokens)?));
+    }
+    if !state.networks.is_empty() {
+        rows.push((NETWORKS_ROW, postcard::to_stdvec(&state.networks)?));
+    }
+    if !state.limits.is_untouched() {
+        rows.push((LIMITS_ROW, postcard::to_stdvec(&state.limits)?));
+    }
+    if !state.cluster_version.is_untouched() {
+        rows.push((VERSION_ROW, postcard::to_stdvec(&state.cluster_version)?));
+    }
+    if !state.backup.id.is_empty() {
+        rows.push((BACKUP_ROW, postcard::to_stdvec(&state.backup)?));
+    }
+    if !state.members.is_untouched() {
+        rows.push((MEMBERS_ROW, postcard::to_stdvec(&state.members)?));
+    }
+    Ok(rows)
+}
+
+/// The state that these rows hold; `get` gives the value under a key. `None` where nothing was ever founded.
+///
+/// # Errors
+/// What `get` says, and where a row makes no sense.
+pub fn state_of(
+    mut get: impl FnMut(&[u8]) -> Result<Option<Bytes>, MachineError>,
+) -> Result<Option<MetaState>, MachineError> {
+    let mut read = |key: &[u8]| get(key);
+    let Some(mut state) = row::<MetaState>(read(STATE_ROW)?, "the shard map")? else {
+        return Ok(None);
+    };
+    state.tokens = row(read(TOKENS_ROW)?, "the tokens")?.unwrap_or_default();
+    state.networks = row(read(NETWORKS_ROW)?, "the networks")?.unwrap_or_default();
+    state.limits = row(read(LIMITS_ROW)?, "the quotas")?.unwrap_or_default();
+    state.cluster_version = row::<ClusterVersion>(read(VERSION_ROW)?, "the cluster's version")?.unwrap_or_default();
+    readable(state.cluster_version.number())?;
+    state.backup = row(read(BACKUP_ROW)?, "the last backup")?.unwrap_or_default();
+    state.members = row(read(MEMBERS_ROW)?, "the members")?.unwrap_or_default();
+    Ok(Some(state))
+}
+
+fn row<T: DeserializeOwned>(row: Option<Bytes>, what: &str) -> Result<Option<T>, MachineError> {
+    let read = row.map(|row| postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("{what}: {error}"))));
+    read.transpose()
+}
+
+/// The state hash, row by row in any order: of rows that are in no store, as in a backup.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowsHash(u128);
+
+impl RowsHash {
+    /// One more row.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        // The map's row is older than the others: its digest has no seed.
+        let seed = match key {
+            STATE_ROW => 0,
+            _ => key.first().copied().map_or(0, u64::from),
+        };
+        self.0 ^= xxhash_rust::xxh3::xxh3_128_with_seed(value, seed);
+    }
+
+    /// As [`Machine::state_hash`] gives it.
+    #[must_use]
+    pub fn finish(self) -> [u8; 16] {
+        self.0.to_be_bytes()
     }
 }
 
@@ -62,14 +125,6 @@ impl MetaMachine {
             published,
         }
     }
-
-    fn digest(map: &[u8], beside: &Beside) -> [u8; 16] {
-        let rows = beside.0.iter().filter_map(|(key, row)| Some((key, row.as_ref()?)));
-        let digests = rows.map(|(key, row)| xxhash_rust::xxh3::xxh3_128_with_seed(row, u64::from(key[0])));
-        digests
-            .fold(xxhash_rust::xxh3::xxh3_128(map), |all, one| all ^ one)
-            .to_be_bytes()
-    }
 }
 
 /// Whether this binary has any business in a cluster of this version.
@@ -87,33 +142,24 @@ fn broken(error: postcard::Error) -> MachineError {
     MachineError::new(error.to_string())
 }
 
-/// What stands in a row, where it is there.
-fn read<T: DeserializeOwned>(state: &StateView, key: &[u8], what: &str) -> Result<Option<T>, MachineError> {
-    let row = state.get(key)?;
-    let read = row.map(|row| postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("{what}: {error}"))));
-    read.transpose()
+/// The hash of all rows of a state.
+///
+/// # Errors
+/// Only by a defect of the types.
+pub fn hash_of(state: &MetaState) -> Result<[u8; 16], postcard::Error> {
+    let mut hash = RowsHash::default();
+    for (key, row) in rows_of(state)? {
+        hash.add(key, &row);
+    }
+    Ok(hash.finish())
 }
 
 impl Machine for MetaMachine {
     fn load(&mut self, state: &StateView) -> Result<(), MachineError> {
-        match state.get(STATE_ROW)? {
-            Some(row) => {
-                self.state =
-                    postcard::from_bytes(&row).map_err(|error| MachineError::new(format!("the shard map: {error}")))?;
-                if let Some(tokens) = read(state, TOKENS_ROW, "the tokens")? {
-                    self.state.tokens = tokens;
-                }
-                if let Some(networks) = read(state, NETWORKS_ROW, "the networks")? {
-                    self.state.networks = networks;
-                }
-                if let Some(limits) = read(state, LIMITS_ROW, "the quotas")? {
-                    self.state.limits = limits;
-                }
-                if let Some(version) = read::<ClusterVersion>(state, VERSION_ROW, "the cluster's version")? {
-                    readable(version.number())?;
-                    self.state.cluster_version = version;
-                }
-                self.hash = Self::digest(&row, &Beside::of(&self.state).map_err(broken)?);
+        match state_of(|key| Ok(state.get(key)?))? {
+            Some(loaded) => {
+                self.hash = hash_of(&loaded).map_err(broken)?;
+                self.state = loaded;
             }
             None => {
                 self.state = MetaState::default();
@@ -136,15 +182,12 @@ impl Machine for MetaMachine {
         // A node that was away while the others were upgraded.
         readable(self.state.cluster_version.number())?;
         if changed {
-            let row = postcard::to_stdvec(&self.state).map_err(broken)?;
-            txn.put(STATE_ROW, &row);
-            let beside = Beside::of(&self.state).map_err(broken)?;
-            for (key, row) in &beside.0 {
-                if let Some(row) = row {
-                    txn.put(key, row);
-                }
+            let mut hash = RowsHash::default();
+            for (key, row) in rows_of(&self.state).map_err(broken)? {
+                txn.put(key, &row);
+                hash.add(key, &row);
             }
-            self.hash = Self::digest(&row, &beside);
+            self.hash = hash.finish();
         }
         Ok(match token {
             Some(outcome) => Bytes::copy_from_slice(&[outcome as u8]),
@@ -226,7 +269,7 @@ mod tests {
         state
     }
 
-    /// Rows 1 to 4 as version 3 has them, row 5 as version 4. Another one is another version's, and written only from then on.
+    /// Rows 1 to 4 as version 3 has them, row 5 as version 4 (6 and 7 come with what they are about). Another one is another version's, and written only from then on.
     #[test]
     fn rows_are_of_these_bytes() {
         let state = state();
@@ -234,11 +277,11 @@ mod tests {
             hex(&postcard::to_stdvec(&state).unwrap()),
             "0601010108687474703a2f2f6108687474703a2f2f6211302e312e302b666f726d6174732e332d3401010101e80701010176010101e907"
         );
-        let rows: Vec<String> = Beside::of(&state)
+        let rows: Vec<String> = rows_of(&state)
             .unwrap()
-            .0
             .iter()
-            .map(|(key, row)| format!("{} {}", key[0], hex(row.as_ref().unwrap())))
+            .skip(1)
+            .map(|(key, row)| format!("{} {}", key[0], hex(row)))
             .collect();
         assert_eq!(
             rows,
@@ -260,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_command_of_a_newer_binary_is_told_as_one_and_changes_nothing() {
-        let newer = [1, 9, 0];
+        let newer = [1, 12, 0];
         let told = MetaCommand::decode(&newer).unwrap_err().to_string();
         assert!(told.contains("newer"), "{told}");
         let layout = MetaCommand::decode(&[2, 1]).unwrap_err().to_string();

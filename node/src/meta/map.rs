@@ -6,8 +6,9 @@ use rotunda_protocol::proto::admin as proto;
 use rotunda_protocol::token::TokenOutcome;
 use serde::{Deserialize, Serialize};
 
-use super::command::{MetaCommand, NodeRecord, TokenGrant};
+use super::command::{BackupRecord, MetaCommand, NodeRecord, TokenGrant};
 use super::limits::Limits;
+use super::members::Members;
 use super::networks::Networks;
 use super::tokens::Tokens;
 use super::version::{ClusterVersion, newest_for_all};
@@ -42,6 +43,12 @@ pub struct MetaState {
     /// And so has this.
     #[serde(skip)]
     pub cluster_version: ClusterVersion,
+    /// The last backup that was complete; in a row of its own as well.
+    #[serde(skip)]
+    pub backup: BackupRecord,
+    /// Who has come and gone since the founding; in a row of its own as well.
+    #[serde(skip)]
+    pub members: Members,
 }
 
 /// What came of a command.
@@ -56,7 +63,8 @@ pub struct Applied {
 /// A shard's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRecord {
-    /// Grows with each change of what the shard owns or where it lives.
+    /// Grows with each change of what the shard owns. A replica that comes or goes leaves it as it is: who calls another one
+    /// is told `NotHere`, and what is under way goes on.
     pub epoch: u64,
     /// (replica id, node), the preferred leader first.
     pub replicas: Vec<(u64, u32)>,
@@ -81,6 +89,8 @@ impl MetaState {
         };
         let changed = match command {
             MetaCommand::Bootstrap { nodes, shards } => self.bootstrap(nodes, shards),
+            // One that was removed since it asked does not come back so.
+            MetaCommand::RegisterNode(record) if !self.members.may_register(record.id) => false,
             MetaCommand::RegisterNode(record) => self.nodes.insert(record.id, record.clone()).as_ref() != Some(&record),
             MetaCommand::AssignVenues { slugs } => self.assign(slugs),
             MetaCommand::CreateToken(grant) => told(self.tokens.create(grant)),
@@ -91,6 +101,15 @@ impl MetaState {
             MetaCommand::CreateTokenOf { network, grant } => told(self.create_token_of(&network, grant)),
             MetaCommand::SetLimits { limits, by, at } => self.limits.set(limits, by, at),
             MetaCommand::RaiseVersion { to, by, at } => self.cluster_version.raise(to, by, at, &self.nodes),
+            MetaCommand::RecordBackup(record) => {
+                let is_newer = record.finished_at > self.backup.finished_at;
+                if is_newer {
+                    self.backup = record;
+                }
+                is_newer
+            }
+            MetaCommand::RemoveNode { node } => self.remove_node(node),
+            MetaCommand::AddNode { node, grpc } => self.add_node(node, grpc),
         };
         if changed {
             self.version = index;

@@ -34,6 +34,16 @@ impl Leadership {
         }
     }
 
+    /// Learns where more replicas live. Those that have left stay known: one of them may lead for a moment yet.
+    pub fn place(&self, replicas: &BTreeMap<u64, u32>) {
+        let mut nodes = self.nodes.write();
+        nodes.extend(replicas.iter().map(|(replica, node)| (*replica, *node)));
+        let leader = self.leader_replica.load(Ordering::Acquire);
+        if let Some(node) = nodes.get(&leader) {
+            self.leader_node.store(*node, Ordering::Release);
+        }
+    }
+
     /// True while this replica leads.
     #[must_use]
     pub fn leads(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The store beneath the logs and rows: files, compactions, stalls, caches, the disk. Hit rates of the block cache are not
 //! there: RocksDB counts them only with its statistics on, which cost more than they tell.
 
-use rotunda_metrics::storage;
+use rotunda_metrics::{node, storage};
 
 use crate::board::{Board, Panel};
 use crate::expression::{max, of, sum};
@@ -15,6 +15,10 @@ pub(super) fn board() -> Board {
         of(&storage::DISK_SIZE_BYTES).now()
     );
     let shown = "{{instance}} {{database}}";
+    let backup_age = format!(
+        "time() - {}",
+        max(&[], &of(&node::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS).now())
+    );
     Board::new("rocksdb", "Rotunda: RocksDB", "The two databases of each node, `log` and `state`, and the disk beneath.")
         .row(
             "Writes",
@@ -52,6 +56,15 @@ pub(super) fn board() -> Board {
                     .show(max(EACH, &of(&storage::RUNNING_FLUSHES).now()), "flushes {{instance}} {{database}}"),
                 Panel::lines("Memtables that wait for a flush", "short", "More than one for long: flushes do not keep up.")
                     .show(max(EACH, &of(&storage::IMMUTABLE_MEMTABLES).now()), shown),
+            ],
+        )
+        .row(
+            "Backups",
+            [
+                Panel::stat("Age of the last backup", "s", "Since the last one that was complete, as the meta group keeps it. Half a century: there never was one.")
+                    .show(backup_age, "age")
+                    .wide(8)
+                    .worse_from(93_600.0, 180_000.0),
             ],
         )
         .row(

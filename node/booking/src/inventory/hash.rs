@@ -37,19 +37,35 @@ impl StateHash {
     }
 }
 
+/// The state hash worked out anew, row by row, in any order: of rows that are in no store, as in a backup.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowsHash(StateHash);
+
+impl RowsHash {
+    /// One more row.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        if key != &*Key::hash() {
+            self.0.replace(0, digest(key, value));
+        }
+    }
+
+    /// In the form of [`crate::inventory::Inventory::state_hash`].
+    #[must_use]
+    pub fn finish(self) -> [u8; 16] {
+        self.0.0.to_be_bytes()
+    }
+}
+
 /// The state hash worked out anew from all rows, in the form of [`crate::inventory::Inventory::state_hash`]: what an
 /// audit compares the kept one with. Reads everything.
 ///
 /// # Errors
 /// Where the store fails.
 pub fn recompute_state_hash(rows: &impl ReadRows) -> Result<[u8; 16], RowsError> {
-    let mut sum = StateHash::default();
-    let hash_row = Key::hash();
+    let mut hash = RowsHash::default();
     rows.scan(&Key::table_start(Table::Clock), &[u8::MAX], &mut |key, value| {
-        if key != &*hash_row {
-            sum.replace(0, digest(key, value));
-        }
+        hash.add(key, value);
         ControlFlow::Continue(())
     })?;
-    Ok(sum.0.to_be_bytes())
+    Ok(hash.finish())
 }

@@ -25,7 +25,7 @@ use crate::token::{NewToken, TokenOutcome};
 use crate::version::{Behind, Formats, release};
 
 /// The meta group's id, among the groups of a node.
-const META: u64 = 0;
+pub(super) const META: u64 = 0;
 
 /// How long one attempt at filling a calendar or assigning venues may take: the node proposes many entries for it.
 const LONG_ATTEMPT: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// For calls that are not repeated: what the node said, or that it said nothing.
-fn refused(status: &Status) -> ClientError {
+pub(super) fn refused(status: &Status) -> ClientError {
     match status.code() {
         Code::Unavailable | Code::Unknown | Code::Cancelled => ClientError::Unavailable,
         _ => ClientError::Rejected(status.message().to_owned()),
@@ -66,7 +66,7 @@ fn behind(node: &admin::NodeBehind) -> Behind {
 }
 
 /// Not the leader; the node that is, where it is known.
-struct NotLeader(u32);
+pub(super) struct NotLeader(pub(super) u32);
 
 /// Version of the map and outcome.
 fn told(reply: admin::TokenReply) -> Result<(u64, u32), NotLeader> {
@@ -357,7 +357,7 @@ impl ClusterClient {
     }
 
     /// Asks the nodes that may lead a group, the meta group among them, until one does.
-    async fn ask_leader<T, F, Answer>(&self, group: u64, deadline: Instant, ask: F) -> Result<T, ClientError>
+    pub(super) async fn ask_leader<T, F, Answer>(&self, group: u64, deadline: Instant, ask: F) -> Result<T, ClientError>
     where
         F: Fn(admin::admin_client::AdminClient<crate::dial::Line>) -> Answer,
         Answer: Future<Output = Result<Result<T, NotLeader>, Status>>,

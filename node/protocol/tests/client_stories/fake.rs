@@ -498,6 +498,28 @@ impl Admin for Door {
         Ok(Response::new(reply))
     }
 
+    type ReadRowsStream = futures::stream::Empty<Result<admin::RowsPart, Status>>;
+
+    async fn read_point(&self, _: Request<admin::ReadPointRequest>) -> Result<Response<admin::ReadPointReply>, Status> {
+        Err(Status::unimplemented("the stories make no backup"))
+    }
+
+    async fn read_rows(&self, _: Request<admin::ReadRowsRequest>) -> Result<Response<Self::ReadRowsStream>, Status> {
+        Err(Status::unimplemented("the stories make no backup"))
+    }
+
+    async fn record_backup(&self, _: Request<admin::Backup>) -> Result<Response<admin::ChangeReply>, Status> {
+        Err(Status::unimplemented("the stories make no backup"))
+    }
+
+    async fn remove_node(&self, _: Request<admin::RemoveNodeRequest>) -> Result<Response<admin::ChangeReply>, Status> {
+        Err(Status::unimplemented("the stories' nodes stay"))
+    }
+
+    async fn add_node(&self, _: Request<admin::AddNodeRequest>) -> Result<Response<admin::ChangeReply>, Status> {
+        Err(Status::unimplemented("the stories' nodes stay"))
+    }
+
     async fn status(&self, _: Request<admin::StatusRequest>) -> Result<Response<admin::NodeStatus>, Status> {
         let replica = admin::ReplicaStatus {
             shard: SHARD,
