@@ -1,4 +1,5 @@
-//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus.
+//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus; for people the
+//! [overview](crate::overview).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +9,12 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use rotunda_overview::HotSlots;
 use serde::Deserialize;
 
 use crate::meta::controller::Meta;
 use crate::metrics::Page;
+use crate::overview;
 use crate::shards::Shards;
 
 /// What the pages look at.
@@ -25,17 +28,21 @@ pub struct AdminState {
     pub shards: Shards,
     /// Set once the node is on its way out.
     pub stopping: Arc<AtomicBool>,
+    /// Slots that callers want most.
+    pub hot_slots: Arc<HotSlots>,
     /// This node.
     pub node: u32,
 }
 
 /// The admin port's routes.
 pub fn routes(state: AdminState) -> Router {
+    let overview = overview::begin(state.clone());
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(state)
+        .merge(rotunda_overview::routes(overview))
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use rotunda_overview::HotSlots;
 use rotunda_protocol::MAX_MESSAGE_BYTES;
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::admin_server::AdminServer;
@@ -69,6 +70,7 @@ pub struct Node {
     host: Host,
     meta: Arc<Meta>,
     shards: Shards,
+    hot_slots: Arc<HotSlots>,
     routes: Routes,
     controller: JoinHandle<anyhow::Result<()>>,
 }
@@ -113,10 +115,12 @@ impl Node {
         let shards = Shards::default();
         shards.insert_facing(meta.group.id, Arc::clone(&meta.group.facing));
 
+        let hot_slots = Arc::<HotSlots>::default();
         let booking = BookingDoor::new(
             shards.clone(),
             Arc::clone(&meta),
             Arc::clone(&on.budget),
+            Arc::clone(&hot_slots),
             on.stop.clone(),
         );
         let room = on.budget.bytes_per_peer();
@@ -146,6 +150,7 @@ impl Node {
             host,
             meta,
             shards,
+            hot_slots,
             routes,
             controller,
         })
@@ -167,6 +172,12 @@ impl Node {
     #[must_use]
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// Slots that its callers want most.
+    #[must_use]
+    pub fn hot_slots(&self) -> &Arc<HotSlots> {
+        &self.hot_slots
     }
 
     /// True from the moment when it begins to stop.

@@ -1,4 +1,4 @@
-//! Health and metrics. On the admin port, and (health only) on the public one for balancers that can reach no other.
+//! Health, metrics and the [overview](crate::overview). On the admin port, and (health only) on the public one for balancers that can reach no other.
 //!
 //! Liveness says that the process answers; it does not depend on the cluster, or one lost quorum would restart every
 //! router. Readiness says that requests are welcome: a shard map is there and the process is not draining.
@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 
 use crate::metrics::Page;
+use crate::overview;
 use crate::rate_limit::in_force::Shown;
 use crate::server::Door;
 
@@ -24,11 +25,13 @@ pub fn health() -> Router<Arc<Door>> {
 
 /// All of the admin port.
 pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
+    let overview = overview::begin(door.clone(), page.clone());
     health()
         .route("/metrics", get(metrics))
         .route("/limits", get(limits))
         .layer(Extension(page))
         .with_state(door)
+        .merge(rotunda_overview::routes(overview))
 }
 
 /// The quotas in force.

@@ -21,6 +21,7 @@ pub mod http2;
 pub mod idempotency;
 pub mod live;
 pub mod metrics;
+mod overview;
 mod places;
 pub mod rate_limit;
 pub mod request_body;

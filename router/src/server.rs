@@ -23,6 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use parking_lot::Mutex;
+use rotunda_overview::HotSlots;
 use rotunda_protocol::alarm::Alarms;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::interval;
@@ -96,6 +97,8 @@ pub struct Door {
     pub ticket_keys: TicketKeyCache,
     /// Whose claims of membership are believed.
     pub claim_keys: ClaimKeys,
+    /// Which slots most holds ask for.
+    pub(crate) hot_slots: HotSlots,
     /// How venues stand that somebody looks at.
     pub live: Arc<Live>,
     /// Where booking secrets come from.
@@ -151,6 +154,7 @@ impl Door {
             catalogue: CatalogueCache::default(),
             ticket_keys: TicketKeyCache::default(),
             claim_keys: ClaimKeys::new(&config.claim_key),
+            hot_slots: HotSlots::default(),
             draw,
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,

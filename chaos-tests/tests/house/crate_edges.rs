@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-mutant", &[]),
     ("rotunda-metrics", &[]),
     ("rotunda-dashboards", &["rotunda-metrics"]),
+    ("rotunda-overview", &["rotunda-metrics"]),
     ("rotunda-service", &[]),
     ("rotunda-booking", &["rotunda-mutant"]),
     ("rotunda-raft-storage", &["rotunda-metrics", "rotunda-mutant"]),
@@ -24,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-booking",
             "rotunda-metrics",
             "rotunda-mutant",
+            "rotunda-overview",
             "rotunda-protocol",
             "rotunda-raft-storage",
             "rotunda-service",
@@ -34,11 +36,12 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "rotunda-booking",
             "rotunda-metrics",
+            "rotunda-overview",
             "rotunda-protocol",
             "rotunda-service",
         ],
     ),
-    ("rotunda", &["rotunda-protocol"]),
+    ("rotunda", &["rotunda-overview", "rotunda-protocol"]),
     (
         "rotunda-chaos",
         &[
@@ -62,7 +65,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("tonic", &["rotunda-node", "rotunda-protocol", "rotunda-chaos"]),
     // chaos-tests speaks the little of etcd that its benchmark needs.
     ("prost", &["rotunda-protocol", "rotunda-chaos"]),
-    ("axum", &["rotunda-node", "rotunda-router"]),
+    // Both servers' admin ports serve the overview's routes.
+    ("axum", &["rotunda-node", "rotunda-overview", "rotunda-router"]),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
 ];

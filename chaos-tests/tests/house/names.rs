@@ -31,6 +31,7 @@ const RULES: &[Rule] = &[
             "deploy/cli/",
             "chaos-tests/",
             "dashboards/generator/",
+            "dashboards/overview/",
             "raft-storage/src/record.rs",
         ],
         reason: "JSON is spoken at the edges only; inside there are domain types and a binary layout",
