@@ -37,7 +37,7 @@ const MAX_COUNT: usize = 1_000_000;
 pub struct Config {
     /// Where visitors' requests come in.
     pub http: SocketAddr,
-    /// Where `/livez`, `/readyz` and `/metrics` are answered. Not for the public.
+    /// Where `/livez`, `/readyz`, `/metrics` and the page for people are answered. Not for the public.
     pub admin: SocketAddr,
     /// gRPC addresses of nodes to learn the shard map from.
     #[serde(deserialize_with = "list")]

@@ -8,6 +8,7 @@
 mod alerting;
 mod bench;
 mod broken_disk;
+mod browser;
 mod clock_jump;
 mod clocks;
 mod command_line;
@@ -19,6 +20,7 @@ mod looking;
 mod memory;
 mod metrics;
 mod operator_input;
+mod overview;
 mod settings;
 mod supervised;
 mod tokens;

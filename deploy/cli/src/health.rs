@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: HealthArguments) -> Result<(), Failure> {
 }
 
 /// What lies at the bottom of it: "connection refused" rather than "error sending request".
-fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -52,7 +52,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// The URL of an admin port, given as a URL or as what a server listens on.
-fn base(admin: &str) -> Result<String, Failure> {
+pub(crate) fn base(admin: &str) -> Result<String, Failure> {
     if admin.starts_with("http://") {
         return Ok(admin.trim_end_matches('/').to_owned());
     }

@@ -1,9 +1,9 @@
 //! `rotunda`, the operator's command.
 //!
-//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
+//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`) and
+//! what one process does from second to second (`top`), issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), asks one process for its health (`health`) and has
 //! files of settings checked (`config`). It reaches a running cluster by the router's HTTP
-//! door alone, `health` apart; only the demo, which owns its nodes, also
+//! door alone, `health` and `top` apart, which ask admin ports; only the demo, which owns its nodes, also
 //! asks them over gRPC. What production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
 //! One module a command; `door` is the HTTP client that they share, `failure` what an error owes the caller.
@@ -21,6 +21,7 @@ mod limits;
 mod paint;
 mod status;
 mod token;
+mod top;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             Command::Demo(demo) => demo::run(demo).await,
             Command::Import(import) => import::run(import).await,
             Command::Status(status) => status::run(status).await,
+            Command::Top(top) => top::run(top).await,
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,

@@ -30,7 +30,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
-    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:9090]
+    /// Address for /livez, /readyz, /metrics and the page for people [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<SocketAddr>,
