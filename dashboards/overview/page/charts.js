@@ -5,6 +5,9 @@ const HEIGHT = 170;
 
 const SHORT = new Intl.NumberFormat("en", { maximumFractionDigits: 1, notation: "compact" });
 
+/** The time of day, as the reader's machine has it. */
+export const CLOCK = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
 /** A value with its unit, for people. */
 export function withUnit(value, unit) {
   if (value === null || value === undefined) return "-";
@@ -102,11 +105,11 @@ function options(panel, width) {
     legend: { live: true },
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 90, values: (_, ticks) => ticks.map((time) => CLOCK.format(time * 1000)) },
       { ...axis, size: 64, values: (_, ticks) => ticks.map((value) => withUnit(value, panel.unit)) },
     ],
     series: [
-      { label: "time", value: (_, time) => (time ? new Date(time * 1000).toLocaleTimeString() : "-") },
+      { label: "time", value: (plot, time) => CLOCK.format((time ?? plot.data[0].at(-1) ?? 0) * 1000) },
       ...panel.curves.map((curve, n) => ({
         label: curve.name,
         stroke: colour(curve.tone),

@@ -1,7 +1,7 @@
 // Everything that is words and figures: KPIs, the map, hot slots, what changed, and the curves as a table. Text is always set
 // as text, for names come from catalogues.
 
-import { withUnit } from "./charts.js";
+import { CLOCK, withUnit } from "./charts.js";
 
 function make(name, text, of = {}) {
   const element = document.createElement(name);
@@ -70,16 +70,16 @@ export function showMap(table, map) {
   top.firstChild.append(make("th", "term", { scope: "col" }), make("th", "venues", { scope: "col" }));
   const rows = map.shards.map((shard) => {
     const row = make("tr");
-    row.append(make("th", shard.id === 0 ? "meta" : String(shard.id), { scope: "row" }));
-    for (const node of map.nodes) row.append(place(shard, node));
-    const term = make("td", String(shard.term));
+    const name = make("th", shard.id === 0 ? "meta" : String(shard.id), { scope: "row" });
     if (shard.leader === null) {
-      term.className = "lost";
-      term.textContent = `${shard.term}: no leader`;
+      name.className = "lost";
+      name.append(make("br"), "no leader");
     }
+    row.append(name);
+    for (const node of map.nodes) row.append(place(shard, node));
     const more = shard.venue_count - shard.venues.length;
     const venues = shard.venues.join(", ") + (more > 0 ? ` and ${more} more` : "");
-    row.append(term, make("td", venues, { className: "venues" }));
+    row.append(make("td", String(shard.term)), make("td", venues, { className: "venues" }));
     return row;
   });
   fill(table, top, rows);
@@ -121,7 +121,7 @@ export function showChanges(list, changes) {
   list.replaceChildren(...changes.map((change) => {
     const item = make("li");
     const at = new Date(change.time);
-    item.append(make("time", at.toLocaleTimeString(), { dateTime: at.toISOString() }), make("span", change.text, { tone: change.tone }));
+    item.append(make("time", CLOCK.format(at), { dateTime: at.toISOString() }), make("span", change.text, { tone: change.tone }));
     return item;
   }));
 }
