@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help old-programs dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers deb image deploy-check
+.PHONY: help old-programs dashboards dashboards-drift setup demo build test bench bench-peers look goals instructions mutants failpoints chaos soak check fix fmt clippy deny doc edges contract contract-drift contract-files streams strangers picture deb image deploy-check
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -67,6 +67,7 @@ test: setup ## every test, the end-to-end ones with real processes included
 	@.ci/setup lab || true
 	@.ci/setup valgrind || true
 	@.ci/setup zbar || true
+	@.ci/setup browser || true
 	@.ci/setup systemd || true
 	@.ci/setup old '$(TARGET)/old' || true
 	@# The end-to-end tests start the real binaries, which cargo does not build for tests of another crate.
@@ -103,6 +104,11 @@ streams: setup ## five thousand event streams on one router while places are sol
 strangers: setup ## a million addresses ask one router: what its limiter costs in memory
 	@$(CARGO) build $(FLAGS) --bins
 	@'$(BIN)/rotunda-bench' strangers $(STRANGERS_ARGS)
+
+picture: setup ## the README's pictures of the admin port's page: an on-sale, and a leader that was just killed
+	@.ci/setup browser
+	@$(CARGO) build $(FLAGS) --bins
+	@$(CARGO) test $(FLAGS) --test e2e -- --ignored --nocapture overview::picture
 
 goals: setup ## the goals for speed, S1 to S9, in one run of an hour, beside what is reached
 	@.ci/setup peers || true

@@ -1,4 +1,5 @@
-//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus, and `/log` for operators.
+//! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus, and `/log` for operators; for people
+//! the [overview](crate::overview).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +10,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rotunda_overview::HotSlots;
 use serde::Deserialize;
 
 use crate::meta::controller::Meta;
 use crate::metrics::Page;
+use crate::overview;
 use crate::shards::Shards;
 
 /// What the pages look at.
@@ -26,18 +29,22 @@ pub struct AdminState {
     pub shards: Shards,
     /// Set once the node is on its way out.
     pub stopping: Arc<AtomicBool>,
+    /// Slots that callers want most.
+    pub hot_slots: Arc<HotSlots>,
     /// This node.
     pub node: u32,
 }
 
 /// The admin port's routes.
 pub fn routes(state: AdminState) -> Router {
+    let overview = overview::begin(state.clone());
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/log", rotunda_telemetry::logs::door::route())
         .with_state(state)
+        .merge(rotunda_overview::routes(overview))
 }
 
 /// What a node answers that waits to be let in: it lives, is not ready, and has what its process counts.

@@ -55,7 +55,7 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<SocketAddr>,
-    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:7101].
+    /// Address for /livez, /readyz, /metrics and the page for people [default: 127.0.0.1:7101].
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,

@@ -19,6 +19,7 @@ pub mod meta;
 pub mod metrics;
 mod mutant;
 pub mod node;
+mod overview;
 pub mod raft;
 pub mod server;
 pub mod shards;

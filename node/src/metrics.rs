@@ -114,6 +114,13 @@ impl Page {
         gauge!(names::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name).set(finished_at as f64 / 1_000.0);
     }
 
+    /// What was counted, with the memory taken just now: all that the overview shows, at a fraction of a scrape's cost.
+    #[must_use]
+    pub(crate) fn counted(&self) -> String {
+        self.publish_budget();
+        self.handle.render()
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^53 bytes")]
     fn publish_budget(&self) {
         gauge!(names::MEMORY_BUDGET_BYTES.name).set(self.budget.memory_bytes() as f64);

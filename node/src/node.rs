@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use rotunda_overview::HotSlots;
 use rotunda_protocol::MAX_MESSAGE_BYTES;
 use rotunda_protocol::dial::Dial;
 use rotunda_protocol::proto::admin::admin_server::AdminServer;
@@ -65,6 +66,7 @@ pub struct Node {
     host: Host,
     meta: Arc<Meta>,
     shards: Shards,
+    hot_slots: Arc<HotSlots>,
     routes: Routes,
     leaderships: Leaderships,
     controller: JoinHandle<anyhow::Result<()>>,
@@ -110,10 +112,12 @@ impl Node {
         let shards = Shards::default();
         shards.insert_facing(meta.group.id, Arc::clone(&meta.group.facing));
 
+        let hot_slots = Arc::<HotSlots>::default();
         let booking = BookingDoor::new(
             shards.clone(),
             Arc::clone(&meta),
             Arc::clone(&on.budget),
+            Arc::clone(&hot_slots),
             on.stop.clone(),
         );
         let room = on.budget.bytes_per_peer();
@@ -156,6 +160,7 @@ impl Node {
             host,
             meta,
             shards,
+            hot_slots,
             routes,
             leaderships,
             controller,
@@ -178,6 +183,12 @@ impl Node {
     #[must_use]
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// Slots that its callers want most.
+    #[must_use]
+    pub fn hot_slots(&self) -> &Arc<HotSlots> {
+        &self.hot_slots
     }
 
     /// True from the moment when it begins to stop.

@@ -117,6 +117,7 @@ impl Server {
             meta: Arc::clone(node.meta()),
             shards: node.shards().clone(),
             stopping: Arc::clone(node.stopping()),
+            hot_slots: Arc::clone(node.hot_slots()),
             node: config.node_id,
         };
         // Not part of the drain: an orchestrator may watch until the very end.

@@ -1,4 +1,5 @@
-//! Health, metrics, quotas in force and what is logged. On the admin port, and (health only) on the public one for balancers that can reach no other.
+//! Health, metrics, quotas in force, what is logged and the [overview](crate::overview). On the admin port, and (health only) on the
+//! public one for balancers that can reach no other.
 //!
 //! Liveness says that the process answers; it does not depend on the cluster, or one lost quorum would restart every
 //! router. Readiness says that requests are welcome: a shard map is there and the process is not draining.
@@ -14,6 +15,7 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 
 use crate::metrics::Page;
+use crate::overview;
 use crate::rate_limit::in_force::Shown;
 use crate::server::Door;
 
@@ -24,12 +26,14 @@ pub fn health() -> Router<Arc<Door>> {
 
 /// All of the admin port.
 pub fn admin(door: Arc<Door>, page: Option<Page>) -> Router {
+    let overview = overview::begin(door.clone(), page.clone());
     health()
         .route("/metrics", get(metrics))
         .route("/limits", get(limits))
         .route("/log", rotunda_telemetry::logs::door::route())
         .layer(Extension(page))
         .with_state(door)
+        .merge(rotunda_overview::routes(overview))
 }
 
 /// The quotas in force.

@@ -13,7 +13,7 @@ mod body;
 mod booking_json;
 mod bookings;
 mod call;
-mod cluster;
+pub(crate) mod cluster;
 mod docs;
 mod drawers;
 mod events;

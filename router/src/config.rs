@@ -44,7 +44,7 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where visitors' requests come in under TLS, and with what certificate.
     pub https: HttpsSettings,
-    /// Where `/livez`, `/readyz` and `/metrics` are answered. Not for the public.
+    /// Where `/livez`, `/readyz`, `/metrics` and the page for people are answered. Not for the public.
     pub admin: SocketAddr,
     /// Certificates for the nodes, which then are https://.
     pub tls: TlsSettings,

@@ -22,6 +22,7 @@ pub mod http2;
 pub mod idempotency;
 pub mod live;
 pub mod metrics;
+mod overview;
 mod places;
 pub mod prober;
 pub mod rate_limit;

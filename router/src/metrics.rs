@@ -91,6 +91,12 @@ impl Page {
         page
     }
 
+    /// What was counted, in the same format, without what is asked of the system.
+    #[must_use]
+    pub(crate) fn counted(&self) -> String {
+        self.0.render()
+    }
+
     /// Runs for ever: see [`UPKEEP`].
     pub async fn upkeep(self) {
         let mut interval = tokio::time::interval(UPKEEP);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use governor::DefaultDirectRateLimiter;
 use parking_lot::Mutex;
+use rotunda_overview::HotSlots;
 use rotunda_tls::door::DoorTrust;
 use rotunda_tls::files::Problem;
 use tokio::net::{TcpListener, TcpSocket};
@@ -73,6 +74,8 @@ pub struct Door {
     pub ticket_keys: TicketKeyCache,
     /// Whose claims of membership are believed.
     pub claim_keys: ClaimKeys,
+    /// Which slots most holds ask for.
+    pub(crate) hot_slots: HotSlots,
     /// How venues stand that somebody looks at.
     pub live: Arc<Live>,
     /// Where booking secrets come from.
@@ -128,6 +131,7 @@ impl Door {
             catalogue: CatalogueCache::default(),
             ticket_keys: TicketKeyCache::default(),
             claim_keys: ClaimKeys::new(&config.claim_key),
+            hot_slots: HotSlots::default(),
             draw,
             request_deadline: config.request_deadline.0,
             import_deadline: config.import_deadline.0,

@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rotunda-mutant", &[]),
     ("rotunda-metrics", &[]),
     ("rotunda-dashboards", &["rotunda-metrics"]),
+    ("rotunda-overview", &["rotunda-metrics"]),
     ("rotunda-service", &[]),
     // For the form in which a trace travels from a router to a node.
     ("rotunda-telemetry", &["rotunda-protocol"]),
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-booking",
             "rotunda-metrics",
             "rotunda-mutant",
+            "rotunda-overview",
             "rotunda-protocol",
             "rotunda-raft-storage",
             "rotunda-service",
@@ -39,6 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "rotunda-booking",
             "rotunda-metrics",
+            "rotunda-overview",
             "rotunda-protocol",
             "rotunda-service",
             "rotunda-telemetry",
@@ -54,7 +57,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "rotunda-raft-storage",
         ],
     ),
-    ("rotunda", &["rotunda-backup", "rotunda-protocol", "rotunda-tls"]),
+    (
+        "rotunda",
+        &["rotunda-backup", "rotunda-overview", "rotunda-protocol", "rotunda-tls"],
+    ),
     (
         "rotunda-chaos",
         &[
@@ -82,8 +88,16 @@ const GUARDED: &[(&str, &[&str])] = &[
     ),
     // chaos-tests speaks the little of etcd that its benchmark needs.
     ("prost", &["rotunda-protocol", "rotunda-chaos"]),
-    // telemetry: `/log`, which both servers have on their admin ports.
-    ("axum", &["rotunda-node", "rotunda-router", "rotunda-telemetry"]),
+    // Routes that both servers have on their admin ports: the overview's, and telemetry's `/log`.
+    (
+        "axum",
+        &[
+            "rotunda-node",
+            "rotunda-overview",
+            "rotunda-router",
+            "rotunda-telemetry",
+        ],
+    ),
     ("governor", &["rotunda-router"]),
     ("sd-notify", &["rotunda-service"]),
     ("rustls", &["rotunda-tls"]),

@@ -39,4 +39,5 @@ pub use manifest::{ChunkRecord, GroupRecord, Manifest};
 pub use place::Place;
 pub use progress::Progress;
 pub use restore::{NewCluster, Restored, restore};
+pub use rotunda_raft_storage::at_rest::{Keys, KeysError};
 pub use verify::{Verified, verify};

@@ -13,6 +13,7 @@ use rotunda_node::meta::machine::{MetaMachine, hash_of, rows_of, state_of};
 use rotunda_node::meta::map::MetaState;
 use rotunda_node::meta::moved::moved;
 use rotunda_node::raft::machine::{BookingMachine, Pulse};
+use rotunda_raft_storage::at_rest::Keys;
 use rotunda_raft_storage::{GroupId, Identity, Machine, ROW_FORMAT, Seed, Store, StoreConfig, chunks_of_rows};
 
 use crate::chunk::hex;
@@ -37,6 +38,8 @@ pub struct NewCluster {
     pub replication: usize,
     /// Directory in which each node's data directory is made, as `node-1`.
     pub into: PathBuf,
+    /// What the directories are encrypted with, if at all; the nodes have to be started with the same keys.
+    pub keys: Option<Arc<Keys>>,
     /// Only this node's: on each machine its own, from the same backup and with the same nodes.
     pub only: Option<u32>,
 }
@@ -221,6 +224,7 @@ impl Work<'_> {
         };
         let config = StoreConfig {
             memory_bytes: MEMORY_BYTES,
+            keys: self.new.keys.clone(),
             ..StoreConfig::new(directory, identity)
         };
         let store = tokio::task::spawn_blocking(move || Store::open(config)).await;

@@ -125,6 +125,7 @@ fn some_rows() -> OwnedRows {
 
 fn new_cluster(into: &std::path::Path) -> NewCluster {
     NewCluster {
+        keys: None,
         cluster: "new".to_owned(),
         nodes: (1..=3).map(|id| (id, format!("http://new-{id}"))).collect(),
         replication: 3,

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Show nodes, shards, leaders, terms and lag.
     Status(StatusArguments),
+    /// Show what a router or a node does, from second to second: KPIs, shards, hot slots.
+    Top(TopArguments),
     /// Look into the ledgers of venues.
     Ledger(LedgerArguments),
     /// Issue, list and revoke tokens: who may do what.
@@ -460,6 +462,28 @@ pub(crate) struct StatusArguments {
     pub(crate) watch: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Keys: q quits, p pauses, s sorts the slots, m sorts the shards. A lost connection is said and opened again.\n\nExit codes: 0 shown, 1 not understood, 2 wrong usage, 3 unreachable."
+)]
+pub(crate) struct TopArguments {
+    /// Admin address of a router or a node, as 127.0.0.1:9090 or a URL; a router's knows of all nodes.
+    #[arg(
+        long,
+        env = "ROTUNDA_ADMIN",
+        visible_aliases = ["router", "node"],
+        default_value = "127.0.0.1:9090",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) admin: String,
+    /// Print it once and be done; for scripts.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How to print it, with --once.
+    #[arg(long, value_enum, default_value_t = Output::Table, requires = "once")]
     pub(crate) output: Output,
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rotunda_backup::{BackupError, Manifest, NewCluster, Place, Progress, create, list, newest, restore, verify};
+use rotunda_backup::{BackupError, Keys, Manifest, NewCluster, Place, Progress, create, list, newest, restore, verify};
 use serde_json::json;
 
 use crate::args::{
@@ -214,7 +215,10 @@ async fn write(arguments: BackupRestoreArguments) -> Result<(), Failure> {
     }
     let place = Place::open(&arguments.from, false).map_err(failure)?;
     let id = chosen(&place, arguments.id).await?;
+    let keys = arguments.encryption_keys.as_deref().map(Keys::from_file);
+    let keys = keys.transpose().map_err(|error| Failure::usage(error.to_string()))?;
     let new = NewCluster {
+        keys: keys.map(Arc::new),
         cluster: arguments.cluster,
         nodes,
         replication: arguments.replication,

@@ -1,10 +1,11 @@
 //! `rotunda`, the operator's command.
 //!
-//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`),
-//! drains, awaits and replaces nodes (`node`), sees and raises the cluster's version (`cluster`), changes what is logged (`log`),
-//! issues tokens (`token`), sets quotas (`limits`), recomputes what the ledgers say (`ledger`), makes backups and new clusters of
-//! them (`backup`), asks one process for its health (`health`), has files of settings checked (`config`) and makes certificates
-//! (`certs`). It reaches a running cluster by the router's HTTP door; by the nodes' gRPC ports only where it must: a backup reads
+//! It starts a demo cluster of real processes (`demo`), loads a catalogue (`import`), shows how a cluster stands (`status`) and
+//! what one process does from second to second (`top`), drains, awaits and replaces nodes (`node`), sees and raises the cluster's
+//! version (`cluster`), changes what is logged (`log`), issues tokens (`token`), sets quotas (`limits`), recomputes what the
+//! ledgers say (`ledger`), makes backups and new clusters of them (`backup`), asks one process for its health (`health`), has files
+//! of settings checked (`config`) and makes certificates (`certs`). It reaches a running cluster by the router's HTTP door; by
+//! admin ports where one process is asked (`health`, `top`, `log`); by the nodes' gRPC ports only where it must: a backup reads
 //! more than a door should carry, a lost node is replaced where there may be no router, and the demo owns its nodes. What
 //! production runs is `rotunda-node` and `rotunda-router`; nothing here is in their path.
 //!
@@ -27,6 +28,7 @@ mod nodes;
 mod paint;
 mod status;
 mod token;
+mod top;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             Command::Demo(demo) => demo::run(demo).await,
             Command::Import(import) => import::run(import).await,
             Command::Status(status) => status::run(status).await,
+            Command::Top(top) => top::run(top).await,
             Command::Ledger(ledger) => ledger::run(ledger).await,
             Command::Token(token) => token::run(token).await,
             Command::Limits(limits) => limits::run(limits).await,

@@ -15,7 +15,7 @@ pub(crate) fn table<const N: usize>(headings: [&str; N]) -> Table {
 }
 
 /// Colour only for a person who has not asked for none (<https://no-color.org>).
-fn colour() -> bool {
+pub(crate) fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
 }
 

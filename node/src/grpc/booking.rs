@@ -8,8 +8,10 @@ use bytes::BytesMut;
 use futures::{Stream, StreamExt};
 use metrics::{Counter, counter};
 use rotunda_booking::codec;
+use rotunda_booking::command::{Command, Operation};
 use rotunda_booking::ids::VenueNo;
 use rotunda_booking::query::Query;
+use rotunda_overview::HotSlots;
 use rotunda_protocol::frame::{self, CommandRecord, FRAME_TARGET_BYTES};
 use rotunda_protocol::proto::booking::booking_server::Booking;
 use rotunda_protocol::proto::booking::{CommandFrame, QueryReply, QueryRequest, ReplyFrame, WatchRequest};
@@ -48,19 +50,21 @@ pub struct BookingDoor {
     budget: Arc<Budget>,
     watches: Watches,
     queries: Counter,
+    hot_slots: Arc<HotSlots>,
     stop: Stop,
 }
 
 impl BookingDoor {
     /// Over these shards, within this memory.
     #[must_use]
-    pub fn new(shards: Shards, meta: Arc<Meta>, budget: Arc<Budget>, stop: Stop) -> Self {
+    pub fn new(shards: Shards, meta: Arc<Meta>, budget: Arc<Budget>, hot_slots: Arc<HotSlots>, stop: Stop) -> Self {
         Self {
             shards,
             meta,
             budget,
             watches: Watches::default(),
             queries: counter!(rotunda_metrics::node::QUERIES.name),
+            hot_slots,
             stop,
         }
     }
@@ -73,10 +77,10 @@ impl Booking for BookingDoor {
     async fn submit(&self, request: Request<Streaming<CommandFrame>>) -> Result<Response<Self::SubmitStream>, Status> {
         let (places, replies) = mpsc::channel::<Answered>(CALLS_PER_STREAM);
         let (shards, meta, stop) = (self.shards.clone(), Arc::clone(&self.meta), self.stop.clone());
-        let commands = Arc::clone(self.budget.commands());
+        let (commands, hot_slots) = (Arc::clone(self.budget.commands()), Arc::clone(&self.hot_slots));
         scope::spawn(async move {
             tokio::select! {
-                taken = take_commands(request.into_inner(), places, &shards, &meta, &commands) => {
+                taken = take_commands(request.into_inner(), places, &shards, &meta, &commands, &hot_slots) => {
                     if let Err(error) = taken {
                         tracing::debug!(%error, "a stream of commands ended");
                     }
@@ -173,9 +177,11 @@ async fn take_commands(
     shards: &Shards,
     meta: &Meta,
     room: &Arc<Ceiling>,
+    hot_slots: &HotSlots,
 ) -> Result<(), Status> {
     while let Some(frame) = frames.message().await? {
         let mut traces = Beside::new(frame.traces);
+        let (mut first, mut commands) = (None, 0);
         for record in frame::commands(frame.records) {
             let record = record.map_err(|error| Status::invalid_argument(error.to_string()))?;
             // A place for the reply first: whoever sends more than it reads waits here, not in our memory.
@@ -195,16 +201,35 @@ async fn take_commands(
             }
             let traced = traces.of(record.call).and_then(Traced::begin);
             match admit(&record, shards, meta) {
-                Ok(shard) => shard.submitter.submit(Submission {
-                    command: record.command,
-                    reply,
-                    traced,
-                }),
+                Ok(shard) => {
+                    first.get_or_insert_with(|| record.command.clone());
+                    commands += 1;
+                    shard.submitter.submit(Submission {
+                        command: record.command,
+                        reply,
+                        traced,
+                    });
+                }
                 Err(rejection) => reply.answer(Err(rejection)),
             }
         }
+        if let Some(command) = first {
+            note_slot(hot_slots, &command, commands);
+        }
     }
     Ok(())
+}
+
+/// One command of a frame speaks for all of them, so that the busier a node is the less of it goes into looking.
+fn note_slot(hot_slots: &HotSlots, command: &[u8], commands: usize) {
+    let Ok(Command { venue, operation, .. }) = codec::decode_command(command) else {
+        return;
+    };
+    if let Operation::Hold(hold) = operation
+        && let Some(line) = hold.lines.first()
+    {
+        hot_slots.asked(venue.0, &line.slot, commands, || line.slot.to_text());
+    }
 }
 
 /// The shard that a command may be proposed to. An entry that does not decode would stop every replica, so each command is

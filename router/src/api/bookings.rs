@@ -80,6 +80,10 @@ pub(crate) async fn hold(call: Call, bytes: Bytes) -> Result<Response, Problem> 
     let lines = lines(&call, hold.lines)?;
     let channel: Channel = hold.channel.into();
     may_sell(&call, channel)?;
+    if let Some(line) = lines.first() {
+        let hot_slots = &call.door.hot_slots;
+        hot_slots.asked(venue.number.0, &line.slot, 1, || line.slot.to_text());
+    }
 
     let mut fingerprint = Fingerprint::of("hold");
     fingerprint.number(channel as u64).number(lines.len() as u64);

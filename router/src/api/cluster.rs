@@ -115,7 +115,7 @@ pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
     call.parameters([])?;
     let map = call.map()?;
     let deadline = call.deadline.min(Instant::now() + PATIENCE);
-    let answers: Vec<(NodeInfo, Option<NodeStatus>)> = call
+    let answers: Vec<Answer> = call
         .door
         .backend
         .node_status(deadline)
@@ -160,43 +160,18 @@ fn seen(node: &NodeInfo, status: Option<&NodeStatus>) -> Node {
     }
 }
 
-fn shard(map: &ShardMap, info: &ShardInfo, answers: &[(NodeInfo, Option<NodeStatus>)]) -> Shard {
-    let replica_on = |node: u32| -> Option<&ReplicaStatus> {
-        let (_, status) = answers.iter().find(|(known, _)| known.id == node)?;
-        status
-            .as_ref()?
-            .replicas
-            .iter()
-            .find(|replica| replica.shard == info.id)
-    };
-    let answering: Vec<(u32, &ReplicaStatus)> = info
-        .replicas
-        .iter()
-        .filter_map(|replica| Some((replica.node, replica_on(replica.node)?)))
-        .collect();
-    // A deposed leader that has not noticed yet says that it leads, too: the highest term is the true one.
-    let leader = answering
-        .iter()
-        .filter(|(_, replica)| replica.role == "leader")
-        .max_by_key(|(_, replica)| replica.term);
-    let term = answering.iter().map(|(_, replica)| replica.term).max();
-    let committed = answering
-        .iter()
-        .map(|(_, replica)| replica.committed)
-        .max()
-        .unwrap_or(0);
+fn shard(map: &ShardMap, info: &ShardInfo, answers: &[Answer]) -> Shard {
+    let said = Said::of(info.id, answers);
     Shard {
         id: info.id,
         epoch: info.epoch,
-        leader: leader
-            .filter(|(_, replica)| Some(replica.term) == term)
-            .map(|(node, _)| *node),
-        term,
+        leader: said.leader(),
+        term: said.term(),
         replicas: info
             .replicas
             .iter()
             .map(|known| {
-                let status = replica_on(known.node);
+                let status = said.on(known.node);
                 Replica {
                     node: known.node,
                     role: if status.is_some_and(|status| status.role == "learner") {
@@ -205,10 +180,57 @@ fn shard(map: &ShardMap, info: &ShardInfo, answers: &[(NodeInfo, Option<NodeStat
                         "voter"
                     },
                     applied: status.map(|status| status.applied),
-                    lag: status.map(|status| committed.saturating_sub(status.applied)),
+                    lag: said.lag(known.node),
                 }
             })
             .collect(),
         venues: map.venues_of(info.id).map(|venue| venue.slug.clone()).collect(),
+    }
+}
+
+/// What a node said of itself, where it answered.
+pub(crate) type Answer = (NodeInfo, Option<NodeStatus>);
+
+/// What the nodes say of one shard.
+pub(crate) struct Said<'a>(Vec<(u32, &'a ReplicaStatus)>);
+
+impl<'a> Said<'a> {
+    /// Out of all that they said.
+    pub(crate) fn of(shard: u64, answers: &'a [Answer]) -> Self {
+        let replicas = answers.iter().filter_map(|(node, status)| {
+            let replica = status
+                .as_ref()?
+                .replicas
+                .iter()
+                .find(|replica| replica.shard == shard)?;
+            Some((node.id, replica))
+        });
+        Self(replicas.collect())
+    }
+
+    /// Of the replica on this node.
+    pub(crate) fn on(&self, node: u32) -> Option<&'a ReplicaStatus> {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == node)
+            .map(|(_, replica)| *replica)
+    }
+
+    /// The highest term that one of them knows.
+    pub(crate) fn term(&self) -> Option<u64> {
+        self.0.iter().map(|(_, replica)| replica.term).max()
+    }
+
+    /// The node that leads. A deposed leader that has not noticed yet says that it leads, too: the highest term is the true one.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        let leaders = self.0.iter().filter(|(_, replica)| replica.role == "leader");
+        let (node, replica) = leaders.max_by_key(|(_, replica)| replica.term)?;
+        (Some(replica.term) == self.term()).then_some(*node)
+    }
+
+    /// Committed entries that the replica on this node has not applied yet.
+    pub(crate) fn lag(&self, node: u32) -> Option<u64> {
+        let committed = self.0.iter().map(|(_, replica)| replica.committed).max()?;
+        self.on(node).map(|status| committed.saturating_sub(status.applied))
     }
 }

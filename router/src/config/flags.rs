@@ -34,7 +34,7 @@ pub(super) struct Flags {
     http: Option<SocketAddr>,
     #[command(flatten)]
     https: HttpsSettings,
-    /// Address for /livez, /readyz and /metrics [default: 127.0.0.1:9090]
+    /// Address for /livez, /readyz, /metrics and the page for people [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<SocketAddr>,

@@ -94,6 +94,9 @@ pub(crate) struct BackupRestoreArguments {
     /// Directory in which the data directories are made: DIR/node-1, DIR/node-2 and so on. It must be new or empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) into: PathBuf,
+    /// File with the keys that the directories are encrypted with; the nodes have to be started with the same.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) encryption_keys: Option<PathBuf>,
     /// Write only this node's directory; others may be there already.
     #[arg(long, value_name = "ID")]
     pub(crate) only: Option<u32>,
