@@ -61,6 +61,9 @@ impl HandshakeError {
             Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(ours))) => {
                 Self::Refused(ours.0.to_string())
             }
+            Some(rustls::Error::PeerIncompatible(why)) => {
+                Self::Refused(format!("the other side does not speak TLS 1.3 as we do: {why:?}"))
+            }
             Some(error) => Self::Refused(error.to_string()),
             None => Self::Line(error),
         }

@@ -8,8 +8,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::{AuthorityError, MAX_DAYS, refuse};
 use crate::files::Certificate;
@@ -112,6 +112,11 @@ pub(super) fn authority(cluster: &str, days: u32) -> Result<Issued, AuthorityErr
     })
 }
 
+/// A DNS name, one for all names below it, or an address.
+fn is_name(name: &str) -> bool {
+    ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok()
+}
+
 /// A certificate for one process or door.
 pub(super) fn leaf(
     signing: &Issued,
@@ -121,6 +126,12 @@ pub(super) fn leaf(
     days: u32,
 ) -> Result<Issued, AuthorityError> {
     let cannot = cannot(holder);
+    if let Some(bad) = names.iter().find(|name| !is_name(name)) {
+        return refuse(
+            format!("{bad:?} is neither a DNS name nor an address"),
+            "write --dns tickets.example.org or --ip 10.0.0.1",
+        );
+    }
     let mut params = CertificateParams::new(names).map_err(&cannot)?;
     lasting(&mut params, days)?;
     params.distinguished_name = DistinguishedName::new();
