@@ -165,10 +165,10 @@ impl Screen {
         });
         let widths = [
             Constraint::Length(5),
-            Constraint::Length(8),
+            Constraint::Length(7),
             Constraint::Length(5),
-            Constraint::Length(24),
-            Constraint::Min(10),
+            Constraint::Fill(2),
+            Constraint::Fill(1),
         ];
         let how = if self.shards_by_trouble {
             "Shards, trouble first"
@@ -186,8 +186,8 @@ impl Screen {
         }
         let rows = slots.into_iter().map(|slot| Row::new(slot_row(slot)));
         let widths = [
-            Constraint::Max(20),
-            Constraint::Min(20),
+            Constraint::Fill(1),
+            Constraint::Fill(2),
             Constraint::Length(8),
             Constraint::Length(7),
         ];
