@@ -33,12 +33,15 @@ const BACKUP_ROW: &[u8] = &[6];
 /// Who has come and gone since the founding; not there before anybody has.
 const MEMBERS_ROW: &[u8] = &[7];
 
+/// Key and value.
+pub type Row = (&'static [u8], Vec<u8>);
+
 /// All rows of a state, in order of their keys.
 ///
 /// # Errors
 /// Only by a defect of the types.
-pub fn rows_of(state: &MetaState) -> Result<Vec<(&'static [u8], Vec<u8>)>, postcard::Error> {
-    let mut rows = vec![(STATE_ROW, postcard::to_stdvec(state)?)];
+pub fn rows_of(state: &MetaState) -> Result<Vec<Row>, postcard::Error> {
+    let mut rows: Vec<Row> = vec![(STATE_ROW, postcard::to_stdvec(state)?)];
     if !state.tokens.is_empty() {
         rows.push((TOKENS_ROW, postcard::to_stdvec(&state.tokens)?));
     }
