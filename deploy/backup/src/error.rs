@@ -21,7 +21,7 @@ pub enum BackupError {
         /// What was tried.
         doing: String,
         /// What it said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// There is none at all.
     #[error("{place} holds no complete backup")]

@@ -80,7 +80,11 @@ impl Place {
 
     fn failed(&self, doing: String) -> impl FnOnce(object_store::Error) -> BackupError {
         let place = self.name.clone();
-        move |source| BackupError::Place { place, doing, source }
+        move |source| BackupError::Place {
+            place,
+            doing,
+            source: Box::new(source),
+        }
     }
 
     /// Writes an object as a whole: nobody sees a part of it.

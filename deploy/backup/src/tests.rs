@@ -33,7 +33,7 @@ fn place() -> Place {
 type OwnedRows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The objects of a group, two snapshot chunks each at most.
-async fn put_group(place: &Place, group: u64, rows: &OwnedRows, state_hash: [u8; 16]) -> GroupRecord {
+async fn put_group(place: &Place, group: u64, rows: &[(Vec<u8>, Vec<u8>)], state_hash: [u8; 16]) -> GroupRecord {
     let chunks = chunks_of_rows(rows.iter().map(|(key, value)| (&key[..], &value[..])), state_hash);
     let mut records = Vec::new();
     for (number, pair) in chunks.chunks(2).enumerate() {
@@ -80,14 +80,14 @@ async fn backup(place: &Place, rows: OwnedRows) -> Manifest {
         hash.add(key, value);
     }
     let state = founded();
-    let meta = rows_of(&state)
+    let meta: OwnedRows = rows_of(&state)
         .unwrap()
         .into_iter()
         .map(|(key, row)| (key.to_vec(), row))
         .collect();
     let groups = vec![
         put_group(place, 1, &rows, hash.finish()).await,
-        put_group(place, 2, &Vec::new(), [0; 16]).await,
+        put_group(place, 2, &[], [0; 16]).await,
         put_group(place, 0, &meta, hash_of(&state).unwrap()).await,
     ];
     let manifest = Manifest {
