@@ -17,7 +17,6 @@ struct Wanted {
 }
 
 /// `GET` shows the levels, `PUT` sets others, `DELETE` goes back to those of the settings.
-#[must_use]
 pub fn route<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
     get(async || answer(show()))
         .put(async |Json(wanted): Json<Wanted>| answer(set(&wanted.filter)))
