@@ -155,6 +155,9 @@ fn rotunda(cluster: &Cluster, arguments: &[&str]) -> Value {
 async fn logs_at_the_level_of_trace_name_the_trace_and_nobody() {
     let (endpoint, _) = collector();
     let cluster = Cluster::builder()
+        // Writing all that down takes time: few groups, and patient ones.
+        .shards(1)
+        .default_timing()
         .node_flags(&format!("--log-format json --traces-endpoint {endpoint}"))
         .router_flags(&format!("--log-format json --traces-endpoint {endpoint}"))
         .start()

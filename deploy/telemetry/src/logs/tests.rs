@@ -1,3 +1,5 @@
+//! How lines look, which filters are taken, and that levels change and go back.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;

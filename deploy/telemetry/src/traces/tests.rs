@@ -1,3 +1,5 @@
+//! Spans as a collector gets them, and which traces are kept.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
