@@ -127,11 +127,23 @@ async fn a_snapshot_is_of_these_bytes(place: Place) {
         .build_snapshot()
         .await
         .unwrap();
-    let chunks: Vec<String> = snapshot
-        .snapshot
-        .chunks()
-        .map(|chunk| hex(&chunk.unwrap()))
-        .collect()
-        .await;
-    assert_eq!(chunks, ["ROWS", "END"]);
+    let chunks: Vec<Bytes> = snapshot.snapshot.chunks().map(Result::unwrap).collect().await;
+    let [rows, end] = &chunks[..] else {
+        panic!("{} chunks", chunks.len());
+    };
+    // [kind][checksum], then [key length][value length][key][value] for each row.
+    assert_eq!(rows[0], 1);
+    let mut count = 0_u64;
+    let mut body = &rows[5..];
+    while !body.is_empty() {
+        let length = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().unwrap()) as usize;
+        body = &body[8 + length(0) + length(4)..];
+        count += 1;
+    }
+    assert!(count >= 2, "{count} rows");
+    // [kind][checksum], then [format][rows][digest of all rows][state hash].
+    assert_eq!((end[0], end.len()), (2, 5 + 1 + 8 + 8 + 16));
+    assert_eq!(end[5], 1);
+    assert_eq!(end[6..14], count.to_be_bytes());
+    assert_eq!(end[22..], group.reader.view().unwrap().state_hash());
 }

@@ -6,6 +6,8 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use rotunda_protocol::error::ClientError;
+use rotunda_protocol::shard_map::{NodeInfo, ShardMap};
+use rotunda_protocol::version::{Behind, Formats, release};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -58,13 +60,19 @@ pub(crate) struct Drain {
 pub(crate) async fn finalize(call: Call, bytes: Bytes) -> Result<Response, Problem> {
     call.parameters([])?;
     let VersionBody { version } = body::read_optional(&call.headers, &bytes)?;
-    let now = call.map()?.cluster_version();
+    let map = call.map()?;
+    let now = map.cluster_version();
     if let Some(older) = version.filter(|version| *version < now) {
         return Err(Problem::new(
             Code::InvalidBody,
             format!("The cluster is at version {now}, and never goes back."),
         )
         .issue("/version", format!("{older} is below {now}")));
+    }
+    // As far as they have said: the meta group's leader asks them again. But it may be one of these itself, and know of no versions.
+    let behind = behind(&map, version);
+    if !behind.is_empty() {
+        return Err(call.problem(ClientError::NotYet(behind.join("; "))));
     }
     let by = author(&call);
     match call.door.backend.raise_version(version, &by, call.deadline).await {
@@ -110,6 +118,21 @@ pub(crate) async fn drain(call: Call, Segments(node): Segments<String>) -> Resul
 )]
 pub(crate) async fn resume(call: Call, Segments(node): Segments<String>) -> Result<Response, Problem> {
     set(&call, &node, true).await
+}
+
+/// The nodes that do not read a version, the newest that any of them reads where none is named; in words.
+fn behind(map: &ShardMap, version: Option<u32>) -> Vec<String> {
+    let reads = |node: &NodeInfo| Formats::of(&node.version);
+    let newest = map.nodes().iter().map(|node| reads(node).newest).max();
+    let Some(to) = version.or(newest) else {
+        return Vec::new();
+    };
+    let unable = map.nodes().iter().filter(|node| !reads(node).reads(to));
+    let told = unable.map(|node| {
+        let runs = (!node.version.is_empty()).then(|| (release(&node.version).to_owned(), reads(node)));
+        Behind { node: node.id, runs }.to_string()
+    });
+    told.collect()
 }
 
 async fn set(call: &Call, node: &str, stop: bool) -> Result<Response, Problem> {

@@ -80,6 +80,7 @@ fn example(path: &str, booking: &str) -> String {
         ("{code}", "sold_out"),
         ("{ticket}", "00000400000000000000000000000000"),
         ("{drawer}", "till-1"),
+        ("{node}", "1"),
         ("{key}", "1"),
         ("{*file}", "index.html"),
     ]

@@ -49,6 +49,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    a_cluster_is_upgraded
     availability_shows_what_is_left
     bad_bodies_are_pointed_at
     bad_headers_are_refused
