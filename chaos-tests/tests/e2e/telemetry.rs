@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
 use rotunda_chaos::cluster::{Cluster, MERIDIAN, http};
-use rotunda_chaos::visitor::Visitor;
+use rotunda_chaos::visitor::{Request, Visitor};
 use rotunda_chaos::{binaries, ports, selling, wait};
 use serde_json::Value;
 
@@ -55,22 +55,31 @@ fn collector() -> (String, Spans) {
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLERS_SPAN: &str = "00f067aa0ba902b7";
 
-/// A hold of a visitor who traces it; the booking's id.
-async fn traced_hold(cluster: &Cluster, flags: &str) -> String {
+/// What a visitor asks for who buys.
+async fn a_hold(cluster: &Cluster) -> Request {
     let visitor = Visitor::new(&cluster.door());
     let offers = selling::offers(&visitor, &day(2), &day(2)).await;
-    let hold = offers[0].hold(offers[0].least);
-    let request = http()
-        .post(format!("{}{}", cluster.door(), hold.path))
-        .header("traceparent", format!("00-{TRACE}-{CALLERS_SPAN}-{flags}"))
-        .header("idempotency-key", "ada.lovelace@example.org")
-        .header("authorization", format!("Bearer {}", cluster.token()))
-        .json(&hold.body);
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let body: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{status}: {body}");
-    body["id"].as_str().unwrap().to_owned()
+    offers[0].hold(offers[0].least)
+}
+
+/// Sends it with these flags of a trace, under this key, until it is held; the booking's id.
+async fn traced(cluster: &Cluster, hold: &Request, key: &str, flags: &str) -> String {
+    wait::until("the places are held", async || {
+        let request = http()
+            .post(format!("{}{}", cluster.door(), hold.path))
+            .header("traceparent", format!("00-{TRACE}-{CALLERS_SPAN}-{flags}"))
+            .header("idempotency-key", key)
+            .bearer_auth(cluster.token())
+            .json(&hold.body);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body: Value = answer.json().await.map_err(|error| error.to_string())?;
+        match body["id"].as_str() {
+            Some(id) if status.is_success() => Ok(id.to_owned()),
+            _ => Err(format!("{status}: {body}")),
+        }
+    })
+    .await
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -87,8 +96,10 @@ async fn a_booking_is_one_trace_over_router_and_node() {
         .await;
     cluster.import(MERIDIAN).await;
     // Not kept: its caller says so, and of those who say nothing none is.
-    traced_hold(&cluster, "00").await;
-    traced_hold_of_another_key(&cluster).await;
+    let hold = a_hold(&cluster).await;
+    traced(&cluster, &hold, "a key", "00").await;
+    // Kept: its caller says so.
+    traced(&cluster, &hold, "another key", "01").await;
     let wanted = ["POST /v1/bookings", "forward", "propose", "queue", "commit", "apply"];
     let spans = wait::until("all spans of the booking are collected", async || {
         let spans = collected.lock().clone();
@@ -117,20 +128,6 @@ async fn a_booking_is_one_trace_over_router_and_node() {
         assert_eq!(hex(&span.parent_span_id), parent, "{name}");
         assert!(span.end_time_unix_nano >= span.start_time_unix_nano, "{span:?}");
     }
-}
-
-/// Kept: its caller says so.
-async fn traced_hold_of_another_key(cluster: &Cluster) {
-    let visitor = Visitor::new(&cluster.door());
-    let offers = selling::offers(&visitor, &day(3), &day(3)).await;
-    let hold = offers[0].hold(offers[0].least);
-    let request = http()
-        .post(format!("{}{}", cluster.door(), hold.path))
-        .header("traceparent", format!("00-{TRACE}-{CALLERS_SPAN}-01"))
-        .header("idempotency-key", "another-key-of-a-visitor")
-        .json(&hold.body);
-    let answer = request.send().await.unwrap();
-    assert!(answer.status().is_success(), "{answer:?}");
 }
 
 fn log_of(cluster: &Cluster, log: &Path) -> String {
@@ -163,23 +160,22 @@ async fn logs_at_the_level_of_trace_name_the_trace_and_nobody() {
         .start()
         .await;
     cluster.import(MERIDIAN).await;
+    let hold = a_hold(&cluster).await;
     // From here on, and not from the start: an import at that level is a log of its own.
     let set = rotunda(&cluster, &["log", "set", "trace,raft=trace"]);
     assert_eq!(set["logs"].as_array().unwrap().len(), 4, "{set}");
-    let id = traced_hold(&cluster, "01").await;
+    let id = traced(&cluster, &hold, "ada.lovelace@example.org", "01").await;
     let visitor = Visitor::new(&cluster.door());
     for (path, body) in [
         ("confirm", Some(serde_json::json!({}))),
         ("cancel", Some(serde_json::json!({}))),
     ] {
         let path = format!("/v1/bookings/{id}/{path}");
-        let answered = visitor.settle(&rotunda_chaos::visitor::Request::post(path, body)).await;
+        let answered = visitor.settle(&Request::post(path, body)).await;
         assert!(answered.answer().unwrap().is_success(), "{answered:?}");
     }
-    let read = visitor
-        .send(&rotunda_chaos::visitor::Request::get(format!("/v1/bookings/{id}")))
-        .await;
-    assert!(read.unwrap().is_success());
+    let read = visitor.settle(&Request::get(format!("/v1/bookings/{id}"))).await;
+    assert!(read.answer().unwrap().is_success(), "{read:?}");
     let reset = rotunda(&cluster, &["log", "reset"]);
     assert!(
         reset["logs"]

@@ -295,7 +295,7 @@ impl Batcher {
             bytes += submission.command.len();
             entry.push(&submission.command);
             replies.push(submission.reply);
-            traced.extend(submission.traced);
+            traced.extend(submission.traced.map(|traced| *traced));
         }
         #[expect(clippy::cast_precision_loss, reason = "a count for a histogram")]
         batch_size.record(replies.len() as f64);

@@ -40,7 +40,7 @@ impl Traced {
 )]
 #[derive(Debug)]
 pub struct TracedEntry {
-    commands: Vec<Box<Traced>>,
+    commands: Vec<Traced>,
     proposed: SystemTime,
     committed: Arc<OnceLock<SystemTime>>,
 }
@@ -48,7 +48,7 @@ pub struct TracedEntry {
 impl TracedEntry {
     /// The entry was proposed just now; `committed` will say when it is committed.
     #[must_use]
-    pub fn proposed<T: Send + 'static>(commands: Vec<Box<Traced>>, committed: oneshot::Receiver<T>) -> Self {
+    pub fn proposed<T: Send + 'static>(commands: Vec<Traced>, committed: oneshot::Receiver<T>) -> Self {
         let at = Arc::new(OnceLock::new());
         scope::spawn({
             let at = Arc::clone(&at);
@@ -75,7 +75,7 @@ impl TracedEntry {
             _ => None,
         };
         for traced in self.commands {
-            let Traced { mut span, came } = *traced;
+            let Traced { mut span, came } = traced;
             let context = span.context();
             let stage = |name, from, to| {
                 if let Some(stage) = Span::begin(Kind::Internal, name, context) {
