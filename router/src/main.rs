@@ -134,7 +134,7 @@ async fn serve(config: Config, streams: Handle) -> anyhow::Result<()> {
             door: bound.trust(),
         },
     ));
-    tracing::info!(http = %bound.http(), https = ?bound.https(), admin = %bound.admin(), nodes = ?config.node, "serving");
+    tracing::info!(http = %bound.http(), https = bound.https().map(tracing::field::display), admin = %bound.admin(), nodes = ?config.node, "serving");
     if config.admin_token.is_empty() && !config.token.iter().any(|token| token.admin) {
         tracing::warn!("no admin token is configured: /v1/admin is closed. Set ROTUNDA_ADMIN_TOKEN to open it");
     }

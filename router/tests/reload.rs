@@ -46,7 +46,7 @@ impl Router {
             .by_ref()
             .find_map(|line| {
                 let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-                let address = |name: &str| line["fields"][name].as_str()?.parse().ok();
+                let address = |name: &str| line[name].as_str()?.parse().ok();
                 address("http").zip(address("admin"))
             })
             .expect("it says where it serves");
@@ -117,7 +117,7 @@ fn sighup_reads_the_quotas_anew() {
     std::fs::write(&file, "rate_limit_loopback = \"many\"\n").unwrap();
     router.hang_up();
     router.until("a complaint", |router| {
-        router.said.lock().unwrap().contains("the quotas stay as they were")
+        router.said.lock().unwrap().contains("quotas and log stay as they were")
     });
     assert_eq!(router.quota(), "7000");
     std::fs::write(&file, "rate_limit_loopback = \"9000/10s\"\n").unwrap();

@@ -12,9 +12,10 @@ use rotunda_chaos::visitor::Fate;
 use rotunda_chaos::wait;
 use rotunda_protocol::dial::{Callee, Line};
 use rotunda_protocol::proto::admin::admin_client::AdminClient;
-use rotunda_protocol::proto::admin::{Node, StatusRequest};
+use rotunda_protocol::proto::admin::{Node, StatusRequest, WatchMapRequest};
 use rotunda_protocol::proto::raft::PeerFrame;
 use rotunda_protocol::proto::raft::raft_client::RaftClient;
+use rotunda_protocol::version::Formats;
 use rotunda_tls::identity::Role;
 use rotunda_tls::mutual::Trust;
 use tokio::io::AsyncReadExt as _;
@@ -40,6 +41,8 @@ async fn knock(cluster: &Cluster, role: &Role, from: u32) -> Result<(), Status> 
     let mut request = Request::new(futures::stream::iter([PeerFrame::default()]));
     let metadata = request.metadata_mut();
     metadata.insert("rotunda-cluster", "chaos".parse().expect("a name"));
+    let version = Formats::OURS.stated_with("0.1.0");
+    metadata.insert("rotunda-version", version.parse().expect("a version"));
     metadata.insert("rotunda-from", from.into());
     metadata.insert("rotunda-to", 1.into());
     let mut raft = RaftClient::new(line(cluster, role, 1));
@@ -65,8 +68,11 @@ async fn only_a_node_opens_the_raft_port_and_only_as_itself() {
         .expect_err("a client is no node");
     assert_eq!(moved.code(), Code::PermissionDenied, "{moved}");
     let mut admin = AdminClient::new(line(&cluster, &Role::Node(2), 1));
-    let looked = admin.status(StatusRequest {}).await.expect_err("nodes speak Raft");
-    assert_eq!(looked.code(), Code::PermissionDenied, "{looked}");
+    let followed = admin
+        .watch_map(WatchMapRequest::default())
+        .await
+        .expect_err("nodes speak Raft");
+    assert_eq!(followed.code(), Code::PermissionDenied, "{followed}");
     // Whoever speaks no TLS at all is heard by nobody.
     let plain = rotunda_protocol::dial::Tcp::shared();
     let address = format!("http://{}", cluster.grpc(1));

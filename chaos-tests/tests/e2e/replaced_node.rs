@@ -41,7 +41,8 @@ fn err(output: &Output) -> String {
 }
 
 fn json(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", err(output));
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {}{out}", output.status, err(output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

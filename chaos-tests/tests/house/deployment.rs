@@ -101,6 +101,8 @@ fn every_variable_that_a_deployment_sets_is_read_by_a_program() {
         "router/src/config/flags.rs",
         "router/src/config/certificates.rs",
         "deploy/tls/src/files.rs",
+        "deploy/cli/src/args.rs",
+        "deploy/cli/src/args/backup.rs",
         "deploy/cli/src/args/certs.rs",
     ] {
         let text = fs::read_to_string(tree::root().join(source)).expect(source);

@@ -4,8 +4,8 @@
 //! A supervisor that does not read holds whoever writes to it, so a thread of its own does that: a server serves and drains
 //! whether or not anybody listens.
 
-use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -13,9 +13,11 @@ use sd_notify::NotifyState;
 /// Notices that wait for a supervisor which does not read. Beyond them they are dropped: the next sign of life says as much.
 const WAITING: usize = 4;
 
-/// The server serves: its ports are taken and answered. A unit of `Type=notify` counts as started from here on.
+/// The server serves: its ports are taken and answered. A unit of `Type=notify` counts as started from here on. Said once: a
+/// node that had to wait until it was let in has said so already.
 pub fn ready() {
-    tell(NotifyState::Ready);
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tell(NotifyState::Ready));
 }
 
 /// The server drains and will end by itself.

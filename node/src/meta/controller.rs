@@ -156,6 +156,12 @@ impl Controller {
         loop {
             let current = map.borrow_and_update().clone();
             self.learn(&current);
+            // A node that was added anew hears of its lost self first: what that had is not its own.
+            let is_past = current.meta_replica_of(self.record.id) != Some(self.meta.group.replica);
+            if !current.shards.is_empty() && is_past {
+                let _ = tokio::time::timeout(RETRY, map.changed()).await;
+                continue;
+            }
             // Before anything of that version is written beside the meta group's log.
             self.host
                 .store
