@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rotunda_chaos::process::{Process, Recipe};
-use rotunda_chaos::{binaries, ports};
+use rotunda_chaos::{binaries, ports, wait};
 
 /// So long without a sign of life and systemd would end the process; it shows one twice as often.
 const WATCHDOG: Duration = Duration::from_millis(400);
@@ -83,11 +83,19 @@ async fn a_node_says_that_it_serves_lives_and_stops() {
     let (supervisor, mut node) = supervised(folder.path(), "rotunda-node", &arguments.concat());
 
     supervisor.waits_for("READY=1");
-    let live = reqwest::get(format!("http://{admin}/livez")).await.unwrap();
-    assert!(
-        live.status().is_success(),
-        "READY=1 was said before anything was served"
-    );
+    // Somebody listens, at once. A node without data says so while it waits to be let in, and hands its ports over when it is: a
+    // question of just then may be cut off.
+    let listens = tokio::net::TcpStream::connect(&admin).await;
+    assert!(listens.is_ok(), "READY=1 was said before anything was served");
+    wait::until("the node to say that it lives", async || {
+        let live = reqwest::get(format!("http://{admin}/livez")).await;
+        let live = live.map_err(|error| error.to_string())?;
+        live.status()
+            .is_success()
+            .then_some(())
+            .ok_or_else(|| live.status().to_string())
+    })
+    .await;
     supervisor.waits_for("WATCHDOG=1");
     supervisor.waits_for("WATCHDOG=1");
 
