@@ -1,5 +1,5 @@
 //! `/livez`, `/readyz` and `/metrics` on the admin port, for orchestrators and Prometheus, and `/log` for operators; for people
-//! the [overview](crate::overview).
+//! the [`crate::overview`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

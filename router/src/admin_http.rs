@@ -1,4 +1,4 @@
-//! Health, metrics, quotas in force, what is logged and the [overview](crate::overview). On the admin port, and (health only) on the
+//! Health, metrics, quotas in force, what is logged and the [`crate::overview`]. On the admin port, and (health only) on the
 //! public one for balancers that can reach no other.
 //!
 //! Liveness says that the process answers; it does not depend on the cluster, or one lost quorum would restart every

@@ -34,10 +34,6 @@ impl Traced {
 }
 
 /// The traced commands of an entry that was proposed.
-#[expect(
-    clippy::vec_box,
-    reason = "as they came, each with its command: they are few, and moved as they are"
-)]
 #[derive(Debug)]
 pub struct TracedEntry {
     commands: Vec<Traced>,
